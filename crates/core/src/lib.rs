@@ -1,1 +1,27 @@
-//! Under construction.
+//! Portico's decisions.
+//!
+//! This crate knows no HTTP server, no SQL and no HTTP client. What it needs of the outside it asks for through two
+//! ports: [`provider::ProtocolClient`] (the identity provider) and [`store::Store`] (the disk).
+//!
+//! The flow, written once in [`flow`]:
+//!
+//! ```text
+//! begin    slot ── client.start ── sealed cookie + redirect to the provider
+//! finish   open the cookie ── spend the login ── client.finish (network) ── candidates ── decide ── settle ── tokens
+//! refresh  hash ── rotate ── tokens            sign_out  revoke ── where the provider ends its own session
+//! ```
+
+pub mod account;
+pub mod claims;
+pub mod clock;
+pub mod error;
+pub mod flow;
+pub mod keys;
+pub mod login;
+pub mod provider;
+pub mod public_url;
+pub mod seal;
+pub mod session;
+pub mod slot;
+pub mod store;
+pub mod token;

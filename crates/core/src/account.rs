@@ -1,0 +1,242 @@
+//! Accounts, and the pure decision which one a person is.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_segmentation::UnicodeSegmentation as _;
+use uuid::Uuid;
+
+use crate::claims::{Claims, Email, IdentityKey};
+use crate::clock::{Entropy, Timestamp};
+use crate::error::is_format;
+use crate::slot::SlotId;
+
+/// The permanent identifier of an account: the `sub` of our tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(pub Uuid);
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whether an account may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Active,
+    /// An operator switched it off.
+    Disabled,
+    /// Gone; its identities stay as tombstones.
+    Deleted,
+}
+
+impl Standing {
+    /// The word in the store and in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// The standing of that word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Disabled, Self::Deleted].into_iter().find(|standing| standing.as_str() == text)
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Permanent identifier.
+    pub id: AccountId,
+    /// Unique name; never changes after creation.
+    pub name: String,
+    /// Display label; follows the provider's `name` claim.
+    pub label: String,
+    /// Last known e-mail.
+    pub email: Option<Email>,
+    /// Whether it may be used.
+    pub standing: Standing,
+    /// Roles granted locally.
+    pub roles: Vec<String>,
+    /// Groups granted locally.
+    pub groups: Vec<String>,
+    /// Whether any identity was ever linked to it. Never cleared.
+    pub ever_linked: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its last login.
+    pub last_login_at: Option<Timestamp>,
+}
+
+/// An identity linked to an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its own identifier.
+    pub id: Uuid,
+    /// The anchor.
+    pub key: IdentityKey,
+    /// The slot it last came through.
+    pub slot: SlotId,
+    /// E-mail at its last login.
+    pub email: Option<String>,
+    /// When it was linked.
+    pub linked_at: Timestamp,
+    /// Its last login.
+    pub last_login_at: Timestamp,
+}
+
+/// What the store knows before a decision: definite answers, never a guess after an error.
+#[derive(Debug, Clone, Default)]
+pub struct Candidates {
+    /// The account that has this identity.
+    pub by_identity: Option<Account>,
+    /// The account of exactly this name.
+    pub by_name: Option<Account>,
+}
+
+/// The operator's rules about names and adoption.
+#[derive(Debug, Clone, Default)]
+pub struct NamePolicy {
+    /// Names never given to an account made by a login and never adopted; ASCII case is ignored.
+    pub reserved: Vec<String>,
+    /// Roles whose accounts are never adopted.
+    pub privileged_roles: Vec<String>,
+}
+
+impl NamePolicy {
+    fn is_reserved(&self, name: &str) -> bool {
+        self.reserved.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether the account has a privileged role.
+    pub fn is_privileged(&self, account: &Account) -> bool {
+        account.roles.iter().any(|role| self.privileged_roles.contains(role))
+    }
+}
+
+/// Which account a person is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The account that has the identity.
+    Use(AccountId),
+    /// A local account that was never linked, found by name (deprecated).
+    Adopt(AccountId),
+    /// A new account with the first of these names that is free.
+    Create(Vec<String>),
+}
+
+/// The account that has the identity is disabled or deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotActive(pub AccountId);
+
+/// Decides which account a person is.
+///
+/// `fallback` is the name fallback's switch for this slot. `entropy` makes the suffix of a name that is taken.
+///
+/// # Errors
+/// [`NotActive`] when the identity's account may not be used.
+pub fn decide(
+    policy: &NamePolicy,
+    fallback: bool,
+    claims: &Claims,
+    found: &Candidates,
+    entropy: Entropy,
+) -> Result<Decision, NotActive> {
+    if let Some(known) = &found.by_identity {
+        return match known.standing {
+            Standing::Active => Ok(Decision::Use(known.id)),
+            Standing::Disabled | Standing::Deleted => Err(NotActive(known.id)),
+        };
+    }
+    if fallback
+        && let Some(local) = &found.by_name
+        && adoptable_name(claims).is_some_and(|name| name == local.name)
+        && may_be_adopted(policy, local)
+    {
+        return Ok(Decision::Adopt(local.id));
+    }
+    Ok(Decision::Create(names_for(policy, claims, entropy)))
+}
+
+/// Section 7.4 of the threat catalogue, F1 and F2: never linked, active, not privileged, not reserved.
+fn may_be_adopted(policy: &NamePolicy, local: &Account) -> bool {
+    !local.ever_linked
+        && local.standing == Standing::Active
+        && !policy.is_privileged(local)
+        && !policy.is_reserved(&local.name)
+}
+
+/// The name by which a local account may be looked for: from a verified source, and unchanged by cleaning except for
+/// normalisation to NFC.
+pub fn adoptable_name(claims: &Claims) -> Option<String> {
+    let name = claims.name().filter(|name| name.adoptable)?;
+    let normal: String = name.text.nfc().collect();
+    (clean(&name.text).as_ref() == Some(&normal)).then_some(normal)
+}
+
+/// The names to try for a new account, in order; the last is random and so as good as free.
+fn names_for(policy: &NamePolicy, claims: &Claims, entropy: Entropy) -> Vec<String> {
+    let email =
+        claims.email().filter(|email| email.verified != Some(false)).and_then(|email| clean(&email.address));
+    let subject = || clean(claims.identity().subject.as_str());
+    let claimed = claims.name().and_then(|name| clean(&name.text));
+    let has_claim = claimed.is_some();
+    let base = claimed
+        .or_else(|| email.clone())
+        .or_else(|| claims.preferred_username().and_then(clean))
+        .or_else(subject)
+        .unwrap_or_else(|| "account".to_owned());
+
+    let verified =
+        claims.email().filter(|email| email.verified == Some(true)).map(|email| email.address.as_str());
+    let from_email = !has_claim && email.as_ref() == Some(&base);
+    let looks_like_address = base.contains('@') && !from_email && verified != Some(base.as_str());
+    let suffixed = with_suffix(&base, entropy);
+    if policy.is_reserved(&base) || looks_like_address {
+        return vec![suffixed];
+    }
+    let mut names = vec![base];
+    names.extend(email.filter(|email| !names.contains(email) && !policy.is_reserved(email)));
+    names.push(suffixed);
+    names
+}
+
+/// Six characters of 32 make a second collision as unlikely as one in a thousand million.
+fn with_suffix(base: &str, entropy: Entropy) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let suffix: String = entropy
+        .bytes::<6>()
+        .iter()
+        .filter_map(|byte| ALPHABET.get(usize::from(byte & 31)).copied().map(char::from))
+        .collect();
+    let short: String = graphemes_within(base, MAX_NAME_CHARS - 7);
+    format!("{short}-{suffix}")
+}
+
+/// The longest an account name or a label gets, in characters.
+pub const MAX_NAME_CHARS: usize = 128;
+
+/// Text fit to be a name or a label: NFC, no control or formatting characters, no blanks at the ends, at most
+/// [`MAX_NAME_CHARS`] characters. `None` when nothing is left.
+pub fn clean(text: &str) -> Option<String> {
+    let shown: String = text.nfc().filter(|c| !c.is_control() && !is_format(*c)).collect();
+    let short = graphemes_within(shown.trim(), MAX_NAME_CHARS);
+    Some(short.trim_end().to_owned()).filter(|name| !name.is_empty())
+}
+
+fn graphemes_within(text: &str, chars: usize) -> String {
+    let mut left = chars;
+    text.graphemes(true)
+        .take_while(|grapheme| {
+            let size = grapheme.chars().count();
+            let fits = size <= left;
+            left = left.saturating_sub(size);
+            fits
+        })
+        .collect()
+}

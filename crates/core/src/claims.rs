@@ -1,0 +1,374 @@
+//! What a provider says of a person, read once and made trustworthy or refused.
+
+use serde_json::{Map, Value};
+
+use crate::error::UpstreamError;
+use crate::provider::{Issuer, Slot};
+use crate::slot::{Protocol, SlotId};
+
+/// Where in a document a claim stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimPath {
+    /// A top-level name, taken literally: dots, slashes and colons mean nothing.
+    Name(String),
+    /// A JSON Pointer (RFC 6901), beginning with `/`.
+    Pointer(String),
+}
+
+impl ClaimPath {
+    /// A pointer when the text starts with `/`, otherwise a name. Empty text names nothing.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "" => None,
+            pointer if pointer.starts_with('/') => Some(Self::Pointer(pointer.to_owned())),
+            name => Some(Self::Name(name.to_owned())),
+        }
+    }
+
+    /// The setting's text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Name(text) | Self::Pointer(text) => text,
+        }
+    }
+
+    /// The claim's value, unless it is missing or null.
+    pub fn find<'a>(&self, document: &'a Map<String, Value>) -> Option<&'a Value> {
+        let found = match self {
+            Self::Name(name) => document.get(name),
+            Self::Pointer(pointer) => {
+                let (first, rest) = split_pointer(pointer)?;
+                document.get(&first).and_then(|value| value.pointer(rest))
+            }
+        };
+        found.filter(|value| !value.is_null())
+    }
+
+    /// The name of the top-level claim that holds the value.
+    fn top_level(&self) -> Option<String> {
+        match self {
+            Self::Name(name) => Some(name.clone()),
+            Self::Pointer(pointer) => split_pointer(pointer).map(|(first, _)| first),
+        }
+    }
+}
+
+/// The first token of a pointer, unescaped, and what remains.
+fn split_pointer(pointer: &str) -> Option<(String, &str)> {
+    let tokens = pointer.strip_prefix('/')?;
+    let end = tokens.find('/').unwrap_or(tokens.len());
+    let (first, rest) = tokens.split_at_checked(end)?;
+    Some((first.replace("~1", "/").replace("~0", "~"), rest))
+}
+
+/// Which claims of a slot's provider mean what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimMap {
+    /// The subject; `sub` unless the operator says otherwise.
+    pub subject: ClaimPath,
+    /// The name: the first non-empty of these.
+    pub name: Vec<ClaimPath>,
+    /// The e-mail: the first non-empty of these.
+    pub email: Vec<ClaimPath>,
+    /// Whether the e-mail is verified.
+    pub email_verified: ClaimPath,
+    /// The groups.
+    pub groups: ClaimPath,
+    /// Whether anything is configured that needs groups.
+    pub groups_wanted: bool,
+}
+
+/// Claims that only the ID token may supply, whatever userinfo says.
+const ID_TOKEN_ONLY: [&str; 13] =
+    ["iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "sub", "auth_time", "acr", "amr", "tid", "hd"];
+
+/// Documents that passed their checks. Whoever builds one vouches for them.
+#[derive(Debug)]
+pub enum Evidence {
+    /// OpenID Connect: a checked ID token, and userinfo whose `sub` was compared with it.
+    Oidc {
+        /// The issuer in whose name the identity is stored: the pinned or discovered one, never an alias.
+        issuer: Issuer,
+        /// The ID token's claims.
+        id_token: Map<String, Value>,
+        /// Whether the token's signature was verified.
+        signed: bool,
+        /// Userinfo, when read.
+        userinfo: Option<Map<String, Value>>,
+    },
+    /// OAuth 2.0: userinfo fetched with the access token of this login.
+    OAuth2 {
+        /// Stands in for an issuer.
+        namespace: String,
+        /// The userinfo document.
+        userinfo: Map<String, Value>,
+    },
+}
+
+/// Who a person is at a provider: the one thing that finds an account. All three parts are compared as exact bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdentityKey {
+    /// The protocol spoken.
+    pub protocol: Protocol,
+    /// The issuer, or for OAuth 2.0 the identity namespace; followed by `#claim` when the subject is not `sub`.
+    pub issuer: String,
+    /// The provider's identifier of the person.
+    pub subject: Subject,
+}
+
+/// A subject identifier: 1 to 255 bytes, not only blanks, no control characters (OIDC Core 2, 5.7).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Subject(String);
+
+impl Subject {
+    /// Accepts a usable subject and nothing else; never shortens or trims.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "" => Err("it is empty"),
+            long if long.len() > 255 => Err("it is longer than 255 bytes"),
+            blank if blank.trim().is_empty() => Err("it is blank"),
+            odd if odd.chars().any(char::is_control) => Err("it has control characters"),
+            fine => Ok(Self(fine.to_owned())),
+        }
+    }
+
+    /// The exact text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An e-mail address as the provider gave it: at most 254 bytes, for display and hints, never for finding anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email {
+    /// The address.
+    pub address: String,
+    /// What the same document said of it; `None` when it said nothing.
+    pub verified: Option<bool>,
+}
+
+/// What the person is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedName {
+    /// The text as it came.
+    pub text: String,
+    /// Whether it may find a local account to adopt: the first entry of `name_claim`, from a verified source.
+    pub adoptable: bool,
+}
+
+/// What the provider said beyond identity; belongs to the session, replaced at every login.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// Groups; `None` when the provider sent none at all, which is not the same as an empty list.
+    pub groups: Option<Vec<String>>,
+    /// The provider left groups out because there were too many (Entra ID).
+    pub groups_overage: bool,
+    /// Authentication methods (RFC 8176).
+    pub amr: Option<Vec<String>>,
+    /// Authentication context class (OIDC Core 2).
+    pub acr: Option<String>,
+    /// The provider's session id (OIDC Back-Channel Logout 1.0, 2.1).
+    pub idp_sid: Option<String>,
+}
+
+/// A person as a provider vouches for them. Made only from [`Evidence`].
+#[derive(Debug, Clone)]
+pub struct Claims {
+    slot: SlotId,
+    client_id: String,
+    identity: IdentityKey,
+    name: Option<ClaimedName>,
+    preferred_username: Option<String>,
+    email: Option<Email>,
+    facts: Facts,
+}
+
+impl Claims {
+    /// Reads checked documents as the slot's settings say.
+    ///
+    /// # Errors
+    /// [`UpstreamError::ClaimsIncomplete`] when there is no usable subject.
+    pub fn read(slot: &Slot, evidence: &Evidence) -> Result<Self, UpstreamError> {
+        let documents = Documents::new(evidence);
+        let map = &slot.claims;
+        let source = match evidence {
+            Evidence::Oidc { issuer, .. } => issuer.as_str(),
+            Evidence::OAuth2 { namespace, .. } => namespace,
+        };
+        let issuer = match &map.subject {
+            ClaimPath::Name(sub) if sub == "sub" => source.to_owned(),
+            other => format!("{source}#{}", other.as_str()),
+        };
+        let subject = documents.subject(&map.subject)?;
+        Ok(Self {
+            slot: slot.id(),
+            client_id: slot.client_id.clone(),
+            identity: IdentityKey { protocol: slot.id().protocol, issuer, subject },
+            name: documents.name(map),
+            preferred_username: documents.text(&ClaimPath::Name("preferred_username".to_owned())),
+            email: documents.email(map),
+            facts: documents.facts(map),
+        })
+    }
+
+    /// The slot the person came through.
+    pub fn slot(&self) -> SlotId {
+        self.slot
+    }
+
+    /// Our client identifier at the provider at this login; recorded, not part of the key.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The identity.
+    pub fn identity(&self) -> &IdentityKey {
+        &self.identity
+    }
+
+    /// The name, if the provider gave one.
+    pub fn name(&self) -> Option<&ClaimedName> {
+        self.name.as_ref()
+    }
+
+    /// `preferred_username` (OIDC Core 5.1), for display only.
+    pub fn preferred_username(&self) -> Option<&str> {
+        self.preferred_username.as_deref()
+    }
+
+    /// The e-mail, if the provider gave one.
+    pub fn email(&self) -> Option<&Email> {
+        self.email.as_ref()
+    }
+
+    /// What belongs to the session.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+}
+
+/// Whether the ID token lacks a claim that the slot's settings name, so that userinfo must be asked.
+pub fn userinfo_needed(map: &ClaimMap, id_token: &Map<String, Value>) -> bool {
+    let lacks = |paths: &[ClaimPath]| paths.iter().all(|path| text_at(path, id_token).is_none());
+    lacks(&map.name) || lacks(&map.email) || (map.groups_wanted && map.groups.find(id_token).is_none())
+}
+
+/// The documents of one login, the more trustworthy first.
+struct Documents<'a> {
+    first: &'a Map<String, Value>,
+    second: Option<&'a Map<String, Value>>,
+    /// Whether names in them come from a verified source.
+    verified: bool,
+    oidc: bool,
+}
+
+impl<'a> Documents<'a> {
+    fn new(evidence: &'a Evidence) -> Self {
+        match evidence {
+            Evidence::Oidc { id_token, signed, userinfo, .. } => {
+                Self { first: id_token, second: userinfo.as_ref(), verified: *signed, oidc: true }
+            }
+            Evidence::OAuth2 { userinfo, .. } => {
+                Self { first: userinfo, second: None, verified: true, oidc: false }
+            }
+        }
+    }
+
+    fn find(&self, path: &ClaimPath) -> Option<&'a Value> {
+        path.find(self.first)
+            .or_else(|| self.second.filter(|_| may_come_from_userinfo(path)).and_then(|d| path.find(d)))
+    }
+
+    fn text(&self, path: &ClaimPath) -> Option<String> {
+        [Some(self.first), self.second.filter(|_| may_come_from_userinfo(path))]
+            .into_iter()
+            .flatten()
+            .find_map(|document| text_at(path, document))
+    }
+
+    /// OIDC Core 5.3.2, 5.7: the ID token's `sub`, or for OAuth 2.0 the userinfo's, where whole numbers count too.
+    fn subject(&self, path: &ClaimPath) -> Result<Subject, UpstreamError> {
+        let refuse = UpstreamError::ClaimsIncomplete;
+        match path.find(self.first) {
+            None => Err(refuse("it is missing")),
+            Some(Value::String(text)) => Subject::parse(text).map_err(refuse),
+            Some(Value::Number(number)) if !self.oidc => {
+                let digits = number.to_string();
+                let whole = digits.strip_prefix('-').unwrap_or(&digits).bytes().all(|b| b.is_ascii_digit());
+                if !whole || digits == "0" || digits == "-0" {
+                    return Err(refuse("it is not a non-zero whole number"));
+                }
+                Subject::parse(&digits).map_err(refuse)
+            }
+            Some(_) => Err(refuse("it has the wrong type")),
+        }
+    }
+
+    fn name(&self, map: &ClaimMap) -> Option<ClaimedName> {
+        map.name.iter().enumerate().find_map(|(index, path)| {
+            self.text(path).map(|text| ClaimedName { text, adoptable: index == 0 && self.verified })
+        })
+    }
+
+    /// The address and its mark always come from the same document.
+    fn email(&self, map: &ClaimMap) -> Option<Email> {
+        [Some(self.first), self.second].into_iter().flatten().find_map(|document| {
+            let address = map.email.iter().find_map(|path| text_at(path, document))?;
+            let usable =
+                address.len() <= 254 && !address.chars().any(|c| c.is_control() || c.is_whitespace());
+            let verified = map.email_verified.find(document).map(is_true);
+            usable.then_some(Email { address, verified })
+        })
+    }
+
+    fn facts(&self, map: &ClaimMap) -> Facts {
+        let only_id_token = |name: &str| self.oidc.then(|| self.first.get(name)).flatten();
+        let groups = self.find(&map.groups).and_then(groups_in);
+        Facts {
+            groups_overage: groups.is_none() && self.has_overage(&map.groups),
+            groups,
+            amr: only_id_token("amr").and_then(groups_in),
+            acr: only_id_token("acr").and_then(Value::as_str).map(|acr| acr.chars().take(255).collect()),
+            idp_sid: only_id_token("sid")
+                .and_then(Value::as_str)
+                .filter(|sid| sid.len() <= 255)
+                .map(str::to_owned),
+        }
+    }
+
+    /// Entra ID's markers that groups were too many to send.
+    fn has_overage(&self, groups: &ClaimPath) -> bool {
+        let claim_names = self.first.get("_claim_names").and_then(Value::as_object);
+        let named =
+            groups.top_level().is_some_and(|name| claim_names.is_some_and(|names| names.contains_key(&name)));
+        named || self.first.get("hasgroups").is_some_and(is_true)
+    }
+}
+
+/// Security claims come from the ID token or not at all.
+fn may_come_from_userinfo(path: &ClaimPath) -> bool {
+    path.top_level().is_some_and(|name| !ID_TOKEN_ONLY.contains(&name.as_str()))
+}
+
+fn text_at(path: &ClaimPath, document: &Map<String, Value>) -> Option<String> {
+    let text = path.find(document)?.as_str()?;
+    (!text.trim().is_empty()).then(|| text.to_owned())
+}
+
+/// True only for `true` and `"true"`.
+fn is_true(value: &Value) -> bool {
+    value.as_bool().unwrap_or_else(|| value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true")))
+}
+
+/// One string or a list of strings, at most 1000 of 256 bytes; anything else is not a list of groups.
+fn groups_in(value: &Value) -> Option<Vec<String>> {
+    let fits = |text: &&str| !text.is_empty() && text.len() <= 256;
+    match value {
+        Value::String(one) => Some(Some(one.as_str()).filter(fits).map(str::to_owned).into_iter().collect()),
+        Value::Array(many) if many.len() <= 1000 => {
+            many.iter().map(|entry| entry.as_str().filter(fits).map(str::to_owned)).collect()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,87 @@
+//! Time and randomness, as arguments.
+//!
+//! Nothing else in the workspace reads the system clock or asks for random bytes (`clippy.toml` enforces it), so
+//! a test can stand at any second it likes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+/// A moment, in whole Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `seconds` after 1970-01-01T00:00:00Z.
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z.
+    pub const fn unix(self) -> i64 {
+        self.0
+    }
+
+    /// This moment moved into the future; saturates at the end of time.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add_unsigned(by.as_secs()))
+    }
+
+    /// This moment moved into the past; saturates at the beginning of time.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub_unsigned(by.as_secs()))
+    }
+}
+
+/// Where the current time comes from.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    /// The machine's own clock.
+    System,
+    /// A clock that a test sets, in Unix seconds.
+    Set(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The current moment.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp(system_seconds()),
+            Self::Set(seconds) => Timestamp(seconds.load(Ordering::SeqCst)),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
+fn system_seconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Where unpredictable bytes come from: the operating system, by way of aws-lc.
+#[derive(Debug, Clone, Copy)]
+pub struct Entropy;
+
+impl Entropy {
+    /// `N` bytes nobody can guess.
+    ///
+    /// # Panics
+    /// When the system has no randomness to give: nothing may go on without it.
+    #[expect(clippy::expect_used, reason = "without randomness nothing may go on")]
+    pub fn bytes<const N: usize>(self) -> [u8; N] {
+        let mut bytes = [0; N];
+        aws_lc_rs::rand::fill(&mut bytes).expect("the system's random source answers");
+        bytes
+    }
+
+    /// A new identifier that sorts by the time it was made (UUID version 7, RFC 9562).
+    pub fn id(self, now: Timestamp) -> Uuid {
+        let millis = u64::try_from(now.unix()).unwrap_or_default().saturating_mul(1000);
+        uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
+    }
+}

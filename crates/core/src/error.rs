@@ -1,0 +1,251 @@
+//! Why a request is refused: closed causes for the log, one stable code for the stranger.
+
+use crate::account::AccountId;
+use crate::store::StoreError;
+
+/// The stable, public name of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each variant is the public code of the same name; see `as_str`")]
+pub enum Code {
+    BadRequest,
+    LoginStateInvalid,
+    LoginMixup,
+    CodeRejected,
+    IdpTokenMissing,
+    IdpTokenInvalid,
+    IdpClaimsIncomplete,
+    SessionInvalid,
+    IdpDenied,
+    LoginNotAllowed,
+    AccountDisabled,
+    CsrfFailed,
+    ProviderUnknown,
+    NotFound,
+    MethodNotAllowed,
+    TooLarge,
+    UnsupportedMediaType,
+    Internal,
+    IdpMetadataInvalid,
+    IdpBadResponse,
+    IdpUnreachable,
+    Unavailable,
+    IdpTimeout,
+}
+
+impl Code {
+    /// The code as it stands in answers and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::LoginStateInvalid => "login_state_invalid",
+            Self::LoginMixup => "login_mixup",
+            Self::CodeRejected => "code_rejected",
+            Self::IdpTokenMissing => "idp_token_missing",
+            Self::IdpTokenInvalid => "idp_token_invalid",
+            Self::IdpClaimsIncomplete => "idp_claims_incomplete",
+            Self::SessionInvalid => "session_invalid",
+            Self::IdpDenied => "idp_denied",
+            Self::LoginNotAllowed => "login_not_allowed",
+            Self::AccountDisabled => "account_disabled",
+            Self::CsrfFailed => "csrf_failed",
+            Self::ProviderUnknown => "provider_unknown",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Internal => "internal",
+            Self::IdpMetadataInvalid => "idp_metadata_invalid",
+            Self::IdpBadResponse => "idp_bad_response",
+            Self::IdpUnreachable => "idp_unreachable",
+            Self::Unavailable => "unavailable",
+            Self::IdpTimeout => "idp_timeout",
+        }
+    }
+}
+
+/// What a provider did wrong, or what was wrong about its answer. Holds no token, code or secret.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The provider's issuer or endpoints are no longer those the login started with.
+    #[error("the provider's issuer or endpoints changed since the login started")]
+    Changed,
+    /// RFC 9207: `iss` is wrong, or missing although discovery advertises it.
+    #[error("authorization response issuer: expected {expected:?}, received {received:?}")]
+    Mixup {
+        /// The slot's issuer.
+        expected: String,
+        /// What came, shortened and without control characters.
+        received: Option<String>,
+    },
+    /// The provider's authorization endpoint answered with an error.
+    #[error("the provider refused the authorization: {error:?}")]
+    Denied {
+        /// The provider's error code, shortened and without control characters.
+        error: String,
+    },
+    /// The authorization endpoint reported trouble of its own (`server_error`, `temporarily_unavailable`).
+    #[error("the provider reported {error:?} on the authorization request")]
+    ProviderTrouble {
+        /// The provider's error code.
+        error: String,
+    },
+    /// The token endpoint refused the code.
+    #[error("token endpoint refused the code: {error:?}")]
+    CodeRejected {
+        /// The provider's error code, shortened and without control characters.
+        error: String,
+    },
+    /// An OIDC provider answered without an ID token.
+    #[error("the token response has no id_token")]
+    TokenMissing,
+    /// The ID token or userinfo failed a check.
+    #[error("{0}")]
+    TokenInvalid(Check),
+    /// There is no usable subject.
+    #[error("no usable subject: {0}")]
+    ClaimsIncomplete(&'static str),
+    /// The discovery document or key set cannot be used.
+    #[error("provider metadata: {0}")]
+    Metadata(String),
+    /// An endpoint answered something that is not an answer.
+    #[error("{endpoint}: {problem}")]
+    BadResponse {
+        /// Which endpoint.
+        endpoint: &'static str,
+        /// What was wrong with it; nothing secret, nothing of its body.
+        problem: String,
+    },
+    /// An endpoint could not be reached.
+    #[error("{endpoint} cannot be reached: {problem}")]
+    Unreachable {
+        /// Which endpoint.
+        endpoint: &'static str,
+        /// Why not.
+        problem: String,
+    },
+    /// An endpoint took too long.
+    #[error("{endpoint} took too long")]
+    Timeout {
+        /// Which endpoint.
+        endpoint: &'static str,
+    },
+}
+
+/// The check that an ID token or userinfo failed: which one, what was expected and what came.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("check {name:?} failed: expected {expected}, received {received}")]
+pub struct Check {
+    /// The short name of the check, such as `iss` or `signature`.
+    pub name: &'static str,
+    /// What would have passed.
+    pub expected: String,
+    /// What came, shortened and without control characters; never a token or a nonce.
+    pub received: String,
+}
+
+impl Check {
+    /// A failed check.
+    pub fn failed(name: &'static str, expected: impl Into<String>, received: impl AsRef<str>) -> Self {
+        Self { name, expected: expected.into(), received: printable(received.as_ref()) }
+    }
+}
+
+/// Foreign text made fit for a log line: at most 200 characters, control and formatting characters replaced.
+pub fn printable(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() || is_format(c) { '\u{fffd}' } else { c }).collect()
+}
+
+pub(crate) fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+impl UpstreamError {
+    /// The public code.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Changed => Code::LoginStateInvalid,
+            Self::Mixup { .. } => Code::LoginMixup,
+            Self::Denied { .. } => Code::IdpDenied,
+            Self::CodeRejected { .. } => Code::CodeRejected,
+            Self::TokenMissing => Code::IdpTokenMissing,
+            Self::TokenInvalid(_) => Code::IdpTokenInvalid,
+            Self::ClaimsIncomplete(_) => Code::IdpClaimsIncomplete,
+            Self::Metadata(_) => Code::IdpMetadataInvalid,
+            Self::ProviderTrouble { .. } | Self::BadResponse { .. } => Code::IdpBadResponse,
+            Self::Unreachable { .. } => Code::IdpUnreachable,
+            Self::Timeout { .. } => Code::IdpTimeout,
+        }
+    }
+}
+
+/// Why a login did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The request is malformed.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The slot is unknown or not enabled.
+    #[error("no such slot is enabled")]
+    ProviderUnknown,
+    /// The callback belongs to no login of this browser that is still open.
+    #[error("{0}")]
+    StateInvalid(&'static str),
+    /// The provider, or its answer.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The account is disabled or deleted.
+    #[error("account {0} is disabled or deleted")]
+    AccountDisabled(AccountId),
+    /// The store failed; nothing was written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A broken promise of our own.
+    #[error("internal: {0}")]
+    Internal(&'static str),
+}
+
+impl LoginError {
+    /// The public code.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::BadRequest(_) => Code::BadRequest,
+            Self::ProviderUnknown => Code::ProviderUnknown,
+            Self::StateInvalid(_) => Code::LoginStateInvalid,
+            Self::Upstream(upstream) => upstream.code(),
+            Self::AccountDisabled(_) => Code::AccountDisabled,
+            Self::Store(_) => Code::Unavailable,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+}
+
+/// Why a session is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Missing, malformed, expired, revoked, reused or foreign.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The account is disabled or deleted.
+    #[error("account {0} is disabled or deleted")]
+    AccountDisabled(AccountId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A broken promise of our own.
+    #[error("internal: {0}")]
+    Internal(&'static str),
+}
+
+impl SessionError {
+    /// The public code.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Invalid(_) => Code::SessionInvalid,
+            Self::AccountDisabled(_) => Code::AccountDisabled,
+            Self::Store(_) => Code::Unavailable,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What the operator's secret key does: sealing, and message authentication, each purpose under a key of its own.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::digest::{self, SHA256};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::clock::Entropy;
+
+/// What a derived key is for. A value made for one purpose never opens under another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The cookie of a pending login.
+    Login,
+    /// PKCE verifiers.
+    Verifier,
+    /// Nonces.
+    Nonce,
+    /// Signing keys at rest.
+    SigningKey,
+    /// Successors of refresh tokens.
+    RefreshToken,
+    /// The readable cookie against cross-site request forgery.
+    Csrf,
+}
+
+impl Purpose {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Login => b"portico login v1",
+            Self::Verifier => b"portico verifier v1",
+            Self::Nonce => b"portico nonce v1",
+            Self::SigningKey => b"portico signing key v1",
+            Self::RefreshToken => b"portico refresh token v1",
+            Self::Csrf => b"portico csrf v1",
+        }
+    }
+}
+
+/// The operator's secret key, and older ones that still open what they sealed.
+#[derive(Debug)]
+pub struct Seals {
+    current: SealKey,
+    previous: Vec<SealKey>,
+}
+
+/// One secret key.
+pub struct SealKey(Prk);
+
+/// The sealed text is not ours, was changed, or was sealed under a key we no longer have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it was not sealed by us, or under a key we no longer have")]
+pub struct NotOurs;
+
+impl Seals {
+    /// Seals under `current`; opens under any.
+    pub fn new(current: &[u8], previous: &[Vec<u8>]) -> Self {
+        let key = |secret: &[u8]| SealKey(Salt::new(HKDF_SHA256, b"portico").extract(secret));
+        Self { current: key(current), previous: previous.iter().map(|secret| key(secret)).collect() }
+    }
+
+    /// Seals under the current key. `context` must be the same at [`Seals::open`].
+    pub fn seal(&self, purpose: Purpose, context: &[&[u8]], plain: &[u8], entropy: Entropy) -> Vec<u8> {
+        let nonce = entropy.bytes::<NONCE_LEN>();
+        [nonce.as_slice(), &self.current.seal(purpose, context, nonce, plain)].concat()
+    }
+
+    /// Opens what was sealed for the same purpose and context, under the current or a previous key.
+    pub fn open(&self, purpose: Purpose, context: &[&[u8]], sealed: &[u8]) -> Result<Vec<u8>, NotOurs> {
+        self.open_with_key(purpose, context, sealed).map(|(plain, _)| plain)
+    }
+
+    /// The same, and which key it was.
+    pub fn open_with_key(
+        &self,
+        purpose: Purpose,
+        context: &[&[u8]],
+        sealed: &[u8],
+    ) -> Result<(Vec<u8>, &SealKey), NotOurs> {
+        let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(NotOurs)?;
+        self.keys().find_map(|key| Some((key.open(purpose, context, *nonce, text)?, key))).ok_or(NotOurs)
+    }
+
+    /// The key that seals.
+    pub fn current(&self) -> &SealKey {
+        &self.current
+    }
+
+    /// All keys, the current one first.
+    pub fn keys(&self) -> impl Iterator<Item = &SealKey> {
+        std::iter::once(&self.current).chain(&self.previous)
+    }
+}
+
+impl SealKey {
+    /// A pseudo-random value of these parts.
+    pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; 32] {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.derive(purpose)), &join(parts));
+        array32(tag.as_ref())
+    }
+
+    #[expect(clippy::expect_used, reason = "AES-GCM refuses only texts of many gigabytes")]
+    fn seal(&self, purpose: Purpose, context: &[&[u8]], nonce: [u8; NONCE_LEN], plain: &[u8]) -> Vec<u8> {
+        let mut text = plain.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.aead(purpose)
+            .seal_in_place_append_tag(nonce, Aad::from(join(context)), &mut text)
+            .expect("a short text");
+        text
+    }
+
+    fn open(
+        &self,
+        purpose: Purpose,
+        context: &[&[u8]],
+        nonce: [u8; NONCE_LEN],
+        text: &[u8],
+    ) -> Option<Vec<u8>> {
+        let mut buffer = text.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let plain = self.aead(purpose).open_in_place(nonce, Aad::from(join(context)), &mut buffer).ok()?;
+        Some(plain.to_vec())
+    }
+
+    #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes")]
+    fn aead(&self, purpose: Purpose) -> LessSafeKey {
+        LessSafeKey::new(
+            UnboundKey::new(&AES_256_GCM, &self.derive(purpose)).expect("AES-256 takes 32 bytes"),
+        )
+    }
+
+    #[expect(clippy::expect_used, reason = "32 bytes are always within what HKDF-SHA256 gives")]
+    fn derive(&self, purpose: Purpose) -> [u8; 32] {
+        let mut out = [0; 32];
+        self.0
+            .expand(&[purpose.label()], Bytes32)
+            .and_then(|okm| okm.fill(&mut out))
+            .expect("HKDF gives 32 bytes");
+        out
+    }
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey([REDACTED])")
+    }
+}
+
+struct Bytes32;
+
+impl KeyType for Bytes32 {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
+/// Each part with its length, so that two lists of parts never run together.
+fn join(parts: &[&[u8]]) -> Vec<u8> {
+    parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat()).collect()
+}
+
+/// SHA-256 of the parts, run together.
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    array32(context.finish().as_ref())
+}
+
+fn array32(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    for (to, from) in out.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    out
+}
+
+/// Base64url without padding (RFC 4648 5).
+pub fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of base64url without padding; nothing else is accepted.
+pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// Compares secrets in constant time.
+pub fn same(left: &[u8], right: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(left, right).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn opens_only_the_same_purpose_context_and_key() {
+        let seals = Seals::new(b"one", &[]);
+        let sealed = seals.seal(Purpose::Login, &[b"a", b"b"], b"text", Entropy);
+        assert_eq!(seals.open(Purpose::Login, &[b"a", b"b"], &sealed).unwrap(), b"text");
+        assert!(seals.open(Purpose::SigningKey, &[b"a", b"b"], &sealed).is_err());
+        assert!(seals.open(Purpose::Login, &[b"ab", b""], &sealed).is_err());
+        assert!(Seals::new(b"two", &[]).open(Purpose::Login, &[b"a", b"b"], &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(seals.open(Purpose::Login, &[b"a", b"b"], &changed).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_previous_key_opens_what_it_sealed() {
+        let sealed = Seals::new(b"old", &[]).seal(Purpose::SigningKey, &[], b"key", Entropy);
+        let rotated = Seals::new(b"new", &[b"old".to_vec()]);
+        assert_eq!(rotated.open(Purpose::SigningKey, &[], &sealed).unwrap(), b"key");
+        let now = rotated.seal(Purpose::SigningKey, &[], b"key", Entropy);
+        assert!(Seals::new(b"old", &[]).open(Purpose::SigningKey, &[], &now).is_err());
+    }
+}
