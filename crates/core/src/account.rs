@@ -240,3 +240,6 @@ fn graphemes_within(text: &str, chars: usize) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

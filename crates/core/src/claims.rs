@@ -372,3 +372,6 @@ fn groups_in(value: &Value) -> Option<Vec<String>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -196,7 +196,7 @@ struct PublishedKey {
 }
 
 impl KeyRing {
-    fn new(
+    pub(crate) fn new(
         alg: TokenAlg,
         stored: &[StoredKey],
         seals: &Seals,

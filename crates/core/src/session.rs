@@ -146,3 +146,44 @@ impl fmt::Debug for RefreshToken {
         f.write_str("RefreshToken([REDACTED])")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const SESSION: SessionId = SessionId(Uuid::from_u128(1));
+
+    #[test]
+    fn a_token_is_43_characters_of_base64url() {
+        let token = RefreshToken::first(Entropy);
+        assert_eq!(RefreshToken::parse(token.reveal()).unwrap().hash(), token.hash());
+        for bad in [
+            "",
+            "x",
+            &"x".repeat(42),
+            &"x".repeat(44),
+            &format!("{}=", "x".repeat(42)),
+            &format!("{}\0", "x".repeat(42)),
+        ] {
+            assert!(RefreshToken::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn successors_are_followed_to_the_current_token_also_over_a_change_of_the_secret_key() {
+        let old = Seals::new(b"old", &[]);
+        let new = Seals::new(b"new", &[b"old".to_vec()]);
+        let first = RefreshToken::first(Entropy);
+        let second = first.successor(SESSION, old.current());
+        let third = second.successor(SESSION, new.current());
+        assert_eq!(first.follow(SESSION, &old, second.hash()).unwrap().reveal(), second.reveal());
+        assert_eq!(first.follow(SESSION, &new, third.hash()).unwrap().reveal(), third.reveal());
+        assert_eq!(second.follow(SESSION, &new, third.hash()).unwrap().reveal(), third.reveal());
+        assert!(third.follow(SESSION, &new, second.hash()).is_none(), "never backwards");
+        assert!(
+            first.follow(SessionId(Uuid::from_u128(2)), &old, second.hash()).is_none(),
+            "never into another session"
+        );
+    }
+}

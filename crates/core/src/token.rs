@@ -212,3 +212,6 @@ impl AccessClaims {
         SessionId(self.sid)
     }
 }
+
+#[cfg(test)]
+mod tests;

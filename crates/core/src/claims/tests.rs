@@ -1,0 +1,231 @@
+//! Claims, read from documents of every shape.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::provider::{
+    Button, ClientAuth, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, SignatureCheck, Transport,
+    UserinfoMethod, UserinfoUse,
+};
+use crate::slot::SlotName;
+
+/// A slot with every default, changed as the test likes.
+pub(crate) fn slot(change: impl FnOnce(&mut Slot)) -> Slot {
+    let name = |text: &str| ClaimPath::Name(text.to_owned());
+    let mut slot = Slot {
+        name: SlotName::Provider1,
+        button: Button { label: "Sign in".to_owned(), icon: "mdi:account-key".to_owned() },
+        client_id: "client".to_owned(),
+        auth: ClientAuth::Public,
+        pkce: Pkce::S256,
+        scopes: vec!["openid".to_owned()],
+        audience: None,
+        extra_params: std::collections::BTreeMap::new(),
+        claims: ClaimMap {
+            subject: name("sub"),
+            name: vec![name("name")],
+            email: vec![name("email")],
+            email_verified: name("email_verified"),
+            groups: name("groups"),
+            groups_wanted: false,
+        },
+        userinfo_method: UserinfoMethod::Get,
+        clock_skew: Duration::from_mins(1),
+        transport: Transport::default(),
+        name_fallback: true,
+        kind: Kind::Oidc(OidcSettings {
+            discovery_url: "https://idp.example.com/.well-known/openid-configuration".parse().unwrap(),
+            issuer: None,
+            issuer_aliases: Vec::new(),
+            signature: SignatureCheck::Verify,
+            allowed_algs: None,
+            nonce: NonceMode::Required,
+            userinfo: UserinfoUse::IfNeeded,
+            userinfo_url: None,
+        }),
+    };
+    change(&mut slot);
+    slot
+}
+
+fn github() -> Slot {
+    slot(|slot| {
+        slot.claims.subject = ClaimPath::Name("id".to_owned());
+        slot.claims.name = ["name", "login"].map(|name| ClaimPath::Name(name.to_owned())).to_vec();
+        slot.kind = Kind::OAuth2(OAuth2Settings {
+            authorization_url: "https://git.example.com/authorize".parse().unwrap(),
+            token_url: "https://git.example.com/token".parse().unwrap(),
+            userinfo_url: "https://git.example.com/user".parse().unwrap(),
+            issuer: None,
+            identity_namespace: "https://git.example.com/token".to_owned(),
+        });
+    })
+}
+
+fn map(value: &Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+fn oidc(slot: &Slot, id_token: &Value, userinfo: Option<&Value>) -> Result<Claims, UpstreamError> {
+    let issuer = Issuer::new("https://idp.example.com");
+    Claims::read(
+        slot,
+        &Evidence::Oidc { issuer, id_token: map(id_token), signed: true, userinfo: userinfo.map(map) },
+    )
+}
+
+fn oauth2(slot: &Slot, userinfo: &str) -> Result<Claims, UpstreamError> {
+    let namespace = "https://git.example.com/token".to_owned();
+    Claims::read(
+        slot,
+        &Evidence::OAuth2 { namespace, userinfo: map(&serde_json::from_str(userinfo).unwrap()) },
+    )
+}
+
+#[test]
+fn a_subject_is_text_of_1_to_255_bytes() {
+    let long = "x".repeat(255);
+    for good in ["42", "0", "null", "a|b", "ä", long.as_str()] {
+        let claims = oidc(&slot(|_| {}), &json!({"sub": good}), None).unwrap();
+        assert_eq!(claims.identity().subject.as_str(), good);
+        assert_eq!(claims.identity().issuer, "https://idp.example.com");
+    }
+    let longer = "x".repeat(256);
+    for bad in [
+        json!(null),
+        json!(""),
+        json!(" "),
+        json!("a\u{0}b"),
+        json!(longer),
+        json!(42),
+        json!(["a"]),
+        json!({}),
+        json!(true),
+    ] {
+        assert!(oidc(&slot(|_| {}), &json!({"sub": bad}), None).is_err(), "{bad}");
+    }
+    assert!(oidc(&slot(|_| {}), &json!({}), Some(&json!({"sub": "42"}))).is_err(), "never from userinfo");
+}
+
+#[test]
+fn a_numeric_subject_keeps_every_digit_and_only_in_oauth2() {
+    let subject = |text: &str| {
+        oauth2(&github(), &format!(r#"{{"id":{text}}}"#)).map(|c| c.identity().subject.as_str().to_owned())
+    };
+    assert_eq!(subject("9007199254740993").unwrap(), "9007199254740993");
+    assert_eq!(subject("9007199254740992").unwrap(), "9007199254740992");
+    assert_eq!(subject("\"x\"").unwrap(), "x");
+    for bad in ["0", "1.0", "1e3", "true", "null", "\"\"", "[]", "{}"] {
+        assert!(subject(bad).is_err(), "{bad}");
+    }
+    let claims = oauth2(&github(), r#"{"id":7,"sub":"other"}"#).unwrap();
+    assert_eq!(claims.identity().issuer, "https://git.example.com/token#id");
+}
+
+#[test]
+fn the_id_token_wins_and_security_claims_never_come_from_userinfo() {
+    let wanted = slot(|slot| slot.claims.groups = ClaimPath::Name("acr".to_owned()));
+    let claims = oidc(
+        &wanted,
+        &json!({"sub": "1", "name": "From the token"}),
+        Some(&json!({"sub": "1", "name": "From userinfo", "email": "a@example.com", "acr": "high", "amr": ["x"], "sid": "s"})),
+    )
+    .unwrap();
+    assert_eq!(claims.name().unwrap().text, "From the token");
+    assert_eq!(claims.email().unwrap().address, "a@example.com");
+    assert_eq!(*claims.facts(), Facts::default());
+}
+
+#[test]
+fn an_email_and_its_mark_come_from_one_document() {
+    let read = |id_token: &Value, userinfo: &Value| {
+        oidc(&slot(|_| {}), id_token, Some(userinfo)).unwrap().email().cloned()
+    };
+    let mixed = read(
+        &json!({"sub": "1", "email": "a@example.com"}),
+        &json!({"email": "b@example.com", "email_verified": true}),
+    );
+    assert_eq!(mixed, Some(Email { address: "a@example.com".to_owned(), verified: None }));
+    let other = read(&json!({"sub": "1", "email_verified": true}), &json!({"email": "b@example.com"}));
+    assert_eq!(other, Some(Email { address: "b@example.com".to_owned(), verified: None }));
+    for (mark, verified) in [
+        (json!(true), true),
+        (json!("true"), true),
+        (json!("TRUE"), true),
+        (json!(false), false),
+        (json!("false"), false),
+        (json!(1), false),
+        (json!("yes"), false),
+        (json!([true]), false),
+    ] {
+        let email = read(&json!({"sub": "1", "email": "a@example.com", "email_verified": mark}), &json!({}));
+        assert_eq!(email.unwrap().verified, Some(verified), "{mark}");
+    }
+    assert_eq!(read(&json!({"sub": "1", "email": "a b@example.com"}), &json!({})), None);
+    assert_eq!(
+        read(&json!({"sub": "1", "email": format!("{}@example.com", "x".repeat(250))}), &json!({})),
+        None
+    );
+}
+
+#[test]
+fn only_the_first_name_claim_may_adopt() {
+    assert!(oauth2(&github(), r#"{"id":1,"name":"Jane"}"#).unwrap().name().unwrap().adoptable);
+    let login = oauth2(&github(), r#"{"id":1,"name":null,"login":"jane"}"#).unwrap();
+    assert_eq!(login.name(), Some(&ClaimedName { text: "jane".to_owned(), adoptable: false }));
+}
+
+#[test]
+fn groups_are_found_by_literal_name_or_pointer() {
+    let groups = |path: &str, document: &Value| {
+        let mut id_token = document.clone();
+        id_token.as_object_mut().unwrap().insert("sub".to_owned(), json!("1"));
+        let slot = slot(|slot| slot.claims.groups = ClaimPath::parse(path).unwrap());
+        oidc(&slot, &id_token, None).unwrap().facts().groups.clone()
+    };
+    let list = || Some(vec!["a".to_owned(), "b".to_owned()]);
+    assert_eq!(groups("groups", &json!({"groups": ["a", "b"]})), list());
+    assert_eq!(
+        groups("https://example.com/roles", &json!({"https://example.com/roles": ["a", "b"]})),
+        list()
+    );
+    assert_eq!(groups("realm.roles", &json!({"realm.roles": ["a", "b"], "realm": {"roles": ["x"]}})), list());
+    assert_eq!(groups("/realm_access/roles", &json!({"realm_access": {"roles": ["a", "b"]}})), list());
+    assert_eq!(groups("/my~1app/roles", &json!({"my/app": {"roles": ["a", "b"]}})), list());
+    assert_eq!(groups("groups", &json!({"groups": "a b"})), Some(vec!["a b".to_owned()]));
+    assert_eq!(groups("groups", &json!({"groups": []})), Some(Vec::new()));
+    for unknown in [
+        json!({}),
+        json!({"groups": null}),
+        json!({"groups": 7}),
+        json!({"groups": [7]}),
+        json!({"groups": {"a": 1}}),
+    ] {
+        assert_eq!(groups("groups", &unknown), None, "{unknown}");
+    }
+}
+
+#[test]
+fn left_out_groups_are_reported() {
+    for marker in
+        [json!({"sub": "1", "_claim_names": {"groups": "src1"}}), json!({"sub": "1", "hasgroups": true})]
+    {
+        assert!(oidc(&slot(|_| {}), &marker, None).unwrap().facts().groups_overage, "{marker}");
+    }
+    let sent = json!({"sub": "1", "hasgroups": true, "groups": ["a"]});
+    assert!(!oidc(&slot(|_| {}), &sent, None).unwrap().facts().groups_overage);
+}
+
+#[test]
+fn userinfo_is_needed_only_for_what_is_configured() {
+    let map = slot(|_| {}).claims;
+    let needed = |document: Value| userinfo_needed(&map, document.as_object().unwrap());
+    assert!(needed(json!({"sub": "1"})));
+    assert!(needed(json!({"sub": "1", "name": "x"})));
+    assert!(!needed(json!({"sub": "1", "name": "x", "email": "e"})));
+    let wanted = ClaimMap { groups_wanted: true, ..map.clone() };
+    assert!(userinfo_needed(&wanted, json!({"name": "x", "email": "e"}).as_object().unwrap()));
+}

@@ -1,0 +1,227 @@
+//! Tokens of our own: what a good one says, and that no forged one is believed.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::account::{Account, AccountId, Standing};
+use crate::claims::Facts;
+use crate::clock::Entropy;
+use crate::keys::{KeyState, StoredKey, TokenAlg, generate};
+use crate::seal::{Seals, base64url, from_base64url};
+use crate::session::Session;
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+fn public() -> PublicUrl {
+    PublicUrl::parse("https://login.example.com").unwrap()
+}
+
+fn lifetimes() -> Lifetimes {
+    let minutes = std::time::Duration::from_mins;
+    Lifetimes { access_token: minutes(15), session: minutes(600), idle: minutes(60) }
+}
+
+fn present(groups: Option<Vec<String>>) -> Present {
+    let account = Account {
+        id: AccountId(Uuid::from_u128(1)),
+        name: "jane".to_owned(),
+        label: "Jane Doe".to_owned(),
+        email: None,
+        standing: Standing::Active,
+        roles: vec!["staff".to_owned()],
+        groups: Vec::new(),
+        ever_linked: true,
+        created_at: NOW,
+        last_login_at: Some(NOW),
+    };
+    let session = Session {
+        id: SessionId(Uuid::from_u128(2)),
+        account: account.id,
+        slot: "oidc/provider1".parse().unwrap(),
+        facts: Facts { groups, ..Facts::default() },
+        created_at: NOW,
+        last_used_at: NOW,
+        expires_at: NOW.plus(lifetimes().session),
+        revoked_at: None,
+    };
+    Present { session, account }
+}
+
+fn ring_of(keys: &[StoredKey], alg: TokenAlg, seals: &Seals) -> Arc<KeyRing> {
+    Arc::new(KeyRing::new(alg, keys, seals, NOW).unwrap().unwrap())
+}
+
+fn one(alg: TokenAlg) -> (Arc<KeyRing>, Seals) {
+    let seals = Seals::new(b"secret", &[]);
+    let key = generate(alg, &seals, Entropy, NOW).unwrap();
+    (ring_of(&[key], alg, &seals), seals)
+}
+
+fn token(ring: &KeyRing, present: &Present) -> String {
+    let audience = ["https://login.example.com".to_owned()];
+    let under = Issuance {
+        public_url: &public(),
+        audience: &audience,
+        lifetimes: &lifetimes(),
+        now: NOW,
+        id: Uuid::from_u128(3),
+    };
+    issue(ring, &under, present).unwrap().0
+}
+
+fn believe(ring: &KeyRing, token: &str, now: Timestamp) -> Result<AccessClaims, &'static str> {
+    verify(ring, token, &public(), &["https://login.example.com".to_owned()], now)
+}
+
+#[test]
+fn every_algorithm_signs_what_it_verifies() {
+    for alg in TokenAlg::ALL {
+        let (ring, _) = one(alg);
+        let claims = believe(&ring, &token(&ring, &present(None)), NOW).unwrap();
+        assert_eq!((claims.sub, claims.sid), (Uuid::from_u128(1), Uuid::from_u128(2)));
+        assert_eq!((claims.idp.as_str(), claims.groups), ("oidc/provider1", None));
+        let jwks = ring.jwks();
+        assert_eq!((&jwks["keys"][0]["alg"], &jwks["keys"][0]["use"]), (&json!(alg.as_str()), &json!("sig")));
+        for secret in ["d", "p", "q", "k"] {
+            assert!(jwks["keys"][0].get(secret).is_none(), "{secret} is not public");
+        }
+    }
+}
+
+#[test]
+fn a_token_is_valid_from_its_issue_to_its_expiry() {
+    let (ring, _) = one(TokenAlg::ES256);
+    let token = token(&ring, &present(None));
+    let at = |offset: i64| believe(&ring, &token, Timestamp::from_unix(NOW.unix() + offset));
+    assert!(at(0).is_ok() && at(899).is_ok());
+    assert_eq!(at(900), Err("the access token has expired"));
+    assert_eq!(at(-2), Err("the access token is not valid yet"));
+}
+
+#[test]
+fn a_token_never_outlives_its_session() {
+    let (ring, _) = one(TokenAlg::EdDSA);
+    let mut short = present(None);
+    short.session.expires_at = Timestamp::from_unix(NOW.unix() + 10);
+    assert_eq!(believe(&ring, &token(&ring, &short), NOW).unwrap().exp, NOW.unix() + 10);
+}
+
+fn parts(token: &str) -> (Value, Value) {
+    let mut segments = token
+        .split('.')
+        .map(|part| serde_json::from_slice(&from_base64url(part).unwrap_or_default()).unwrap_or_default());
+    (segments.next().unwrap(), segments.next().unwrap())
+}
+
+/// Signs with the ring's own key whatever header and claims.
+fn resign(key: &EncodingKey, header: &Value, claims: &Value) -> String {
+    let signed =
+        format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), key, Algorithm::ES256).unwrap();
+    format!("{signed}.{signature}")
+}
+
+#[test]
+fn no_forged_token_is_believed() {
+    let seals = Seals::new(b"secret", &[]);
+    let stored = generate(TokenAlg::ES256, &seals, Entropy, NOW).unwrap();
+    let pkcs8 =
+        seals.open(crate::seal::Purpose::SigningKey, &[stored.kid.as_bytes()], &stored.sealed).unwrap();
+    let key = EncodingKey::from_ec_der(&pkcs8);
+    let ring = ring_of(std::slice::from_ref(&stored), TokenAlg::ES256, &seals);
+    let good = token(&ring, &present(None));
+    let (header, claims) = parts(&good);
+    assert!(
+        believe(&ring, &resign(&key, &header, &claims), NOW).is_ok(),
+        "the twin: unchanged and signed again"
+    );
+
+    let with = |document: &Value, name: &str, value: Value| {
+        let mut changed = document.clone();
+        changed[name] = value;
+        changed
+    };
+    for (name, value) in [
+        ("typ", json!("JWT")),
+        ("typ", json!("rt+jwt")),
+        ("typ", Value::Null),
+        ("alg", json!("none")),
+        ("alg", json!("HS256")),
+        ("alg", json!("RS256")),
+        ("kid", json!("other")),
+        ("kid", json!("../../etc/passwd")),
+        ("crit", json!(["exp"])),
+    ] {
+        let forged = resign(&key, &with(&header, name, value.clone()), &claims);
+        assert!(believe(&ring, &forged, NOW).is_err(), "header {name} = {value}");
+    }
+    for (name, value) in [
+        ("iss", json!("https://login.example.com/")),
+        ("iss", json!("https://evil.example")),
+        ("iss", Value::Null),
+        ("aud", json!(["other"])),
+        ("aud", json!([])),
+        ("aud", json!(7)),
+        ("exp", json!("9999999999")),
+        ("exp", json!(NOW.unix() - 1)),
+        ("nbf", json!(NOW.unix() + 60)),
+        ("nbf", json!("x")),
+        ("sid", json!("x")),
+        ("sub", json!(["a"])),
+    ] {
+        let forged = resign(&key, &header, &with(&claims, name, value.clone()));
+        assert!(believe(&ring, &forged, NOW).is_err(), "claim {name} = {value}");
+    }
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    for signature in ["", "AAAA", &base64url(&[0; 64])] {
+        assert!(believe(&ring, &format!("{signed}.{signature}"), NOW).is_err());
+    }
+    let hmac = encode(
+        &Header {
+            alg: Algorithm::HS256,
+            kid: Some(stored.kid.clone()),
+            typ: Some("at+jwt".to_owned()),
+            ..Header::default()
+        },
+        &claims,
+        &EncodingKey::from_secret(stored.public_jwk.as_bytes()),
+    );
+    assert!(believe(&ring, &hmac.unwrap(), NOW).is_err(), "the public key as an HMAC secret");
+    let (stranger, _) = one(TokenAlg::ES256);
+    assert!(believe(&ring, &token(&stranger, &present(None)), NOW).is_err(), "another deployment's key");
+    for nonsense in ["", ".", "..", "a.b.c", &"x".repeat(10_000)] {
+        assert!(believe(&ring, nonsense, NOW).is_err());
+    }
+}
+
+#[test]
+fn many_groups_are_cut_until_the_token_fits_a_cookie() {
+    let groups: Vec<_> = (0..1000).map(|number| format!("group-{number}-with-a-rather-long-name")).collect();
+    for alg in TokenAlg::ALL {
+        let (ring, _) = one(alg);
+        let token = token(&ring, &present(Some(groups.clone())));
+        assert!(token.len() < MAX_TOKEN, "{alg:?}: {}", token.len());
+        let claims = believe(&ring, &token, NOW).unwrap();
+        assert!(claims.groups_truncated && claims.groups.unwrap().len() > 10);
+    }
+    let (ring, _) = one(TokenAlg::ES256);
+    let few = believe(&ring, &token(&ring, &present(Some(vec!["a".to_owned()]))), NOW).unwrap();
+    assert_eq!((few.groups_truncated, few.groups), (false, Some(vec!["a".to_owned()])));
+}
+
+#[test]
+fn a_retired_key_is_published_until_its_end() {
+    let seals = Seals::new(b"secret", &[]);
+    let mut old = generate(TokenAlg::ES256, &seals, Entropy, NOW).unwrap();
+    let before = token(&ring_of(std::slice::from_ref(&old), TokenAlg::ES256, &seals), &present(None));
+    old.state = KeyState::Retired;
+    old.retires_at = Some(Timestamp::from_unix(NOW.unix() + 1));
+    let new = generate(TokenAlg::ES256, &seals, Entropy, NOW).unwrap();
+    assert!(believe(&ring_of(&[old.clone(), new.clone()], TokenAlg::ES256, &seals), &before, NOW).is_ok());
+    old.retires_at = Some(NOW);
+    assert!(believe(&ring_of(&[old, new], TokenAlg::ES256, &seals), &before, NOW).is_err());
+}
