@@ -197,16 +197,25 @@ pub fn verify(
     if !claims.aud.iter().any(|aud| audience.contains(aud)) {
         return Err("the token's audience is not ours");
     }
-    if claims.exp <= now.unix() {
-        return Err("the access token has expired");
-    }
-    if claims.nbf > now.unix().saturating_add(1) {
-        return Err("the access token is not valid yet");
-    }
+    claims.check_times(now)?;
     Ok(claims)
 }
 
 impl AccessClaims {
+    /// Whether the token is valid at this moment.
+    ///
+    /// # Errors
+    /// For the log: why not.
+    pub fn check_times(&self, now: Timestamp) -> Result<(), &'static str> {
+        if self.exp <= now.unix() {
+            return Err("the access token has expired");
+        }
+        if self.nbf > now.unix().saturating_add(1) {
+            return Err("the access token is not valid yet");
+        }
+        Ok(())
+    }
+
     /// The session.
     pub fn session(&self) -> SessionId {
         SessionId(self.sid)
