@@ -10,12 +10,12 @@ use url::Url;
 use crate::account::{AccountId, Candidates, NamePolicy, NotActive, Standing, adoptable_name, clean, decide};
 use crate::claims::Claims;
 use crate::clock::{Clock, Entropy};
-use crate::error::{LoginError, SessionError};
+use crate::error::{LoginError, SessionError, UpstreamError};
 use crate::keys::Keys;
 use crate::login::{
     LOGIN_LIFETIME, PendingLogin, ReturnTo, SPENT_MARGIN, SealedLogin, Sealing, State, memory_of,
 };
-use crate::provider::{Ask, Finish, ProtocolClient, Reply, Slot};
+use crate::provider::{Ask, Finish, Health, ProtocolClient, Reply, Slot};
 use crate::public_url::PublicUrl;
 use crate::seal::{Purpose, Seals, base64url, from_base64url, same, sha256};
 use crate::session::{Caller, Lifetimes, NewSession, REFRESH_GRACE, RefreshToken, SessionId};
@@ -168,6 +168,31 @@ impl Broker {
         self.places.get(&id).and_then(|place| self.parts.slots.get(*place)).ok_or(LoginError::ProviderUnknown)
     }
 
+    /// Whether a slot's provider can be used at the moment.
+    pub fn health(&self, id: SlotId) -> Health {
+        match (self.check_rivals(id), self.place(id)) {
+            (Ok(()), Ok((_, client))) => client.health(),
+            _ => Health::Down,
+        }
+    }
+
+    /// Two slots with one issuer must mean one provider: the same discovery document. The later one is down otherwise.
+    fn check_rivals(&self, id: SlotId) -> Result<(), LoginError> {
+        let (slot, client) = self.place(id)?;
+        let Some(issuer) = client.issuer() else { return Ok(()) };
+        let earlier = self.parts.slots.iter().take_while(|(other, _)| other.id() != id);
+        for (other, rival) in earlier {
+            if rival.issuer().as_ref() == Some(&issuer) && other.discovery_url() != slot.discovery_url() {
+                let problem = format!(
+                    "the issuer {issuer} is that of {} already, under another discovery_url",
+                    other.id()
+                );
+                return Err(UpstreamError::Metadata(problem).into());
+            }
+        }
+        Ok(())
+    }
+
     /// Begins a login: nothing is written anywhere but into the browser's cookie.
     pub async fn begin(&self, id: SlotId, return_to: Option<&str>) -> Result<Begun, LoginError> {
         let return_to = ReturnTo::parse(return_to, &self.parts.public_url).map_err(LoginError::BadRequest)?;
@@ -177,6 +202,7 @@ impl Broker {
         let redirect_uri = self.parts.public_url.callback(id);
         let ask = Ask { redirect_uri: &redirect_uri, state: state.as_str(), memory: &memory };
         let started = client.start(ask).await?;
+        self.check_rivals(id)?;
         let sealing = Sealing {
             slot: id,
             state: &state,
@@ -212,9 +238,13 @@ impl Broker {
             reply: callback.reply,
             now,
         };
-        let signed_in = match client.finish(finish).await {
+        let claims = match self.check_rivals(callback.slot) {
+            Ok(()) => client.finish(finish).await.map_err(LoginError::from),
+            Err(down) => Err(down),
+        };
+        let signed_in = match claims {
             Ok(claims) => self.settle(slot, &claims, callback.replaces, &callback.caller).await,
-            Err(upstream) => Err(upstream.into()),
+            Err(error) => Err(error),
         };
         if let Err(error) = &signed_in {
             self.record_failure(callback.slot, error, &callback.caller).await;

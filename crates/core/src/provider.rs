@@ -57,6 +57,14 @@ impl Slot {
         SlotId { protocol, name: self.name }
     }
 
+    /// The discovery document's address, in OIDC.
+    pub fn discovery_url(&self) -> Option<&Url> {
+        match &self.kind {
+            Kind::Oidc(oidc) => Some(&oidc.discovery_url),
+            Kind::OAuth2(_) => None,
+        }
+    }
+
     /// A mark of the client id and of everything configured that names the provider. A login begun under one mark is
     /// not finished under another.
     pub fn fingerprint(&self) -> Frozen {
@@ -419,4 +427,9 @@ pub trait ProtocolClient: Send + Sync + 'static {
 
     /// What is known of the provider without asking it.
     fn health(&self) -> Health;
+
+    /// The issuer in whose name identities are stored, when it is known already; OAuth 2.0 has none.
+    fn issuer(&self) -> Option<Issuer> {
+        None
+    }
 }
