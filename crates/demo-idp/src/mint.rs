@@ -1,0 +1,185 @@
+//! Claims and tokens: what a realm says about a person, and the JWT it says it in.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{digest, hmac};
+use serde_json::{Map, Value, json};
+
+use crate::config::{ClientAuth, Kind};
+use crate::grants::Consent;
+use crate::keys::{Key, KeyError, SigningAlgorithm, base64url};
+use crate::knobs::{Knobs, Signing};
+use crate::realm::Realm;
+use crate::world::World;
+
+/// Seconds an ID token lives.
+const ID_TOKEN_LIFETIME: i64 = 300;
+
+type Claims = Map<String, Value>;
+
+/// The ID token for a consent, bent as the knobs say; `None` if none is due.
+pub(crate) fn id_token(
+    world: &World,
+    realm: &Realm,
+    consent: &Consent,
+    access_token: Option<&str>,
+) -> Result<Option<String>, KeyError> {
+    let knobs = realm.current_knobs();
+    let due = realm.kind() == Kind::Oidc || knobs.id_token.in_oauth2;
+    if knobs.id_token.omit || !due || !consent.scope.has("openid") {
+        return Ok(None);
+    }
+    if let Some(raw) = &knobs.id_token.raw {
+        return Ok(Some(raw.clone()));
+    }
+    let mut claims = protocol_claims(realm, consent, access_token, &knobs);
+    if !knobs.id_token.profile_only_at_userinfo {
+        claims.extend(person_claims(consent));
+    }
+    knobs.id_token.claims.apply(&mut claims);
+    sign(world, realm, consent, claims, "JWT").map(Some)
+}
+
+/// OIDC Core 2 and 3.1.3.6; `sid` from OIDC Back-Channel Logout 2.1.
+fn protocol_claims(realm: &Realm, consent: &Consent, access_token: Option<&str>, knobs: &Knobs) -> Claims {
+    let now = knobs.clock.read();
+    let mut claims = Map::new();
+    claims.insert("iss".into(), json!(realm.issuer()));
+    claims.insert("sub".into(), json!(consent.person.sub));
+    claims.insert("aud".into(), json!(consent.client_id));
+    claims.insert("iat".into(), json!(now));
+    claims.insert("exp".into(), json!(now.saturating_add(ID_TOKEN_LIFETIME)));
+    claims.insert("auth_time".into(), json!(consent.auth_time));
+    claims.insert("sid".into(), json!(consent.sid));
+    if let Some(nonce) = &consent.nonce {
+        claims.insert("nonce".into(), json!(nonce));
+    }
+    if let Some(token) = access_token {
+        let hash = digest::digest(realm.key_ring().signing.algorithm.digest(), token.as_bytes());
+        let left = hash.as_ref().get(..hash.as_ref().len() / 2).unwrap_or_default();
+        claims.insert("at_hash".into(), json!(base64url(left)));
+    }
+    claims
+}
+
+/// The claims of the granted scope (OIDC Core 5.4); `groups` comes with `profile` or with a scope of its own name.
+pub(crate) fn person_claims(consent: &Consent) -> Claims {
+    let person = &consent.person;
+    let mut claims = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            claims.insert(name.to_owned(), value);
+        }
+    };
+    if consent.scope.has("profile") {
+        put("name", person.name.as_ref().map(|name| json!(name)));
+        put("preferred_username", person.preferred_username.as_ref().map(|name| json!(name)));
+        put("picture", person.picture.as_ref().map(|url| json!(url)));
+    }
+    if consent.scope.has("email") {
+        put("email", person.email.as_ref().map(|email| json!(email)));
+        put("email_verified", person.email.as_ref().map(|_| json!(person.email_verified)));
+    }
+    if consent.scope.has("profile") || consent.scope.has("groups") {
+        put("groups", (!person.groups.is_empty()).then(|| json!(person.groups)));
+    }
+    claims
+}
+
+/// Makes a compact JWS of the claims, signed as the realm's knobs say.
+pub(crate) fn sign(
+    world: &World,
+    realm: &Realm,
+    consent: &Consent,
+    claims: Claims,
+    typ: &str,
+) -> Result<String, KeyError> {
+    let knobs = realm.current_knobs();
+    let published = realm.key_ring().signing;
+    let signer = Signer::choose(world, realm, consent, &published, &knobs.id_token.signing)?;
+    let mut header = Map::new();
+    header.insert("alg".into(), json!(signer.alg()));
+    header.insert("kid".into(), json!(published.kid));
+    header.insert("typ".into(), json!(typ));
+    if let Signer::Carried(key) = &signer {
+        header.insert("kid".into(), json!(key.kid));
+        header.insert("jwk".into(), key.jwk());
+    }
+    knobs.id_token.header.apply(&mut header);
+    let (header, claims) = (Value::Object(header).to_string(), Value::Object(claims).to_string());
+    let message = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
+    let signature = signer.sign(message.as_bytes())?;
+    Ok(format!("{message}.{}", base64url(&signature)))
+}
+
+/// Where a signature comes from.
+enum Signer {
+    Key(Arc<Key>),
+    KeyAs(Arc<Key>, SigningAlgorithm),
+    Carried(Key),
+    Hmac(Vec<u8>),
+    Nothing { alg: &'static str },
+    Zeros(Arc<Key>),
+    OtherMessage(Arc<Key>),
+}
+
+impl Signer {
+    fn choose(
+        world: &World,
+        realm: &Realm,
+        consent: &Consent,
+        published: &Arc<Key>,
+        signing: &Signing,
+    ) -> Result<Self, KeyError> {
+        let key = Arc::clone(published);
+        Ok(match signing {
+            Signing::Right => Self::Key(key),
+            Signing::RightKeyAs(algorithm) => Self::KeyAs(key, *algorithm),
+            Signing::UnpublishedKey => Self::Key(Arc::new(Key::generate(key.algorithm)?)),
+            Signing::KeyInHeader => Self::Carried(Key::generate(key.algorithm)?),
+            Signing::KeyOfRealm(name) => {
+                let other = world.find(realm.kind(), name).ok_or(KeyError)?;
+                Self::Key(other.key_ring().signing)
+            }
+            Signing::None => Self::Nothing { alg: "none" },
+            Signing::EmptySignature => Self::Nothing { alg: key.algorithm.as_str() },
+            Signing::ZeroSignature => Self::Zeros(key),
+            Signing::GarbageSignature => Self::OtherMessage(key),
+            Signing::HmacWithPublicPem => Self::Hmac(key.public_pem()?.into_bytes()),
+            Signing::HmacWithPublicDer => Self::Hmac(key.public_der()?),
+            Signing::HmacWithClientSecret => Self::Hmac(client_secret(realm, consent)),
+            Signing::HmacWithEmptyKey => Self::Hmac(Vec::new()),
+        })
+    }
+
+    fn alg(&self) -> &'static str {
+        match self {
+            Self::Key(key) | Self::Zeros(key) | Self::OtherMessage(key) => key.algorithm.as_str(),
+            Self::Carried(key) => key.algorithm.as_str(),
+            Self::KeyAs(_, algorithm) => algorithm.as_str(),
+            Self::Hmac(_) => "HS256",
+            Self::Nothing { alg } => alg,
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        match self {
+            Self::Key(key) => key.sign(message),
+            Self::Carried(key) => key.sign(message),
+            Self::KeyAs(key, algorithm) => key.sign_as(*algorithm, message),
+            Self::Hmac(secret) => {
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+                Ok(hmac::sign(&key, message).as_ref().to_vec())
+            }
+            Self::Nothing { .. } => Ok(Vec::new()),
+            Self::Zeros(key) => Ok(vec![0; key.sign(message)?.len()]),
+            Self::OtherMessage(key) => key.sign(b"something else entirely"),
+        }
+    }
+}
+
+fn client_secret(realm: &Realm, consent: &Consent) -> Vec<u8> {
+    let client = realm.find_client(&consent.client_id);
+    let auth = client.as_ref().map_or(&ClientAuth::Public, |client| &client.auth);
+    auth.secret().unwrap_or_default().as_bytes().to_vec()
+}

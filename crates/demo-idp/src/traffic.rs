@@ -1,0 +1,155 @@
+//! What came in: calls counted and the last request kept, per endpoint.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix_web::HttpRequest;
+
+use crate::realm::locked;
+
+/// An endpoint of a realm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `/.well-known/openid-configuration`.
+    Discovery,
+    /// `/jwks`.
+    Jwks,
+    /// `GET /authorize`: a browser arrives.
+    Authorize,
+    /// `POST /authorize`: a person chose on the page.
+    Choice,
+    /// `/token`.
+    Token,
+    /// `/userinfo`.
+    Userinfo,
+    /// `/emails`.
+    Emails,
+    /// `/end_session`.
+    EndSession,
+}
+
+/// How often each endpoint was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Calls of the discovery document.
+    pub discovery: u64,
+    /// Calls of the key set.
+    pub jwks: u64,
+    /// Browsers that arrived at the authorization endpoint.
+    pub authorize: u64,
+    /// Choices made on its page.
+    pub choice: u64,
+    /// Calls of the token endpoint.
+    pub token: u64,
+    /// Calls of userinfo.
+    pub userinfo: u64,
+    /// Calls of the list of e-mail addresses.
+    pub emails: u64,
+    /// Browsers that arrived to log out.
+    pub end_session: u64,
+}
+
+/// A request as it came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapturedRequest {
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The raw query, without `?`.
+    pub query: String,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl CapturedRequest {
+    fn new(request: &HttpRequest, body: &[u8]) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = request.headers().iter();
+        Self {
+            method: request.method().to_string(),
+            path: request.path().to_owned(),
+            query: request.query_string().to_owned(),
+            headers: headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+            body: body.to_vec(),
+        }
+    }
+
+    /// The first header of this name (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body read as a form.
+    pub fn form(&self) -> Vec<(String, String)> {
+        url::form_urlencoded::parse(&self.body).into_owned().collect()
+    }
+
+    /// The query as pairs.
+    pub fn query_pairs(&self) -> Vec<(String, String)> {
+        url::form_urlencoded::parse(self.query.as_bytes()).into_owned().collect()
+    }
+}
+
+#[derive(Default)]
+struct Line {
+    calls: AtomicU64,
+    last: Mutex<Option<CapturedRequest>>,
+}
+
+/// The traffic of one realm.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    discovery: Line,
+    jwks: Line,
+    authorize: Line,
+    choice: Line,
+    token: Line,
+    userinfo: Line,
+    emails: Line,
+    end_session: Line,
+}
+
+impl Traffic {
+    pub(crate) fn record(&self, endpoint: Endpoint, request: &HttpRequest, body: &[u8]) {
+        let line = self.line(endpoint);
+        *locked(&line.last) = Some(CapturedRequest::new(request, body));
+        line.calls.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn last(&self, endpoint: Endpoint) -> Option<CapturedRequest> {
+        locked(&self.line(endpoint).last).clone()
+    }
+
+    pub(crate) fn calls(&self, endpoint: Endpoint) -> u64 {
+        self.line(endpoint).calls.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            discovery: self.calls(Endpoint::Discovery),
+            jwks: self.calls(Endpoint::Jwks),
+            authorize: self.calls(Endpoint::Authorize),
+            choice: self.calls(Endpoint::Choice),
+            token: self.calls(Endpoint::Token),
+            userinfo: self.calls(Endpoint::Userinfo),
+            emails: self.calls(Endpoint::Emails),
+            end_session: self.calls(Endpoint::EndSession),
+        }
+    }
+
+    fn line(&self, endpoint: Endpoint) -> &Line {
+        match endpoint {
+            Endpoint::Discovery => &self.discovery,
+            Endpoint::Jwks => &self.jwks,
+            Endpoint::Authorize => &self.authorize,
+            Endpoint::Choice => &self.choice,
+            Endpoint::Token => &self.token,
+            Endpoint::Userinfo => &self.userinfo,
+            Endpoint::Emails => &self.emails,
+            Endpoint::EndSession => &self.end_session,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What an access token opens: userinfo, and the list of e-mail addresses in GitHub's form.
+
+use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+use crate::answer::Reply;
+use crate::config::Kind;
+use crate::grants::Consent;
+use crate::mint;
+use crate::realm::Realm;
+use crate::traffic::Endpoint;
+use crate::world::{InRealm, World};
+
+/// `GET` or `POST /userinfo` (OIDC Core 5.3).
+pub(crate) async fn userinfo(
+    InRealm(realm): InRealm,
+    world: web::Data<World>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> HttpResponse {
+    realm.traffic.record(Endpoint::Userinfo, &request, &body);
+    let knobs = realm.current_knobs();
+    let usual = || {
+        if knobs.userinfo.only_post && request.method() != Method::POST {
+            return Reply::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "invalid_request" }));
+        }
+        match bearer(&realm, &request) {
+            Ok(consent) => tell(&world, &realm, &consent),
+            Err(refused) => refused.reply(),
+        }
+    };
+    knobs.userinfo.answer.deliver(usual).await
+}
+
+/// `GET /emails` on a plain OAuth 2.0 realm.
+pub(crate) async fn emails(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
+    realm.traffic.record(Endpoint::Emails, &request, &[]);
+    if realm.kind() == Kind::Oidc {
+        return HttpResponse::NotFound().finish();
+    }
+    let knobs = realm.current_knobs();
+    let usual = || match bearer(&realm, &request) {
+        Ok(consent) => {
+            let list = knobs.emails.replace.clone().unwrap_or_else(|| addresses(&consent));
+            Reply::json(StatusCode::OK, &list).not_stored()
+        }
+        Err(refused) => refused.reply(),
+    };
+    knobs.emails.answer.deliver(usual).await
+}
+
+fn addresses(consent: &Consent) -> Value {
+    let person = &consent.person;
+    let one = |email| json!({ "email": email, "primary": true, "verified": person.email_verified });
+    Value::Array(person.email.iter().map(one).collect())
+}
+
+fn tell(world: &World, realm: &Realm, consent: &Consent) -> Reply {
+    let knobs = realm.current_knobs();
+    let mut members = Map::new();
+    members.insert("sub".into(), json!(consent.person.sub));
+    members.extend(mint::person_claims(consent));
+    if knobs.userinfo.as_jwt {
+        members.insert("iss".into(), json!(realm.issuer()));
+        members.insert("aud".into(), json!(consent.client_id));
+    }
+    knobs.userinfo.fields.apply(&mut members);
+    if !knobs.userinfo.as_jwt {
+        return Reply::json(StatusCode::OK, &Value::Object(members)).not_stored();
+    }
+    match mint::sign(world, realm, consent, members, "JWT") {
+        Ok(token) => Reply::text(StatusCode::OK, "application/jwt", token).not_stored(),
+        Err(_) => {
+            Reply::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": "server_error" })).not_stored()
+        }
+    }
+}
+
+/// Why an access token opens nothing (RFC 6750, 3.1).
+#[derive(Clone, Copy)]
+enum Refused {
+    NoToken,
+    InvalidToken,
+    InsufficientScope,
+}
+
+impl Refused {
+    fn reply(self) -> Reply {
+        let (status, challenge, error) = match self {
+            Self::NoToken => (StatusCode::UNAUTHORIZED, "Bearer", "invalid_request"),
+            Self::InvalidToken => {
+                (StatusCode::UNAUTHORIZED, "Bearer error=\"invalid_token\"", "invalid_token")
+            }
+            Self::InsufficientScope => {
+                (StatusCode::FORBIDDEN, "Bearer error=\"insufficient_scope\"", "insufficient_scope")
+            }
+        };
+        Reply::json(status, &json!({ "error": error }))
+            .not_stored()
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+}
+
+/// What the bearer token in the `Authorization` header stands for. Query and body are not looked at (RFC 9700, 4.3.2).
+fn bearer(realm: &Realm, request: &HttpRequest) -> Result<Consent, Refused> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (scheme, token) = header.and_then(|value| value.split_once(' ')).ok_or(Refused::NoToken)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refused::NoToken);
+    }
+    let consent = realm.grants.find_access(token.trim(), realm.now()).ok_or(Refused::InvalidToken)?;
+    if realm.kind() == Kind::Oidc && !consent.scope.has("openid") {
+        return Err(Refused::InsufficientScope);
+    }
+    Ok(consent)
+}

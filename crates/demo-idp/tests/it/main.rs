@@ -1,0 +1,17 @@
+//! The provider from outside: over HTTP, one hop at a time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+mod clients;
+mod codes;
+mod knobs;
+mod pages;
+mod site;
+mod tokens;

@@ -1,0 +1,155 @@
+//! A client of the provider, written with nothing but HTTP.
+
+use std::sync::Arc;
+
+use portico_demo_idp::knobs::AutoLogin;
+use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig, Kind, Realm, RealmConfig};
+use reqwest::redirect::Policy;
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+use url::Url;
+
+pub const CALLBACK: &str = "http://127.0.0.1:9/auth/callback";
+pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+pub const SECRET: &str = "a:b p%q+ä";
+
+pub struct Site {
+    pub idp: DemoIdp,
+    pub oidc: Arc<Realm>,
+    pub oauth2: Arc<Realm>,
+    pub http: reqwest::Client,
+}
+
+/// A provider with an OpenID realm `one` (and `two`) and a plain realm `plain`; each has the clients `basic`, `post` and `public`.
+pub fn site() -> Site {
+    let mut config = IdpConfig { port: 0, workers: 1, realms: Vec::new() };
+    for (kind, name) in [(Kind::Oidc, "one"), (Kind::Oidc, "two"), (Kind::OAuth2, "plain")] {
+        let mut realm = RealmConfig::new(kind, name);
+        for (id, auth) in [
+            ("basic", ClientAuth::basic(SECRET)),
+            ("post", ClientAuth::post(SECRET)),
+            ("public", ClientAuth::Public),
+        ] {
+            realm.clients.push(Client::new(id, auth, CALLBACK));
+        }
+        realm.knobs.authorize.auto_login = AutoLogin::As("ada-1".to_owned());
+        config.realms.push(realm);
+    }
+    let idp = DemoIdp::start(config).unwrap();
+    let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
+    Site { oidc: idp.oidc("one").unwrap(), oauth2: idp.oauth2("plain").unwrap(), idp, http }
+}
+
+pub type Pairs = Vec<(&'static str, String)>;
+
+/// The parameters of an honest authorization request.
+pub fn ask(client_id: &str) -> Pairs {
+    vec![
+        ("response_type", "code".into()),
+        ("client_id", client_id.into()),
+        ("redirect_uri", CALLBACK.into()),
+        ("scope", "openid profile email".into()),
+        ("state", "st/te+1".into()),
+        ("nonce", "n-1".into()),
+        ("code_challenge", CHALLENGE.into()),
+        ("code_challenge_method", "S256".into()),
+    ]
+}
+
+/// The parameters with one set to another value, or taken away.
+pub fn with(mut pairs: Pairs, name: &'static str, value: Option<&str>) -> Pairs {
+    pairs.retain(|(known, _)| *known != name);
+    pairs.extend(value.map(|value| (name, value.to_owned())));
+    pairs
+}
+
+pub fn encode(pairs: &Pairs) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// The query parameters a redirect carries.
+pub fn landed(response: &Response) -> Vec<(String, String)> {
+    assert_eq!(response.status(), 303);
+    let location = response.headers()["location"].to_str().unwrap();
+    assert!(location.starts_with(CALLBACK), "{location}");
+    Url::parse(location).unwrap().query_pairs().into_owned().collect()
+}
+
+pub fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// How a token request proves its client.
+#[derive(Clone, Copy)]
+pub enum Proof {
+    Header(&'static str, &'static str),
+    Body(&'static str, &'static str),
+    Name(&'static str),
+}
+
+impl Site {
+    pub async fn authorize(&self, realm: &Realm, pairs: &Pairs) -> Response {
+        self.http.get(format!("{}?{}", realm.authorization_url(), encode(pairs))).send().await.unwrap()
+    }
+
+    /// A fresh code for this client.
+    pub async fn code(&self, realm: &Realm, client_id: &str) -> String {
+        let response = self.authorize(realm, &ask(client_id)).await;
+        value(&landed(&response), "code").unwrap().to_owned()
+    }
+
+    /// An honest token request for this code.
+    pub fn exchange(code: &str) -> Pairs {
+        vec![
+            ("grant_type", "authorization_code".into()),
+            ("code", code.into()),
+            ("redirect_uri", CALLBACK.into()),
+            ("code_verifier", VERIFIER.into()),
+        ]
+    }
+
+    pub fn token_request(&self, realm: &Realm, mut pairs: Pairs, proof: Proof) -> RequestBuilder {
+        let mut request = self.http.post(realm.token_url());
+        match proof {
+            Proof::Header(id, secret) => {
+                let coded =
+                    |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                request = request.basic_auth(coded(id), Some(coded(secret)));
+            }
+            Proof::Body(id, secret) => {
+                pairs.extend([("client_id", id.to_owned()), ("client_secret", secret.to_owned())]);
+            }
+            Proof::Name(id) => pairs.push(("client_id", id.to_owned())),
+        }
+        request.header("content-type", "application/x-www-form-urlencoded").body(encode(&pairs))
+    }
+
+    /// Status and JSON of a token request.
+    pub async fn redeem(&self, realm: &Realm, pairs: Pairs, proof: Proof) -> (u16, Value) {
+        let response = self.token_request(realm, pairs, proof).send().await.unwrap();
+        (response.status().as_u16(), json(response).await)
+    }
+
+    /// A whole login of the client `basic`: the token answer.
+    pub async fn login(&self, realm: &Realm) -> Value {
+        let code = self.code(realm, "basic").await;
+        let (status, tokens) =
+            self.redeem(realm, Self::exchange(&code), Proof::Header("basic", SECRET)).await;
+        assert_eq!(status, 200, "{tokens}");
+        tokens
+    }
+
+    pub async fn userinfo(&self, realm: &Realm, access_token: &str) -> Response {
+        let request = self.http.request(Method::GET, realm.userinfo_url());
+        request.bearer_auth(access_token).send().await.unwrap()
+    }
+
+    pub async fn get_json(&self, url: &str) -> Value {
+        json(self.http.get(url).send().await.unwrap()).await
+    }
+}
+
+pub async fn json(response: Response) -> Value {
+    serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Value::Null)
+}
