@@ -18,6 +18,9 @@ pub const LOGIN_LIFETIME: Duration = Duration::from_mins(10);
 /// still open, the mark must exist.
 pub const SPENT_MARGIN: Duration = Duration::from_mins(5);
 
+/// How far the clocks of two replicas may be apart: one starts a login, the other finishes it a moment later.
+pub const REPLICA_SKEW: Duration = Duration::from_mins(1);
+
 /// How many logins of one browser may be pending at once.
 pub const MAX_PENDING: usize = 7;
 
@@ -192,8 +195,11 @@ impl PendingLogin {
             .open_with_key(Purpose::Login, &context(&cookie.tag.to_string(), slot, state).each(), &sealed)
             .map_err(|_| "the login cookie does not open: another slot, another state, changed, or sealed under a key we no longer have")?;
         let age = now.unix().saturating_sub(cookie.tag.started().unix());
-        if age < 0 || age.unsigned_abs() > LOGIN_LIFETIME.as_secs() {
+        if age > LOGIN_LIFETIME.as_secs().cast_signed() {
             return Err("the login has expired");
+        }
+        if age < -REPLICA_SKEW.as_secs().cast_signed() {
+            return Err("the login started in the future");
         }
         let (settings, rest) = plain
             .strip_prefix(&[VERSION])
@@ -301,7 +307,8 @@ mod tests {
         assert_eq!(pending.return_to.url(&public()).unwrap().as_str(), "https://app.example.com/a?b=c#d");
         assert_eq!((pending.settings, pending.provider), (Frozen([1; 8]), Frozen([2; 8])));
         assert!(open("oidc/provider1", &state, 1_800_000_601).is_err());
-        assert!(open("oidc/provider1", &state, 1_799_999_999).is_err());
+        assert!(open("oidc/provider1", &state, 1_799_999_940).is_ok());
+        assert!(open("oidc/provider1", &state, 1_799_999_939).is_err());
         assert!(open("oidc/provider2", &state, 1_800_000_000).is_err());
         assert!(open("oauth2/provider1", &state, 1_800_000_000).is_err());
         assert!(open("oidc/provider1", &State::random(Entropy), 1_800_000_000).is_err());

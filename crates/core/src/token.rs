@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::keys::KeyRing;
+use crate::login::REPLICA_SKEW;
 use crate::public_url::PublicUrl;
 use crate::session::{Lifetimes, SessionId};
 use crate::store::Present;
@@ -160,7 +161,7 @@ fn fit(claims: &mut AccessClaims) {
 }
 
 /// Believes a token of ours, or does not: signature by a published key and the one algorithm of that key, `typ`, no
-/// `crit`, issuer, audience, times without leeway (our own clock on both ends, give or take a second).
+/// `crit`, issuer, audience, times (no leeway for the expiry; for the beginning, what two replicas' clocks may be apart).
 ///
 /// # Errors
 /// For the log: which of these it was.
@@ -210,7 +211,7 @@ impl AccessClaims {
         if self.exp <= now.unix() {
             return Err("the access token has expired");
         }
-        if self.nbf > now.unix().saturating_add(1) {
+        if self.nbf > now.plus(REPLICA_SKEW).unix() {
             return Err("the access token is not valid yet");
         }
         Ok(())
