@@ -50,7 +50,6 @@ fn names(claims: &Claims) -> Vec<String> {
     }
 }
 
-#[expect(clippy::panic, reason = "tests")]
 fn panic_with(decision: &Decision) -> ! {
     panic!("expected Create, got {decision:?}")
 }
