@@ -12,7 +12,7 @@ use crate::knobs::Knobs;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// `OpenID Connect`: discovery, keys, ID tokens.
+    /// OpenID Connect: discovery, keys, ID tokens.
     Oidc,
     /// Plain OAuth 2.0: opaque access tokens and a userinfo endpoint.
     OAuth2,
@@ -317,7 +317,6 @@ pub enum SlotEndpoints {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -33,6 +33,7 @@ pub struct Realm {
     first_client: Option<String>,
     clients: Mutex<HashMap<String, Arc<Client>>>,
     people: Mutex<BTreeMap<String, Arc<Person>>>,
+    first_knobs: Arc<Knobs>,
     knobs: Mutex<Arc<Knobs>>,
     keys: Mutex<KeyRing>,
     last_issued: Mutex<Option<Issued>>,
@@ -44,6 +45,7 @@ pub struct Realm {
 impl Realm {
     pub(crate) fn new(config: RealmConfig, base_url: &str) -> Result<Self, KeyError> {
         let url = format!("{base_url}/{}/{}", config.kind.as_str(), config.name);
+        let first_knobs = Arc::new(config.knobs);
         let first_client = config.clients.first().map(|client| client.id.clone());
         let clients = config.clients.into_iter().map(|client| (client.id.clone(), Arc::new(client)));
         let people = config.people.into_iter().map(|person| (person.sub.clone(), Arc::new(person)));
@@ -56,7 +58,8 @@ impl Realm {
             first_client,
             clients: Mutex::new(clients.collect()),
             people: Mutex::new(people.collect()),
-            knobs: Mutex::new(Arc::new(config.knobs)),
+            knobs: Mutex::new(Arc::clone(&first_knobs)),
+            first_knobs,
             keys: Mutex::new(KeyRing::generate(config.algorithm)?),
             last_issued: Mutex::new(None),
             visitors: AtomicU64::new(0),
@@ -129,9 +132,9 @@ impl Realm {
         turn(Arc::make_mut(&mut locked(&self.knobs)))
     }
 
-    /// Turns every knob back to honest.
+    /// Turns every knob back to where it stood at the start.
     pub fn reset_knobs(&self) {
-        self.knobs(|knobs| *knobs = Knobs::default());
+        *locked(&self.knobs) = Arc::clone(&self.first_knobs);
     }
 
     pub(crate) fn current_knobs(&self) -> Arc<Knobs> {

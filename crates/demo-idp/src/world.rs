@@ -27,6 +27,7 @@ impl World {
             Self { order: Vec::new(), realms: HashMap::new(), canary: AtomicU64::new(0), base_url };
         for config in configs {
             let realm = Arc::new(Realm::new(config, &world.base_url)?);
+            world.order.retain(|known| (known.kind(), known.name()) != (realm.kind(), realm.name()));
             world.order.push(Arc::clone(&realm));
             world.realms.insert((realm.kind(), realm.name().to_owned()), realm);
         }

@@ -192,3 +192,32 @@ async fn a_stopped_provider_frees_its_port() {
     let again = DemoIdp::start(IdpConfig { port, ..IdpConfig::demo("http://x") });
     assert!(again.is_ok(), "{again:?}");
 }
+
+#[tokio::test]
+async fn stopping_waits_for_nobody() {
+    let site = site();
+    let gate = Gate::new();
+    site.oidc.knobs(|knobs| {
+        knobs.discovery.answer.gate = Some(gate.clone());
+        knobs.jwks.answer.body = Some(Body::Drip { bytes: vec![b' '; 1000], every: Duration::from_secs(1) });
+    });
+    let held = tokio::spawn(site.http.get(site.oidc.discovery_url()).send());
+    let dripping = site.http.get(site.oidc.jwks_url()).send().await.unwrap();
+    assert!(gate.wait_for_arrivals(1, Duration::from_secs(10)).await);
+    let begun = std::time::Instant::now();
+    site.idp.stop();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(held.await.unwrap().is_err());
+    assert!(dripping.bytes().await.is_err());
+}
+
+#[tokio::test]
+async fn resetting_goes_back_to_the_start() {
+    let site = site();
+    site.oidc.knobs(|knobs| {
+        knobs.authorize.auto_login = AutoLogin::Ask;
+        knobs.id_token.omit = true;
+    });
+    site.oidc.reset_knobs();
+    assert!(site.login(&site.oidc).await["id_token"].is_string());
+}
