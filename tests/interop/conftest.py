@@ -1,0 +1,71 @@
+"""Stages: a provider, a database and a `portico serve` that knows both, started once for all tests that use them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from portico import Portico
+from providers import ALICE, PROVIDERS, Person, Provider
+
+_people = count(1)
+
+
+@dataclass
+class Stage:
+    """Everything that one login needs."""
+
+    provider: Provider
+    portico: Portico
+
+    def newcomer(self) -> Person:
+        """A person whom neither side has seen, able to sign in."""
+        number = next(_people)
+        person = replace(ALICE, sub=f"alice{number}", name=f"Alice Example {number}", email=f"alice{number}@example.org")
+        self.provider.put(person)
+        return person
+
+
+def storage_url(kind: str, directory: Path) -> str:
+    """A database of its own, empty."""
+    if kind == "sqlite":
+        return f"sqlite://{directory}/portico.db"
+    server = os.environ.get("PORTICO_TEST_POSTGRES_URL")
+    if not server:
+        pytest.skip("PORTICO_TEST_POSTGRES_URL is not set: no PostgreSQL")
+    name = f"interop_{uuid.uuid4().hex}"
+    subprocess.run(["psql", "-q", "-X", server, "-c", f"CREATE DATABASE {name}"], check=True, timeout=60)
+    return server.rsplit("/", 1)[0] + f"/{name}"
+
+
+def raised(provider: str, storage: str, directory: Path, **settings: str) -> Iterator[Stage]:
+    """Starts both, and ends both whatever happens."""
+    portico = Portico(directory, storage_url(storage, directory), **settings)
+    started = PROVIDERS[provider](portico, directory)
+    try:
+        portico.env.update({f"PORTICO_{name}": value for name, value in started.settings().items()})
+        portico.start()
+        yield Stage(started, portico)
+        assert portico.stop() == 0, f"an orderly end is exit code 0:\n{portico.log()}"
+    finally:
+        portico.kill()
+        started.stop()
+
+
+@pytest.fixture(scope="session", params=[(idp, db) for idp in PROVIDERS for db in ("sqlite", "postgres")], ids="-".join)
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Every provider with every database."""
+    provider, storage = request.param
+    yield from raised(provider, storage, tmp_path_factory.mktemp(f"{provider}-{storage}"))
+
+
+@pytest.fixture(params=["EdDSA", "RS256"])
+def stage_signing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    """One provider, SQLite, and a signing algorithm that is not the default."""
+    yield from raised("oidc-provider", "sqlite", tmp_path, SECURITY_SIGNING_ALG=request.param)

@@ -1,0 +1,70 @@
+"""A login from the button to the session, as a browser does it, and what a backend makes of the token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import httpx
+import jwt
+from browser import Answer, Browser
+from conftest import Stage
+from providers import Person
+
+RETURN_TO = "/app/start?tab=2"
+
+
+@dataclass
+class Session:
+    """A browser that is signed in."""
+
+    stage: Stage
+    browser: Browser
+    callback: str
+
+    @property
+    def token(self) -> str:
+        return self.browser.cookie("portico_access").value
+
+    def ask(self, method: str, path: str, csrf: bool = True) -> httpx.Response:
+        """What the application's own script sends."""
+        url = self.stage.portico.public_url
+        headers = {"Accept": "application/json", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin", "Origin": url}
+        proof = self.browser.cookie("portico_csrf")
+        if csrf and proof:
+            headers["X-CSRF-Token"] = proof.value
+        return self.browser.request(method, url + path, headers).response
+
+
+def arrive(stage: Stage, slot: str, person: Person, browser: Browser) -> str:
+    """Presses the button and signs in at the provider. The address that leads back, not yet visited."""
+    callback = stage.portico.redirect_uri(slot)
+    start = f"{stage.portico.public_url}/auth/{slot}/login?return_to={quote(RETURN_TO)}"
+    page = browser.follow(browser.navigate(start), callback)
+    # A provider may know the person still and send the browser straight back.
+    if page.location is None:
+        page = stage.provider.sign_in(browser, page, person, callback)
+    assert page.location is not None, f"{page.url} {page.response.status_code}: {page.response.text[:2000]}"
+    return page.location
+
+
+def log_in(stage: Stage, slot: str, person: Person, browser: Browser | None = None) -> Session:
+    """A whole login that must succeed."""
+    browser = browser or Browser()
+    callback = arrive(stage, slot, person, browser)
+    answer: Answer = browser.navigate(callback)
+    assert answer.response.status_code == 303, f"{answer.response.text[:2000]}\n{stage.portico.log()[-3000:]}"
+    assert answer.location == stage.portico.public_url + RETURN_TO
+    return Session(stage, browser, callback)
+
+
+def verified(stage: Stage, token: str) -> dict:
+    """What a backend does that has never heard of Portico: it knows the issuer's address and nothing else."""
+    issuer = stage.portico.public_url
+    metadata = httpx.get(f"{issuer}/.well-known/openid-configuration", trust_env=False).json()
+    assert metadata["issuer"] == issuer
+    key = jwt.PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(token)
+    return jwt.decode(
+        token, key, algorithms=["ES256", "EdDSA", "RS256"], issuer=issuer, audience=issuer,
+        options={"require": ["exp", "iat", "nbf", "iss", "aud", "sub", "jti"]},
+    )
