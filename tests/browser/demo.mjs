@@ -1,0 +1,105 @@
+// The real `portico demo` on a free port, and a real Chromium to look at it with.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const binary = process.env.PORTICO_TEST_BINARY ?? `${root}target/debug/portico`;
+const reports = `${process.env.PORTICO_TEST_REPORTS ?? `${root}target/test-reports`}/browser`;
+
+/** Starts the demo with nothing but a port in its environment. Resolves with the address it printed. */
+export async function startDemo() {
+  const child = spawn(binary, ['demo'], {
+    env: { PORTICO_SERVER_LISTEN: '127.0.0.1:0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout });
+  const address = (async () => {
+    for await (const line of lines) {
+      const found = line.match(/http:\/\/(?:localhost|127\.0\.0\.1):\d+\//);
+      if (found) return found[0];
+    }
+    throw new Error('the demo printed no address');
+  })();
+  const limit = new Promise((_, reject) => { setTimeout(reject, 20_000, new Error('the demo did not start in 20 s')).unref(); });
+  try {
+    const url = await Promise.race([address, limit]);
+    child.stdout.resume();
+    return {
+      url,
+      stop: async () => {
+        child.kill('SIGTERM');
+        const [code, signal] = await ended;
+        return code ?? signal;
+      },
+    };
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+}
+
+export function startChromium() {
+  return chromium.launch({
+    executablePath: process.env.PORTICO_TEST_CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync',
+    ],
+  });
+}
+
+/** Where a screenshot of this name goes. */
+export async function picture(name) {
+  await mkdir(reports, { recursive: true });
+  return `${reports}/${name}.png`;
+}
+
+/**
+ * Everything of a page that other parties, histories or logs could see: the addresses of all its requests and
+ * navigations, the referrers it sent, its web storage, and the cookies its scripts can read.
+ */
+export class Watch {
+  #page;
+  seen = new Set();
+  complaints = [];
+
+  constructor(page) {
+    this.#page = page;
+    page.on('request', async (request) => {
+      this.seen.add(request.url());
+      const { referer } = await request.allHeaders().catch(() => ({}));
+      if (referer) this.seen.add(referer);
+    });
+    page.on('framenavigated', (frame) => this.seen.add(frame.url()));
+    page.on('pageerror', (error) => this.complaints.push(String(error)));
+    page.on('console', (message) => {
+      // Chromium reports every 401 there; "am I signed in?" is asked that way.
+      if (message.type() === 'error' && !/status of 401/.test(message.text())) this.complaints.push(message.text());
+    });
+  }
+
+  /** Looks at what the current page keeps. */
+  async look() {
+    const kept = await this.#page.evaluate(async () => [
+      location.href,
+      document.cookie,
+      JSON.stringify({ ...localStorage }),
+      JSON.stringify({ ...sessionStorage }),
+      JSON.stringify(history.state),
+      JSON.stringify(await indexedDB.databases()),
+      JSON.stringify(await caches.keys()),
+    ]);
+    for (const value of kept) this.seen.add(value);
+  }
+
+  /** What of the seen shows a token: anything that looks like a JWT, or contains one of these values. */
+  leaks(tokens) {
+    return [...this.seen].filter((text) => /eyJ[\w-]{10}/.test(text) || tokens.some((token) => text.includes(token)));
+  }
+}
