@@ -1,0 +1,116 @@
+"""Builds and runs the container image without an engine: buildah builds, umoci unpacks, runc runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import httpx
+from conftest import ROOT
+
+AS_ROOT = [] if os.geteuid() == 0 else ["sudo"]
+PATH = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+
+
+def run(*command: str | Path, cwd: Path | None = None, limit: int = 120) -> str:
+    done = subprocess.run(
+        [*AS_ROOT, *map(str, command)], cwd=cwd, env=PATH, capture_output=True, text=True, timeout=limit,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Image:
+    """The image as scripts/image and the Dockerfile make it, in an OCI directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.context = directory / "context"
+        subprocess.run([ROOT / "scripts/image", self.context], check=True, timeout=1800, stdin=subprocess.DEVNULL)
+        buildah = ("buildah", "--storage-driver", "vfs", "--root", directory / "store", "--runroot", directory / "runroot")
+        run(*buildah, "bud", "--isolation", "chroot", "-t", "portico:test", self.context)
+        run(*buildah, "push", "portico:test", f"oci:{directory}/oci:test")
+        self.config = json.loads(run("skopeo", "inspect", "--config", f"oci:{directory}/oci:test"))["config"]
+
+    def unpack(self) -> Path:
+        """A runtime bundle of its own."""
+        bundle = self.directory / f"bundle-{uuid.uuid4().hex[:8]}"
+        run("umoci", "unpack", "--image", f"{self.directory}/oci:test", bundle)
+        if AS_ROOT:
+            run("chown", "-R", str(os.getuid()), bundle / "config.json", bundle)
+        return bundle
+
+
+class Container:
+    """One run of the image: read-only, without new privileges, on the host's loopback."""
+
+    def __init__(
+        self, image: Image, env: dict[str, str] | None = None, arguments: list[str] | None = None,
+        mounts: dict[str, Path] | None = None,
+    ) -> None:
+        self.name = f"portico-{uuid.uuid4().hex[:12]}"
+        self.bundle = image.unpack()
+        self.log_file = self.bundle / "log"
+        self._configure(env or {}, arguments, mounts or {})
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*AS_ROOT, "runc", "run", "--bundle", str(self.bundle), self.name],
+                env=PATH, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )
+
+    def _configure(self, env: dict[str, str], arguments: list[str] | None, mounts: dict[str, Path]) -> None:
+        file = self.bundle / "config.json"
+        config = json.loads(file.read_text())
+        process = config["process"]
+        process["terminal"] = False
+        process["env"] += [f"{name}={value}" for name, value in env.items()]
+        if arguments is not None:
+            process["args"] = ["/portico", *arguments]
+        config["root"]["readonly"] = True
+        # What every runtime gives a container besides its image.
+        given = {"/etc/hosts": Path("/etc/hosts"), "/etc/resolv.conf": Path("/etc/resolv.conf"), **mounts}
+        config["mounts"] = [m for m in config["mounts"] if m["destination"] not in given] + [
+            {"destination": where, "type": "bind", "source": str(what), "options": ["bind", "rw" if what.is_dir() else "ro"]}
+            for where, what in given.items()
+        ]
+        kept = [space for space in config["linux"]["namespaces"] if space["type"] not in ("network", "cgroup")]
+        config["linux"]["namespaces"] = kept
+        file.write_text(json.dumps(config))
+
+    def wait_until_ready(self, admin: str) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.log()}"
+            try:
+                if httpx.get(f"{admin}/readyz", trust_env=False).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError(f"not ready in 20 s: {self.log()}")
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def wait(self, limit: int = 20) -> int:
+        return self.process.wait(timeout=limit)
+
+    def stop(self) -> int:
+        """What `docker stop` and Kubernetes do first."""
+        run("runc", "kill", self.name, "TERM")
+        return self.wait()
+
+    def remove(self) -> None:
+        if self.process.poll() is None:
+            subprocess.run([*AS_ROOT, "runc", "kill", self.name, "KILL"], env=PATH, capture_output=True, timeout=20)
+            self.process.wait(timeout=20)

@@ -1,0 +1,178 @@
+"""The container image: what is in it, and that it serves as an unprivileged user on a read-only root."""
+
+from __future__ import annotations
+
+import datetime
+import http.server
+import json
+import os
+import secrets
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+import httpx
+import pytest
+from container import AS_ROOT, Container, Image, free_port
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+USER = 65532
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    directory = tmp_path_factory.mktemp("image")
+    yield Image(directory)
+    subprocess.run([*AS_ROOT, "rm", "-rf", str(directory)], check=False, timeout=60)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    """A directory that the container's user may write."""
+    place = tmp_path / "data"
+    place.mkdir()
+    subprocess.run([*AS_ROOT, "chown", f"{USER}:{USER}", str(place)], check=True, timeout=20)
+    return place
+
+
+@contextmanager
+def serving(image: Image, env: dict[str, str], mounts: dict[str, Path]) -> Iterator[tuple[Container, str]]:
+    """A container that is ready, and its public address."""
+    port, admin = free_port(), free_port()
+    url = f"http://localhost:{port}"
+    container = Container(image, {
+        "PORTICO_PUBLIC_URL": url,
+        "PORTICO_SECURITY_SECRET_KEY": secrets.token_hex(32),
+        "PORTICO_SERVER_LISTEN": f"127.0.0.1:{port}",
+        "PORTICO_SERVER_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        **env,
+    }, mounts=mounts)
+    try:
+        container.wait_until_ready(f"http://127.0.0.1:{admin}")
+        yield container, url
+    finally:
+        container.remove()
+
+
+def test_it_runs_portico_as_nobody_in_particular(image: Image) -> None:
+    assert image.config["Entrypoint"] == ["/portico"]
+    assert image.config["Cmd"] == ["serve"]
+    user, _, group = image.config["User"].partition(":")
+    assert int(user) > 0 and int(group) > 0, "numbers: Kubernetes cannot check a name against runAsNonRoot"
+    assert set(image.config["ExposedPorts"]) == {"8080/tcp", "9090/tcp"}
+
+
+def test_it_holds_the_binary_the_roots_and_the_licences_only(image: Image) -> None:
+    root = image.unpack() / "rootfs"
+    files = {str(file.relative_to(root)) for file in root.rglob("*") if not file.is_dir()}
+    assert files == {
+        "portico", "etc/ssl/certs/ca-certificates.crt",
+        "licenses/LICENSE-APACHE", "licenses/LICENSE-MIT", "licenses/NOTICE", "licenses/mdi-LICENSE",
+    }
+    assert (root / "portico").stat().st_size < 40_000_000
+    assert os.access(root / "portico", os.X_OK)
+
+
+def test_it_has_no_demo(image: Image) -> None:
+    container = Container(image, arguments=["demo"])
+    try:
+        assert container.wait() == 2, container.log()
+    finally:
+        container.remove()
+
+
+def test_it_refuses_to_start_without_settings_and_says_why(image: Image) -> None:
+    container = Container(image)
+    try:
+        assert container.wait() == 78, container.log()
+        assert "PORTICO_PUBLIC_URL" in container.log()
+    finally:
+        container.remove()
+
+
+def test_it_serves_and_drains(image: Image, volume: Path) -> None:
+    with serving(image, {}, {"/data": volume}) as (container, url):
+        assert httpx.get(f"{url}/auth/providers", trust_env=False).json() == {"enabled": False, "providers": []}
+        assert httpx.get(f"{url}/.well-known/jwks.json", trust_env=False).json()["keys"]
+        assert container.stop() == 0, container.log()
+    assert (volume / "portico.db").exists(), "the working directory is where a volume goes"
+
+
+class Discovery(http.server.BaseHTTPRequestHandler):
+    """A provider's description, and nothing more."""
+
+    def do_GET(self) -> None:
+        base = f"https://localhost:{self.server.server_port}"
+        body = json.dumps({"keys": []} if self.path == "/keys" else {
+            "issuer": base, "authorization_endpoint": f"{base}/authorize", "token_endpoint": f"{base}/token",
+            "jwks_uri": f"{base}/keys", "response_types_supported": ["code"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def https_provider(directory: Path) -> Iterator[tuple[str, Path]]:
+    """A provider on TLS with a certificate authority of its own: its address, and that authority's certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of one test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    day = datetime.timedelta(days=1)
+    made = x509.CertificateBuilder().issuer_name(name).not_valid_before(now - day).not_valid_after(now + day)
+    authority = (
+        made.subject_name(name).public_key(key.public_key()).serial_number(1)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(key, hashes.SHA256())
+    )
+    own = ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        made.subject_name(x509.Name([])).public_key(own.public_key()).serial_number(2)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True).sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (directory / "server.pem").write_bytes(certificate.public_bytes(pem) + own.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ))
+    (directory / "authority.pem").write_bytes(authority.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "server.pem")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Discovery)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"https://localhost:{server.server_port}", directory / "authority.pem"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["its roots", "other roots"])
+def test_it_resolves_names_and_believes_the_roots_of_the_image(image: Image, volume: Path, tmp_path: Path, trusted: bool) -> None:
+    with https_provider(tmp_path) as (provider, authority):
+        mounts = {"/data": volume} | ({"/etc/ssl/certs/ca-certificates.crt": authority} if trusted else {})
+        slot = {
+            "PORTICO_SECURITY_OIDC_PROVIDERS": "provider1",
+            "PORTICO_OIDC_PROVIDER1_CLIENT_ID": "portico",
+            "PORTICO_OIDC_PROVIDER1_DISCOVERY_URL": provider,
+        }
+        with serving(image, slot, mounts) as (container, url):
+            answer = httpx.get(f"{url}/auth/oidc/provider1/login?return_to=/", headers={"Accept": "text/html"}, trust_env=False)
+            if trusted:
+                assert answer.status_code == 303, container.log()
+                assert answer.headers["location"].startswith(f"{provider}/authorize?")
+            else:
+                assert answer.status_code == 502, container.log()
+            assert container.stop() == 0
