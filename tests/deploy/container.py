@@ -48,7 +48,7 @@ class Image:
         bundle = self.directory / f"bundle-{uuid.uuid4().hex[:8]}"
         run("umoci", "unpack", "--image", f"{self.directory}/oci:test", bundle)
         if AS_ROOT:
-            run("chown", "-R", str(os.getuid()), bundle / "config.json", bundle)
+            run("chown", str(os.getuid()), bundle, bundle / "config.json")
         return bundle
 
 
