@@ -69,3 +69,16 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def stage_signing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     """One provider, SQLite, and a signing algorithm that is not the default."""
     yield from raised("oidc-provider", "sqlite", tmp_path, SECURITY_SIGNING_ALG=request.param)
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Portico]]:
+    """One service as two processes on PostgreSQL."""
+    for stage in raised("oidc-provider", "postgres", tmp_path):
+        other = stage.portico.replica(tmp_path_factory.mktemp("replica"))
+        other.start()
+        try:
+            yield stage, other
+            assert other.stop() == 0
+        finally:
+            other.kill()

@@ -51,6 +51,18 @@ class Portico:
     def redirect_uri(self, slot: str) -> str:
         return f"{self.public_url}/auth/{slot}/callback"
 
+    def replica(self, directory: Path) -> Portico:
+        """Another process of the same service: same public URL, key and database, its own listeners."""
+        other = Portico(directory, self.env["PORTICO_STORAGE_URL"])
+        own = {name: other.env[name] for name in ("PORTICO_SERVER_LISTEN", "PORTICO_SERVER_ADMIN_LISTEN")}
+        other.env = {**self.env, **own}
+        return other
+
+    @property
+    def address(self) -> str:
+        """Where this very process listens, whatever its public URL."""
+        return "http://localhost:" + self.env["PORTICO_SERVER_LISTEN"].rsplit(":", 1)[1]
+
     def start(self) -> None:
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(

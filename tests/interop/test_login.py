@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import jwt
 from browser import Browser
 from conftest import Stage
-from login import arrive, log_in, verified
+from login import Session, arrive, log_in, verified
+from portico import Portico
 from providers import OIDC
 
 
@@ -157,3 +159,29 @@ def test_every_signing_algorithm_is_verified_by_others(stage_signing: Stage) -> 
     wanted = stage_signing.portico.env["PORTICO_SECURITY_SIGNING_ALG"]
     assert jwt.get_unverified_header(session.token)["alg"] == wanted
     assert verified(stage_signing, session.token)["idp"] == OIDC
+
+
+def test_replicas_share_logins_sessions_and_keys(replicas: tuple[Stage, Portico]) -> None:
+    stage, other = replicas
+    here, there = stage.portico.public_url, other.address
+
+    def ask(session: Session, replica: str, method: str, path: str) -> int:
+        headers = {"Accept": "application/json", "Sec-Fetch-Site": "same-origin", "Origin": here}
+        if proof := session.browser.cookie("portico_csrf"):
+            headers["X-CSRF-Token"] = proof.value
+        return session.browser.request(method, replica + path, headers).response.status_code
+
+    browser = Browser()
+    callback = arrive(stage, OIDC, stage.newcomer(), browser)
+    assert browser.navigate(callback.replace(here, there)).response.status_code == 303
+    session = Session(stage, browser, callback)
+    assert browser.twin().request("GET", callback, {"Accept": "application/json"}).response.status_code == 400
+
+    assert verified(stage, session.token)["idp"] == OIDC
+    assert httpx.get(f"{here}/.well-known/jwks.json").json() == httpx.get(f"{there}/.well-known/jwks.json").json()
+    assert ask(session, here, "GET", "/auth/session") == 200
+    assert ask(session, there, "POST", "/auth/refresh") == 200
+    assert ask(session, here, "POST", "/auth/refresh") == 200
+    stolen = Session(stage, browser.twin(), callback)
+    assert ask(session, here, "POST", "/auth/logout") == 200
+    assert ask(stolen, there, "POST", "/auth/refresh") == 401
