@@ -1,0 +1,7 @@
+//! Taking over an account, getting in as somebody else.
+
+mod binding;
+mod identity;
+mod session;
+mod signature;
+mod token;

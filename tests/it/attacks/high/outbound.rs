@@ -1,0 +1,226 @@
+//! H06, H07, H08, H10: hostile answers of a provider.
+
+use std::time::{Duration, Instant};
+
+use portico_demo_idp::Endpoint;
+use portico_demo_idp::knobs::{Answer, Body, Knobs};
+use serde_json::json;
+
+use crate::testkit::{Backend, TestApp, on_both_databases};
+
+on_both_databases!(
+    h06_no_endpoint_is_followed_elsewhere,
+    h06_no_address_in_a_claim_is_fetched,
+    h07_unknown_keys_do_not_flood_the_key_set,
+    h08_oversized_answers_are_cut_off,
+    h08_a_slow_answer_meets_a_deadline_and_nobody_else_waits,
+    h10_what_a_provider_says_stays_in_one_log_line_and_no_header,
+    m04_a_document_that_says_one_thing_twice_is_refused,
+    m36_a_token_of_an_unknown_type_is_refused,
+);
+
+type Place = fn(&mut Knobs) -> &mut Answer;
+
+/// The endpoints that Portico itself asks, by name.
+const ENDPOINTS: [(&str, Place); 4] = [
+    ("discovery", |knobs| &mut knobs.discovery.answer),
+    ("jwks", |knobs| &mut knobs.jwks.answer),
+    ("token", |knobs| &mut knobs.token.answer),
+    ("userinfo", |knobs| &mut knobs.userinfo.answer),
+];
+
+/// An application that has asked its providers nothing yet.
+async fn fresh(backend: Backend) -> TestApp {
+    TestApp::on(backend)
+        .slots(&["oidc/provider1", "oidc/provider2", "oauth2/provider1"])
+        .set("OIDC_PROVIDER1_USERINFO", "always")
+        .start()
+        .await
+}
+
+/// A login that ends somewhere, maybe at its very start.
+async fn end_of_login(app: &TestApp, slot: &str) -> crate::testkit::Answer {
+    let mut browser = app.browser();
+    let start = browser.url(&format!("/auth/{slot}/login"));
+    let started = browser.visit(&start).await;
+    if started.status != 303 {
+        return started;
+    }
+    let callback = browser.choose(&started.location(), "ada-1").await;
+    browser.callback(&callback).await
+}
+
+async fn h06_no_endpoint_is_followed_elsewhere(backend: Backend) {
+    for (name, place) in ENDPOINTS {
+        let app = fresh(backend).await;
+        let canary = app.idp.canary_url();
+        let statuses: &[u16] = if name == "discovery" { &[302] } else { &[301, 302, 303, 307, 308] };
+        for status in statuses {
+            app.realm("oidc/provider1")
+                .knobs(|knobs| place(knobs).redirect = Some((*status, canary.clone())));
+            let answer = end_of_login(&app, "oidc/provider1").await;
+            assert_eq!(answer.status, 502, "{name} {status}: {answer:?}");
+            assert!(
+                answer.body.contains("idp_bad_response") || answer.body.contains("idp_metadata_invalid"),
+                "{answer:?}"
+            );
+            assert!(!answer.gives_session());
+            assert_eq!(app.idp.canary_calls(), 0, "{name} {status}");
+        }
+        app.be_honest("oidc/provider1");
+        app.advance(61);
+        app.browser().log_in("oidc/provider1", "ada-1").await;
+    }
+    let app = fresh(backend).await;
+    let canary = app.idp.canary_url();
+    for place in [ENDPOINTS[2].1, ENDPOINTS[3].1] {
+        app.realm("oauth2/provider1").knobs(|knobs| place(knobs).redirect = Some((307, canary.clone())));
+        end_of_login(&app, "oauth2/provider1").await.refused(502, "idp_bad_response");
+        app.be_honest("oauth2/provider1");
+    }
+    assert_eq!(app.idp.canary_calls(), 0);
+}
+
+async fn h06_no_address_in_a_claim_is_fetched(backend: Backend) {
+    let app = fresh(backend).await;
+    let canary = app.idp.canary_url();
+    for slot in ["oidc/provider1", "oidc/provider2", "oauth2/provider1"] {
+        app.realm(slot).knobs(|knobs| {
+            for document in [&mut knobs.id_token.claims, &mut knobs.userinfo.fields] {
+                for name in ["picture", "profile", "website", "jwks_uri", "@odata.nextLink"] {
+                    document.set(name, canary.clone());
+                }
+                document
+                    .set("_claim_names", json!({ "groups": "src1" }))
+                    .set("_claim_sources", json!({ "src1": { "endpoint": canary.clone() } }))
+                    .remove("groups");
+            }
+        });
+        app.browser().log_in(slot, "ada-1").await;
+    }
+    assert_eq!(app.idp.canary_calls(), 0);
+}
+
+async fn h07_unknown_keys_do_not_flood_the_key_set(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let realm = app.realm("oidc/provider1");
+    app.browser().log_in("oidc/provider1", "ada-1").await;
+    let before = realm.calls(Endpoint::Jwks);
+    for number in 0..20 {
+        realm.knobs(|knobs| {
+            knobs.id_token.header.set("kid", format!("random-{number}"));
+        });
+        app.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(401, "idp_token_invalid");
+    }
+    let asked = realm.calls(Endpoint::Jwks) - before;
+    assert!(asked <= 1, "asked {asked} times within a minute");
+    app.be_honest("oidc/provider1");
+    app.browser().log_in("oidc/provider1", "ada-1").await;
+    realm.rotate_keys(portico_demo_idp::OldKeys::Withdraw).unwrap();
+    app.advance(61);
+    app.browser().log_in("oidc/provider1", "ada-1").await;
+}
+
+async fn h08_oversized_answers_are_cut_off(backend: Backend) {
+    for (name, place) in ENDPOINTS {
+        let app = fresh(backend).await;
+        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+        for (what, body) in [
+            ("endless", Body::Endless),
+            ("two megabytes", Body::Spaces(2 << 20)),
+            ("deep", Body::from(deep.as_str())),
+        ] {
+            app.realm("oidc/provider1").knobs(|knobs| place(knobs).body = Some(body));
+            let started = Instant::now();
+            let answer = end_of_login(&app, "oidc/provider1").await;
+            assert_eq!(answer.status, 502, "{name} {what}: {answer:?}");
+            assert!(started.elapsed() < Duration::from_secs(9), "{name} {what}: the cap, not the deadline");
+            assert!(!answer.gives_session());
+        }
+        app.browser().log_in("oidc/provider2", "ada-1").await;
+    }
+    // Just below the cap is no reason to fail.
+    let app = fresh(backend).await;
+    app.realm("oidc/provider1").knobs(|knobs| {
+        knobs.userinfo.fields.set("filler", "x".repeat(900_000));
+    });
+    app.browser().log_in("oidc/provider1", "ada-1").await;
+}
+
+async fn h08_a_slow_answer_meets_a_deadline_and_nobody_else_waits(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    app.realm("oauth2/provider1").knobs(|knobs| {
+        knobs.token.answer.body =
+            Some(Body::Drip { bytes: vec![b' '; 10_000], every: Duration::from_millis(100) });
+    });
+    let started = Instant::now();
+    let mut waiting = app.browser();
+    let callback = waiting.reach_callback("oauth2/provider1", "ada-1").await;
+    let slow = async {
+        let answer = waiting.callback(&callback).await;
+        (answer, started.elapsed())
+    };
+    let others = async {
+        for _ in 0..5 {
+            app.browser().log_in("oidc/provider1", "ada-1").await;
+        }
+        started.elapsed()
+    };
+    let ((answer, after), others) = futures_util::join!(slow, others);
+    answer.refused(504, "idp_timeout");
+    assert!(after < Duration::from_secs(12), "the whole answer has ten seconds: {after:?}");
+    assert!(others < after, "{others:?}");
+}
+
+async fn h10_what_a_provider_says_stays_in_one_log_line_and_no_header(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let odd = "x\r\nSet-Cookie: portico_access=evil\r\n\u{1b}[31m\u{2028}";
+    app.realm("oidc/provider1").set_person(portico_demo_idp::Person {
+        groups: vec![odd.to_owned()],
+        ..portico_demo_idp::Person::new("odd", odd)
+    });
+    let mut browser = app.browser();
+    browser.log_in("oidc/provider1", "odd").await;
+    assert!(browser.cookies_seen.iter().all(|set| set.value != "evil"));
+    app.realm("oidc/provider1").knobs(|knobs| {
+        knobs.authorize.error = Some(odd.to_owned());
+        knobs.authorize.extra = vec![("error_description".to_owned(), "d".repeat(5000))];
+    });
+    let answer = app.browser().try_to_log_in("oidc/provider1", "odd").await;
+    assert!([400, 403].contains(&answer.status), "{answer:?}");
+    assert!(answer.set_cookies().iter().all(|set| set.value.is_empty()));
+}
+
+async fn m04_a_document_that_says_one_thing_twice_is_refused(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let realm = app.realm("oauth2/provider1");
+    for (place, body) in [
+        (ENDPOINTS[3].1, r#"{"sub":"ada-1","sub":"bruno-2","name":"x"}"#),
+        (ENDPOINTS[2].1, r#"{"access_token":"a","token_type":"Bearer","access_token":"b"}"#),
+    ] {
+        realm.knobs(|knobs| place(knobs).body = Some(Body::from(body)));
+        let answer = end_of_login(&app, "oauth2/provider1").await;
+        assert_eq!(answer.status, 502, "{body}: {answer:?}");
+        app.be_honest("oauth2/provider1");
+    }
+    app.browser().log_in("oauth2/provider1", "ada-1").await;
+}
+
+async fn m36_a_token_of_an_unknown_type_is_refused(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let realm = app.realm("oauth2/provider1");
+    for kind in [json!("mac"), json!("DPoP"), json!(7), json!("")] {
+        realm.knobs(|knobs| {
+            knobs.token.fields.set("token_type", kind.clone());
+        });
+        let answer = end_of_login(&app, "oauth2/provider1").await;
+        assert_eq!(answer.status, 502, "{kind}: {answer:?}");
+        answer.refused(502, "idp_bad_response");
+    }
+    for kind in ["bearer", "BEARER", "Bearer"] {
+        realm.knobs(|knobs| {
+            knobs.token.fields.set("token_type", kind).set("expires_in", -5);
+        });
+        app.browser().log_in("oauth2/provider1", "ada-1").await;
+    }
+}

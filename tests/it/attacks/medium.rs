@@ -1,0 +1,167 @@
+//! M06 to M35: smaller cracks.
+
+use serde_json::json;
+
+use crate::testkit::{Backend, Lie, Request, TestApp, on_both_databases, raw, tell};
+
+on_both_databases!(
+    m06_one_odd_key_does_not_spoil_the_set,
+    m08_a_hash_of_another_access_token_is_refused,
+    m16_settings_that_changed_in_between_end_the_login,
+    m16_a_slot_switched_off_in_between_ends_the_login,
+    m19_a_look_ahead_starts_and_spends_nothing,
+    m21_a_slot_has_one_spelling,
+    m35_a_slot_of_one_protocol_is_none_of_the_other,
+);
+
+const SLOT: &str = "oidc/provider1";
+
+async fn m06_one_odd_key_does_not_spoil_the_set(backend: Backend) {
+    let app = TestApp::on(backend)
+        .provider(|config| {
+            config.realms[0].knobs.jwks.extra_keys = vec![
+                json!({ "kty": "EC", "crv": "secp256k1", "kid": "odd-1", "x": "AA", "y": "AA" }),
+                json!({ "kty": "RSA", "kid": "odd-2", "e": "AQAB" }),
+                json!({ "kty": "AKP", "alg": "ML-DSA-65", "kid": "odd-3", "pub": "AA" }),
+                json!({ "kty": "oct", "kid": "odd-4", "k": "AAAA" }),
+                json!({ "kid": "odd-5" }),
+                json!({}),
+                json!("text"),
+                json!(null),
+            ];
+        })
+        .start()
+        .await;
+    app.browser().log_in(SLOT, "ada-1").await;
+    // Without a kid, every fitting key is tried.
+    app.realm(SLOT).knobs(|knobs| {
+        knobs.id_token.header.remove("kid");
+    });
+    app.browser().log_in(SLOT, "ada-1").await;
+}
+
+async fn m08_a_hash_of_another_access_token_is_refused(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let mut lies = Vec::new();
+    for hash in [json!(""), json!("wrong"), json!("AAAAAAAAAAAAAAAAAAAAAA")] {
+        lies.push(Lie::refused(401, "idp_token_invalid", &format!("at_hash {hash}"), move |knobs| {
+            knobs.id_token.claims.set("at_hash", hash.clone());
+        }));
+    }
+    lies.push(Lie::refused(401, "idp_token_invalid", "another access token", |knobs| {
+        knobs.token.fields.set("access_token", "of-somebody-else");
+    }));
+    lies.push(Lie::passes("no at_hash", |knobs| {
+        knobs.id_token.claims.remove("at_hash");
+    }));
+    tell(&app, SLOT, lies).await;
+}
+
+async fn m16_settings_that_changed_in_between_end_the_login(backend: Backend) {
+    for (variable, value) in [
+        ("OIDC_PROVIDER1_CLIENT_ID", "another-client"),
+        ("OIDC_PROVIDER1_ISSUER", "https://pinned.example"),
+        ("OIDC_PROVIDER1_USERINFO_URL", "http://127.0.0.1:1/userinfo"),
+    ] {
+        let mut app = TestApp::start(backend).await;
+        let mut browser = app.browser();
+        let callback = browser.reach_callback(SLOT, "ada-1").await;
+        let before = app.rows().await;
+        app.restart(&[(variable, Some(value))]).await;
+        browser.callback(&callback).await.refused(400, "login_state_invalid");
+        assert_eq!(app.token_calls(SLOT), 0, "{variable}");
+        before.assert_same(&app.rows().await);
+        app.restart(&[(variable, None), ("OIDC_PROVIDER1_CLIENT_ID", Some("portico-oidc-provider1"))]).await;
+        let mut honest = app.browser();
+        let callback = honest.reach_callback(SLOT, "ada-1").await;
+        app.restart(&[("OIDC_PROVIDER1_DISPLAY_LABEL", Some("Another label"))]).await;
+        honest.callback(&callback).await.is(303);
+    }
+}
+
+async fn m16_a_slot_switched_off_in_between_ends_the_login(backend: Backend) {
+    let mut app = TestApp::start(backend).await;
+    let mut browser = app.browser();
+    let callback = browser.reach_callback(SLOT, "ada-1").await;
+    app.restart(&[("SECURITY_OIDC_PROVIDERS", Some("provider2"))]).await;
+    browser.callback(&callback).await.refused(404, "provider_unknown");
+    assert_eq!(app.token_calls(SLOT), 0);
+    // Another secret key opens no cookie, and is no error of ours.
+    let mut app = TestApp::start(backend).await;
+    let mut browser = app.browser();
+    let callback = browser.reach_callback(SLOT, "ada-1").await;
+    let (old, new) = (crate::testkit::SECRET_KEY, "YW5vdGhlci1zZWNyZXQta2V5LW9mLXRoZS10ZXN0cy0y");
+    app.restart(&[("SECURITY_SECRET_KEY", Some(new)), ("SECURITY_SECRET_KEY_PREVIOUS", Some(old))]).await;
+    browser.callback(&callback).await.is(303);
+    let callback = browser.reach_callback(SLOT, "ada-1").await;
+    browser.callback(&callback).await.is(303);
+}
+
+async fn m19_a_look_ahead_starts_and_spends_nothing(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let mut browser = app.browser();
+    let login = browser.url(&format!("/auth/{SLOT}/login"));
+    for (name, value) in
+        [("sec-purpose", "prefetch"), ("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")]
+    {
+        let answer = browser.send(Request::navigation(login.clone()).header(name, value)).await;
+        assert!([204, 400].contains(&answer.status), "{name}: {answer:?}");
+        assert!(browser.jar.logins().is_empty());
+    }
+    let answer = browser.send(Request::new("HEAD", login)).await;
+    assert_eq!(answer.status, 405);
+    let callback = browser.reach_callback(SLOT, "ada-1").await;
+    for method in ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "POST"] {
+        let answer = browser.clone().send(Request::new(method, callback.clone())).await;
+        assert_eq!(answer.status, 405, "{method}: {answer:?}");
+    }
+    assert_eq!(app.database.count("spent_logins", "1 = 1").await, 0);
+    assert_eq!(app.token_calls(SLOT), 0);
+    browser.callback(&callback).await.is(303);
+}
+
+async fn m21_a_slot_has_one_spelling(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    for slot in [
+        "oidc/Provider1",
+        "OIDC/provider1",
+        "oidc/provider1%00",
+        "oidc/provider1%20",
+        "oidc/provider1.",
+        "oidc/provider1;x",
+        "oidc/provider%31x",
+        "oidc/provider3",
+        "oidc/..%2fprovider1",
+        "oidc/../oidc/provider1%2f",
+        "oidc//provider1",
+        "oidc/%2e%2e/provider1",
+        "saml/provider1",
+        "oidc/",
+        "/provider1",
+        "oidc%2fprovider1",
+    ] {
+        for end in ["login", "callback?code=x&state=x"] {
+            let request = format!(
+                "GET /auth/{slot}/{end} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: application/json\r\n\r\n",
+                app.at
+            );
+            let answer = raw(app.at, &request).await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "{slot}/{end}: {answer}");
+        }
+    }
+    assert_eq!(app.counters(SLOT).discovery, 0);
+}
+
+async fn m35_a_slot_of_one_protocol_is_none_of_the_other(backend: Backend) {
+    let app = TestApp::on(backend).slots(&[SLOT, "oauth2/provider2"]).start().await;
+    for slot in ["oauth2/provider1", "oidc/provider2"] {
+        let mut browser = app.browser();
+        let callback = browser.reach_callback(SLOT, "ada-1").await;
+        let login = browser.url(&format!("/auth/{slot}/login"));
+        browser.visit(&login).await.refused(404, "provider_unknown");
+        let mut other = callback.clone();
+        other.set_path(&format!("/auth/{slot}/callback"));
+        browser.callback(&other).await.refused(404, "provider_unknown");
+        browser.callback(&callback).await.is(303);
+    }
+}

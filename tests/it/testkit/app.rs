@@ -1,0 +1,326 @@
+//! The real application and everything around it: settings as an operator sets them, a database, the demo identity
+//! provider, listeners on ports that were free.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use portico_core::account::{Account, AccountId, Identity};
+use portico_core::clock::{Clock, Entropy};
+use portico_core::store::{AccountFilter, AccountRef, AuditEvent, LocalAccount, Store as _};
+use portico_demo_idp::{Counters, DemoIdp, Endpoint, IdpConfig, Realm};
+use url::Url;
+
+use super::running::Running;
+use super::{Backend, Browser, Database, Faulty, Rows};
+
+/// The secret key of the tests; a marker that must never show up anywhere.
+pub const SECRET_KEY: &str = "Y2FuYXJ5LXNlY3JldC1rZXktb2YtdGhlLXRlc3RzLTAx";
+
+/// A change to the provider before it starts.
+type Bend = Box<dyn FnOnce(&mut IdpConfig)>;
+
+/// What an application is started with.
+pub struct Builder {
+    backend: Backend,
+    slots: Vec<String>,
+    variables: Vec<(String, Option<String>)>,
+    public_url: Option<String>,
+    path: String,
+    bend: Vec<Bend>,
+}
+
+impl Builder {
+    /// Only these slots are enabled, in this order; otherwise both free ones of both protocols.
+    #[must_use]
+    pub fn slots(mut self, slots: &[&str]) -> Self {
+        self.slots = slots.iter().map(|slot| (*slot).to_owned()).collect();
+        self
+    }
+
+    /// Sets a variable; the prefix is added.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((format!("PORTICO_{name}"), Some(value.to_owned())));
+        self
+    }
+
+    /// Takes away a variable that would be set otherwise.
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        self.variables.push((format!("PORTICO_{name}"), None));
+        self
+    }
+
+    /// Another public URL than the listener's own, as behind a proxy.
+    #[must_use]
+    pub fn public_url(mut self, url: &str) -> Self {
+        self.public_url = Some(url.to_owned());
+        self
+    }
+
+    /// The public URL has a path.
+    #[must_use]
+    pub fn under(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    /// Changes the provider before it starts.
+    #[must_use]
+    pub fn provider(mut self, bend: impl FnOnce(&mut IdpConfig) + 'static) -> Self {
+        self.bend.push(Box::new(bend));
+        self
+    }
+
+    pub async fn start(self) -> TestApp {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let public_url = self.public_url.unwrap_or_else(|| format!("http://{at}{}", self.path));
+        let clock = Arc::new(AtomicI64::new(Clock::System.now().unix()));
+        let idp = provider(&public_url, &self.slots, self.bend, clock.load(Ordering::SeqCst));
+        let database = self.backend.fresh().await;
+        let mut variables = first_variables(&public_url, &database.url);
+        variables.extend(slot_variables(&idp, &self.slots));
+        for (name, value) in self.variables {
+            match value {
+                Some(value) => variables.insert(name, value),
+                None => variables.remove(&name),
+            };
+        }
+        let running =
+            Running::start(&variables, Clock::Set(Arc::clone(&clock)), listener.try_clone().unwrap()).await;
+        TestApp {
+            idp,
+            store: Arc::clone(&running.store),
+            public: Url::parse(&public_url).unwrap(),
+            at,
+            variables,
+            listener,
+            clock,
+            running: Some(running),
+            database,
+        }
+    }
+}
+
+fn provider(public_url: &str, slots: &[String], bend: Vec<Bend>, now: i64) -> DemoIdp {
+    let mut config = IdpConfig::demo(public_url);
+    config.realms.retain(|realm| slots.contains(&format!("{}/{}", realm.kind.as_str(), realm.name)));
+    for realm in &mut config.realms {
+        realm.knobs.clock.now = Some(now);
+    }
+    for bend in bend {
+        bend(&mut config);
+    }
+    DemoIdp::start(config).unwrap()
+}
+
+fn first_variables(public_url: &str, storage_url: &str) -> BTreeMap<String, String> {
+    let pairs =
+        [("PUBLIC_URL", public_url), ("STORAGE_URL", storage_url), ("SECURITY_SECRET_KEY", SECRET_KEY)];
+    pairs.map(|(name, value)| (format!("PORTICO_{name}"), value.to_owned())).into()
+}
+
+/// The variables that configure these slots against the provider's realms of the same names.
+pub fn slot_variables(idp: &DemoIdp, slots: &[String]) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for protocol in ["oidc", "oauth2"] {
+        let own: Vec<_> =
+            slots.iter().filter_map(|slot| slot.strip_prefix(protocol)?.strip_prefix('/')).collect();
+        variables.insert(format!("PORTICO_SECURITY_{}_PROVIDERS", protocol.to_uppercase()), own.join(","));
+    }
+    let wanted = |realm: &&Arc<Realm>| slots.contains(&format!("{}/{}", realm.kind().as_str(), realm.name()));
+    for settings in idp.realms().iter().filter(wanted).filter_map(|realm| realm.slot_settings()) {
+        let serde_json::Value::Object(fields) = serde_json::to_value(&settings).unwrap() else {
+            unreachable!()
+        };
+        let prefix = format!("PORTICO_{}_{}", settings.protocol.as_str(), settings.slot).to_uppercase();
+        let set = |(name, value): (String, serde_json::Value)| {
+            let value = value.as_str()?.to_owned();
+            (!["protocol", "slot"].contains(&name.as_str()))
+                .then(|| (format!("{prefix}_{}", name.to_uppercase()), value))
+        };
+        variables.extend(fields.into_iter().filter_map(set));
+        if settings.slot == "google" && settings.protocol == portico_demo_idp::Kind::Oidc {
+            // The slot's issuer is pinned to Google's own.
+            let issuer = idp.oidc("google").unwrap().issuer().to_owned();
+            variables.insert(format!("{prefix}_ISSUER"), issuer);
+            variables.insert(format!("{prefix}_ISSUER_ALIASES"), String::new());
+        }
+    }
+    variables
+}
+
+/// A running application.
+pub struct TestApp {
+    pub idp: DemoIdp,
+    /// The application's own store, with its switches.
+    pub store: Arc<Faulty>,
+    /// The public URL.
+    pub public: Url,
+    /// Where the application listens.
+    pub at: SocketAddr,
+    /// What it was started with.
+    pub variables: BTreeMap<String, String>,
+    listener: TcpListener,
+    clock: Arc<AtomicI64>,
+    running: Option<Running>,
+    pub database: Database,
+}
+
+impl TestApp {
+    pub fn on(backend: Backend) -> Builder {
+        let slots = ["oidc/provider1", "oidc/provider2", "oauth2/provider1", "oauth2/provider2"];
+        let builder = Builder {
+            backend,
+            slots: Vec::new(),
+            variables: Vec::new(),
+            public_url: None,
+            path: String::new(),
+            bend: Vec::new(),
+        };
+        builder.slots(&slots)
+    }
+
+    /// One with nothing special about it.
+    pub async fn start(backend: Backend) -> Self {
+        Self::on(backend).start().await
+    }
+
+    /// A person sits down with a browser that has never been here.
+    pub fn browser(&self) -> Browser {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .unwrap();
+        Browser::new(http, self.public.clone(), self.at, Clock::Set(Arc::clone(&self.clock)))
+    }
+
+    /// The provider's realm of a slot.
+    #[track_caller]
+    pub fn realm(&self, slot: &str) -> Arc<Realm> {
+        let (protocol, name) = slot.split_once('/').unwrap();
+        let found = if protocol == "oidc" { self.idp.oidc(name) } else { self.idp.oauth2(name) };
+        found.unwrap_or_else(|| panic!("no realm {slot}"))
+    }
+
+    pub fn counters(&self, slot: &str) -> Counters {
+        self.realm(slot).counters()
+    }
+
+    /// How often a slot's token endpoint was asked.
+    pub fn token_calls(&self, slot: &str) -> u64 {
+        self.realm(slot).calls(Endpoint::Token)
+    }
+
+    /// Now, for the application and for the provider.
+    pub fn now(&self) -> i64 {
+        self.clock.load(Ordering::SeqCst)
+    }
+
+    /// Time passes, for everybody.
+    pub fn advance(&self, seconds: i64) {
+        let now = self.clock.fetch_add(seconds, Ordering::SeqCst) + seconds;
+        for realm in self.idp.realms() {
+            realm.knobs(|knobs| knobs.clock.now = Some(now));
+        }
+    }
+
+    /// All knobs of a slot's realm as they were, at the present time.
+    pub fn be_honest(&self, slot: &str) {
+        let now = self.now();
+        self.realm(slot).reset_knobs();
+        self.realm(slot).knobs(|knobs| knobs.clock.now = Some(now));
+    }
+
+    /// The application stops and starts again with some variables set or taken away; address and database stay.
+    pub async fn restart(&mut self, changes: &[(&str, Option<&str>)]) {
+        for (name, value) in changes {
+            let name = format!("PORTICO_{name}");
+            match value {
+                Some(value) => self.variables.insert(name, (*value).to_owned()),
+                None => self.variables.remove(&name),
+            };
+        }
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+        let clock = Clock::Set(Arc::clone(&self.clock));
+        let running = Running::start(&self.variables, clock, self.listener.try_clone().unwrap()).await;
+        self.store = Arc::clone(&running.store);
+        self.running = Some(running);
+    }
+
+    /// A second process on the same database, with the same settings and clock.
+    pub async fn replica(&self) -> (Running, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        (Running::start(&self.variables, Clock::Set(Arc::clone(&self.clock)), listener).await, at)
+    }
+
+    /// Where the operator's listener is.
+    pub fn operator(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().operator
+    }
+
+    pub async fn rows(&self) -> Rows {
+        self.database.rows().await
+    }
+
+    /// An account from before single sign-on.
+    pub async fn local_account(&self, name: &str, roles: &[&str]) -> AccountId {
+        let time = Clock::Set(Arc::clone(&self.clock)).now();
+        let id = AccountId(Entropy.id(time));
+        let account = LocalAccount {
+            id,
+            name: name.to_owned(),
+            label: name.to_owned(),
+            email: None,
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        };
+        let event = AuditEvent {
+            id: Entropy.id(time),
+            time,
+            event: "account_created",
+            account: Some(id),
+            slot: None,
+            outcome: "success",
+            reason: Some("operator"),
+            request_id: None,
+            ip: None,
+        };
+        self.store.create_account(&account, &event).await.unwrap().expect("the name is free");
+        id
+    }
+
+    pub async fn accounts(&self) -> Vec<Account> {
+        self.store.list_accounts(&AccountFilter { limit: 1000, ..AccountFilter::default() }).await.unwrap()
+    }
+
+    /// One account with its identities.
+    pub async fn account(&self, id: &str) -> (Account, Vec<Identity>) {
+        let id = AccountRef::Id(AccountId(id.parse().unwrap()));
+        self.store.find_account(&id).await.unwrap().expect("the account is there")
+    }
+
+    /// Gives an account another status, as an operator will.
+    pub async fn set_status(&self, name: &str, status: &str) {
+        self.database
+            .execute(&format!("UPDATE accounts SET status = '{status}' WHERE name = '{name}'"))
+            .await;
+    }
+
+    /// Takes the identity of this subject away from its account, as unlinking will.
+    pub async fn unlink(&self, subject: &str) {
+        self.database.execute(&format!("DELETE FROM identities WHERE subject = '{subject}'")).await;
+    }
+
+    /// How often something was audited.
+    pub async fn audited(&self, event: &str) -> usize {
+        self.database.count("audit_events", &format!("event = '{event}'")).await
+    }
+}

@@ -1,0 +1,47 @@
+//! What the tests are told with.
+//!
+//! [`TestApp`] is the real application and its surroundings, [`Browser`] a person's browser, [`Answer`] what it got,
+//! [`Backend`] the database underneath, [`Program`] the binary as an operator starts it.
+
+mod answer;
+mod app;
+mod backend;
+mod browser;
+mod faulty;
+mod jar;
+mod lie;
+mod program;
+mod raw;
+mod rows;
+pub mod running;
+
+pub use answer::Answer;
+pub use app::{SECRET_KEY, TestApp, slot_variables};
+pub use backend::{Backend, Database};
+pub use browser::{Browser, Request};
+pub use faulty::Faulty;
+pub use jar::{Cookie, Jar, SetCookie};
+pub use lie::{Lie, tell};
+pub use program::{Program, Service};
+pub use raw::raw;
+pub use rows::Rows;
+
+/// Makes two tests of each story, one on SQLite and one on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($story:ident),* $(,)?) => {$(
+        mod $story {
+            #[tokio::test]
+            async fn sqlite() {
+                super::$story($crate::testkit::Backend::Sqlite).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                if $crate::testkit::Backend::Postgres.is_here(concat!(module_path!(), "::postgres")) {
+                    super::$story($crate::testkit::Backend::Postgres).await;
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use on_both_databases;

@@ -1,0 +1,285 @@
+//! The `portico` binary as an operator starts it: variables, arguments, exit codes, what it prints.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use portico_core::clock::Clock;
+use tempfile::TempDir;
+use url::Url;
+
+use super::Browser;
+use super::app::SECRET_KEY;
+
+/// How long anything may take that an operator waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The binary that `PORTICO_TEST_BINARY` names, or the one of this build.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        #[expect(clippy::disallowed_methods, reason = "tests read their own environment")]
+        if let Some(named) = std::env::var_os("PORTICO_TEST_BINARY") {
+            return named.into();
+        }
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "portico"]).status().unwrap();
+        assert!(built.success(), "the binary builds");
+        // This test is in <target>/<profile>/deps.
+        let profile = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
+        profile.join("portico")
+    })
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A run of the binary in an empty folder with an empty environment, unless told otherwise.
+pub struct Program {
+    variables: BTreeMap<String, String>,
+    folder: TempDir,
+}
+
+/// What a run left.
+#[derive(Debug)]
+pub struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Output {
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Self {
+        assert_eq!(self.code, code, "{self:?}");
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        self.exits(0);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The one line on standard error that has all of these words.
+    #[track_caller]
+    pub fn complains(&self, words: &[&str]) -> &str {
+        let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
+        let lines: Vec<_> = self.stderr.lines().filter(has_all).collect();
+        assert_eq!(lines.len(), 1, "one line with {words:?} in:\n{}", self.stderr);
+        lines[0]
+    }
+}
+
+impl Program {
+    pub fn new() -> Self {
+        Self { variables: BTreeMap::new(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// With the settings that every service needs: a public URL, a secret key, a database in its folder.
+    pub fn configured() -> Self {
+        let port = free_port();
+        Self::new()
+            .set("PORTICO_PUBLIC_URL", &format!("http://127.0.0.1:{port}"))
+            .set("PORTICO_SERVER_LISTEN", &format!("127.0.0.1:{port}"))
+            .set("PORTICO_SERVER_ADMIN_LISTEN", &format!("127.0.0.1:{}", free_port()))
+            .set("PORTICO_SECURITY_SECRET_KEY", SECRET_KEY)
+            .set("PORTICO_STORAGE_URL", "sqlite://portico.db")
+    }
+
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn set_all(mut self, variables: BTreeMap<String, String>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
+    pub fn variable(&self, name: &str) -> &str {
+        &self.variables[name]
+    }
+
+    /// Writes a file into the folder it runs in.
+    pub fn file(self, name: &str, content: &str) -> Self {
+        std::fs::write(self.folder.path().join(name), content).unwrap();
+        self
+    }
+
+    /// Runs to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let started = Instant::now();
+        let mut child =
+            self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let id = child.id();
+        let watchdog = Watchdog::new(id);
+        let stdout = read_all(child.stdout.take().unwrap());
+        let stderr = read_all(child.stderr.take().unwrap());
+        let status = child.wait().unwrap();
+        watchdog.call_off();
+        let code = status.code().unwrap_or_else(|| panic!("{arguments:?} did not end by itself: {status:?}"));
+        Output {
+            code,
+            stdout: stdout.join().unwrap(),
+            stderr: stderr.join().unwrap(),
+            took: started.elapsed(),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&self.variables)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the service and waits until it is ready.
+    pub async fn serve(self) -> Service {
+        self.serve_at("PORTICO").await
+    }
+
+    /// The same where the variables of the listeners have another prefix.
+    pub async fn serve_at(self, prefix: &'static str) -> Service {
+        let log = self.folder.path().join("log");
+        let started = Instant::now();
+        let child = self.command(&["serve"]).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+        let mut service = Service { child, program: self, prefix, ready_after: Duration::ZERO };
+        while !service.is_ready().await {
+            assert!(started.elapsed() < PATIENCE, "not ready: {}", service.log());
+            assert!(service.child.try_wait().unwrap().is_none(), "it ended: {}", service.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        service.ready_after = started.elapsed();
+        service
+    }
+}
+
+/// Kills a child that does not end; the test then fails by its missing exit code.
+struct Watchdog(std::sync::mpsc::Sender<()>);
+
+impl Watchdog {
+    fn new(child: u32) -> Self {
+        let (called_off, waits) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            if waits.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                signal(child, "KILL");
+            }
+        });
+        Self(called_off)
+    }
+
+    fn call_off(self) {
+        let _ = self.0.send(());
+    }
+}
+
+fn signal(process: u32, name: &str) {
+    Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status().unwrap();
+}
+
+fn read_all(mut from: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).unwrap();
+        text
+    })
+}
+
+/// The service, running as a process of its own.
+pub struct Service {
+    child: Child,
+    /// What it was started with; further commands run beside it.
+    pub program: Program,
+    prefix: &'static str,
+    /// From its start until `/readyz` was 200.
+    pub ready_after: Duration,
+}
+
+impl Service {
+    fn address(&self, name: &str) -> SocketAddr {
+        self.program.variable(&format!("{}_{name}", self.prefix)).parse().unwrap()
+    }
+
+    async fn is_ready(&self) -> bool {
+        let url = format!("http://{}/readyz", self.address("SERVER_ADMIN_LISTEN"));
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        client.get(url).send().await.is_ok_and(|answer| answer.status() == 200)
+    }
+
+    pub fn browser(&self) -> Browser {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .unwrap();
+        let public = Url::parse(self.program.variable("PORTICO_PUBLIC_URL")).unwrap();
+        Browser::new(http, public, self.address("SERVER_LISTEN"), Clock::System)
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.program.folder.path().join("log")).unwrap()
+    }
+
+    /// Everything in its folder but the log: the database and what belongs to it.
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let entries =
+            std::fs::read_dir(self.program.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        entries
+            .filter(|path| path.is_file() && path.file_name().is_some_and(|name| name != "log"))
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect()
+    }
+
+    /// Stops it; what it was started with, in the same folder.
+    pub fn stop(mut self) -> Program {
+        let program = std::mem::replace(&mut self.program, Program::new());
+        assert_eq!(self.end().0, 0);
+        program
+    }
+
+    /// Asks it to stop; the exit code, and what it logged in all.
+    pub fn terminate(mut self) -> (i32, String) {
+        self.end()
+    }
+
+    fn end(&mut self) -> (i32, String) {
+        signal(self.child.id(), "TERM");
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let log = self.log();
+                return (status.code().unwrap_or_else(|| panic!("killed by a signal: {log}")), log);
+            }
+            assert!(started.elapsed() < PATIENCE, "it does not stop: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
