@@ -1,1 +1,103 @@
-//! Under construction.
+//! Speaks OAuth 2.0 to a provider, and owns the one outbound HTTP client.
+//!
+//! [`OAuth2Client`] is the whole of a plain OAuth 2.0 login. What it is made of (the authorization request, the
+//! reading of the reply, the exchange of the code, userinfo) is public, because OpenID Connect adds to it and replaces
+//! nothing. This crate knows neither the database nor the HTTP server, and no type of the crates it uses leaves it.
+
+mod authorize;
+mod exchange;
+pub mod json;
+mod outbound;
+#[cfg(test)]
+mod sample;
+pub mod userinfo;
+
+pub use authorize::{IssRule, authorization_request, take_code};
+pub use exchange::{AuthMethod, CodeGrant, Granted};
+pub use outbound::{Endpoint, Outbound, OutboundError};
+
+use async_trait::async_trait;
+use portico_core::claims::{Claims, Evidence};
+use portico_core::error::UpstreamError;
+use portico_core::provider::{
+    Ask, Finish, Frozen, Health, Issuer, Kind, OAuth2Settings, ProtocolClient, Slot, Started,
+};
+use url::Url;
+
+use crate::userinfo::Userinfo;
+
+/// An OAuth 2.0 provider, as one slot sees it.
+pub struct OAuth2Client {
+    slot: Slot,
+    settings: OAuth2Settings,
+    http: Outbound,
+}
+
+impl OAuth2Client {
+    /// The client of an OAuth 2.0 slot. Asks nobody anything.
+    ///
+    /// # Panics
+    /// When the slot is one of OpenID Connect.
+    pub fn new(slot: Slot, http: Outbound) -> Self {
+        let settings = match &slot.kind {
+            Kind::OAuth2(settings) => settings.clone(),
+            Kind::Oidc(_) => unreachable!("{} is not an OAuth 2.0 slot", slot.id()),
+        };
+        Self { slot, settings, http }
+    }
+
+    fn frozen(&self) -> Frozen {
+        Frozen::of(&[
+            self.settings.issuer.as_ref().map_or("", Issuer::as_str),
+            self.settings.authorization_url.as_str(),
+            self.settings.token_url.as_str(),
+            self.settings.userinfo_url.as_str(),
+        ])
+    }
+}
+
+#[async_trait]
+impl ProtocolClient for OAuth2Client {
+    async fn start(&self, ask: Ask<'_>) -> Result<Started, UpstreamError> {
+        let location = authorization_request(&self.slot, &self.settings.authorization_url, &ask, None);
+        Ok(Started { location, frozen: self.frozen() })
+    }
+
+    async fn finish(&self, finish: Finish) -> Result<Claims, UpstreamError> {
+        if finish.frozen != self.frozen() {
+            return Err(UpstreamError::Changed);
+        }
+        let rule = IssRule { issuer: self.settings.issuer.as_ref(), aliases: &[], promised: false };
+        let code = take_code(finish.reply, rule)?;
+        let grant = CodeGrant {
+            slot: &self.slot,
+            token_url: &self.settings.token_url,
+            auto: AuthMethod::Basic,
+            redirect_uri: &finish.redirect_uri,
+            memory: &finish.memory,
+            code: &code,
+        };
+        let granted = grant.redeem(&self.http).await?;
+        let (url, method) = (&self.settings.userinfo_url, self.slot.userinfo_method);
+        let userinfo = match userinfo::fetch(&self.http, url, method, &granted.access_token).await? {
+            Userinfo::Plain(userinfo) => userinfo,
+            // Without OpenID Connect there are no keys to verify it with.
+            Userinfo::UnverifiedJwt(_) => {
+                return Err(Endpoint::Userinfo.bad("a signed answer, which needs an oidc slot"));
+            }
+        };
+        let namespace = self.settings.identity_namespace.clone();
+        Claims::read(&self.slot, &Evidence::OAuth2 { namespace, userinfo })
+    }
+
+    fn end_session(&self, _: Option<&Url>) -> Option<Url> {
+        None
+    }
+
+    fn health(&self) -> Health {
+        Health::Ok
+    }
+}
+
+#[cfg(test)]
+mod tests;

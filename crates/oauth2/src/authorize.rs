@@ -1,0 +1,187 @@
+//! The two messages that travel through the browser: the authorization request, and the provider's reply to it.
+
+use oauth2::basic::BasicClient;
+use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
+use portico_core::error::{UpstreamError, printable};
+use portico_core::provider::{Answer, Ask, Issuer, Pkce, Reply, Slot};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+/// The authorization request (RFC 6749 4.1.1, RFC 7636 4.3, OIDC Core 3.1.2.1). Everything in it comes from the
+/// settings and from this login; nothing from the browser's request.
+pub fn authorization_request(
+    slot: &Slot,
+    endpoint: &Url,
+    ask: &Ask<'_>,
+    nonce: Option<&SecretString>,
+) -> Url {
+    let client = BasicClient::new(ClientId::new(slot.client_id.clone()))
+        .set_auth_uri(AuthUrl::from_url(endpoint.clone()))
+        .set_redirect_uri(RedirectUrl::from_url(ask.redirect_uri.clone()));
+    let mut request = client
+        .authorize_url(|| CsrfToken::new(ask.state.to_owned()))
+        .add_scopes(slot.scopes.iter().cloned().map(Scope::new));
+    if slot.pkce == Pkce::S256 {
+        let verifier = PkceCodeVerifier::new(ask.memory.verifier().expose_secret().to_owned());
+        request = request.set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
+    }
+    if let Some(nonce) = nonce {
+        request = request.add_extra_param("nonce", nonce.expose_secret().to_owned());
+    }
+    if let Some(audience) = &slot.audience {
+        request = request.add_extra_param("audience", audience.as_str());
+    }
+    for (name, value) in &slot.extra_params {
+        request = request.add_extra_param(name.as_str(), value.as_str());
+    }
+    let (url, _) = request.url();
+    url
+}
+
+/// What a reply's `iss` is held against (RFC 9207 2.4).
+#[derive(Debug, Clone, Copy)]
+pub struct IssRule<'a> {
+    /// The slot's issuer; without one, `iss` is ignored.
+    pub issuer: Option<&'a Issuer>,
+    /// Further literals the operator accepts.
+    pub aliases: &'a [Issuer],
+    /// Whether the provider's metadata promises it.
+    pub promised: bool,
+}
+
+impl IssRule<'_> {
+    fn check(&self, received: Option<&str>) -> Result<(), UpstreamError> {
+        let Some(issuer) = self.issuer else { return Ok(()) };
+        let passes = match received {
+            Some(iss) => std::iter::once(issuer).chain(self.aliases).any(|known| known.as_str() == iss),
+            None => !self.promised,
+        };
+        if passes {
+            return Ok(());
+        }
+        Err(UpstreamError::Mixup { expected: issuer.to_string(), received: received.map(printable) })
+    }
+}
+
+/// Takes the code out of a reply. `iss` is judged first, so that not even an error of the wrong provider is believed.
+///
+/// # Errors
+/// When `iss` is not the slot's, or the provider answered with an error (RFC 6749 4.1.2.1).
+pub fn take_code(reply: Reply, rule: IssRule<'_>) -> Result<SecretString, UpstreamError> {
+    rule.check(reply.iss.as_deref())?;
+    let error = match reply.answer {
+        Answer::Code(code) => return Ok(code),
+        Answer::Error(error) => printable(&error),
+    };
+    match error.as_str() {
+        "server_error" | "temporarily_unavailable" => Err(UpstreamError::ProviderTrouble { error }),
+        _ => Err(UpstreamError::Denied { error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_core::error::Code;
+    use portico_core::provider::Memory;
+
+    use super::*;
+    use crate::sample;
+
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+    fn pairs(slot: &Slot, endpoint: &str, nonce: bool) -> Vec<(String, String)> {
+        let redirect_uri = Url::parse("https://portico.example/auth/oauth2/provider1/callback").unwrap();
+        let memory = Memory::new(VERIFIER.into(), "the-nonce".into());
+        let ask = Ask { redirect_uri: &redirect_uri, state: "the-state", memory: &memory };
+        let url = authorization_request(
+            slot,
+            &Url::parse(endpoint).unwrap(),
+            &ask,
+            nonce.then_some(memory.nonce()),
+        );
+        assert!(!url.as_str().contains(VERIFIER), "{url}");
+        url.query_pairs().into_owned().collect()
+    }
+
+    fn sorted(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut all: Vec<_> = pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn the_request_has_exactly_these_parameters() {
+        let always = [
+            ("client_id", "portico"),
+            ("redirect_uri", "https://portico.example/auth/oauth2/provider1/callback"),
+            ("response_type", "code"),
+            ("scope", "openid email"),
+            ("state", "the-state"),
+        ];
+        // The example of RFC 7636, appendix B.
+        let pkce = [
+            ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+            ("code_challenge_method", "S256"),
+        ];
+        let plain = sample::slot();
+        let mut without = sample::slot();
+        without.pkce = Pkce::OffByOperator;
+        let mut more = sample::slot();
+        more.audience = Some("https://api.example/?a=b&c".to_owned());
+        more.extra_params.insert("prompt".to_owned(), "login".to_owned());
+        let extra = [("audience", "https://api.example/?a=b&c"), ("prompt", "login")];
+        for (slot, endpoint, nonce, expected) in [
+            (&plain, "https://idp.example/authorize", false, [&always[..], &pkce].concat()),
+            (
+                &plain,
+                "https://idp.example/authorize?p=1",
+                false,
+                [&always[..], &pkce, &[("p", "1")]].concat(),
+            ),
+            (
+                &plain,
+                "https://idp.example/authorize",
+                true,
+                [&always[..], &pkce, &[("nonce", "the-nonce")]].concat(),
+            ),
+            (&without, "https://idp.example/authorize", false, always.to_vec()),
+            (&more, "https://idp.example/authorize", false, [&always[..], &pkce, &extra].concat()),
+        ] {
+            let mut sent = pairs(slot, endpoint, nonce);
+            sent.sort();
+            assert_eq!(sent, sorted(&expected));
+        }
+    }
+
+    #[test]
+    fn h18_c07_a_reply_is_judged_by_its_issuer_first_and_then_by_its_error() {
+        let issuer = Issuer::new("https://idp.example");
+        let aliases = [Issuer::new("idp.example")];
+        let own = IssRule { issuer: Some(&issuer), aliases: &aliases, promised: false };
+        let promised = IssRule { promised: true, ..own };
+        let none = IssRule { issuer: None, ..promised };
+        let good = "https://idp.example";
+        for (rule, iss, error, code) in [
+            (own, Some(good), None, None),
+            (own, Some("idp.example"), None, None),
+            (own, None, None, None),
+            (own, Some("https://idp.example/"), None, Some(Code::LoginMixup)),
+            (own, Some("HTTPS://idp.example"), None, Some(Code::LoginMixup)),
+            (own, Some(""), None, Some(Code::LoginMixup)),
+            (promised, Some(good), None, None),
+            (promised, None, None, Some(Code::LoginMixup)),
+            (promised, None, Some("access_denied"), Some(Code::LoginMixup)),
+            (promised, Some(good), Some("access_denied"), Some(Code::IdpDenied)),
+            (none, None, None, None),
+            (none, Some("https://evil.example"), None, None),
+            (own, None, Some("login_required"), Some(Code::IdpDenied)),
+            (own, None, Some("made up"), Some(Code::IdpDenied)),
+            (own, None, Some("server_error"), Some(Code::IdpBadResponse)),
+            (own, None, Some("temporarily_unavailable"), Some(Code::IdpBadResponse)),
+        ] {
+            let answer = error.map_or(Answer::Code("the-code".into()), |e| Answer::Error(e.to_owned()));
+            let taken = take_code(Reply { answer, iss: iss.map(str::to_owned) }, rule);
+            assert_eq!(taken.err().map(|error| error.code()), code, "{iss:?} {error:?} {rule:?}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! JSON as documents of security are read: one object, nothing said twice, nothing after it, not too deep.
+//!
+//! `serde_json` alone keeps the last of two members of one name, so two readers of one document could see two people.
+//! Errors name the fault and never repeat what was read.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// How deep arrays and objects may nest.
+const DEEPEST: usize = 32;
+
+/// Why some bytes are not a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// They are not JSON, or more than one piece of it.
+    #[error("it is not JSON")]
+    Syntax,
+    /// They are JSON, but not an object.
+    #[error("it is not a JSON object")]
+    NotAnObject,
+    /// A member stands there twice.
+    #[error("it has two members of one name")]
+    Doubled,
+    /// Arrays and objects nest deeper than any honest document.
+    #[error("it nests deeper than {DEEPEST} levels")]
+    TooDeep,
+}
+
+/// Reads one JSON object (RFC 8259). A byte order mark is passed over; doubled members of the object itself, anything
+/// after it, and more than 32 levels are refused.
+///
+/// # Errors
+/// The first fault found.
+pub fn object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    if depth(text) > DEEPEST {
+        return Err(JsonError::TooDeep);
+    }
+    let read: Result<Members, serde_json::Error> = serde_json::from_slice(text);
+    match read {
+        Ok(Members { doubled: true, .. }) => Err(JsonError::Doubled),
+        Ok(Members { map, .. }) => Ok(map),
+        Err(error) if error.is_data() => Err(JsonError::NotAnObject),
+        Err(_) => Err(JsonError::Syntax),
+    }
+}
+
+/// How deep the brackets outside of strings nest.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+struct Members {
+    map: Map<String, Value>,
+    doubled: bool,
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members, A::Error> {
+                let mut members = Members { map: Map::new(), doubled: false };
+                while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                    members.doubled |= members.map.insert(name, value).is_some();
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_object_is_read_and_nothing_else() {
+        let nested =
+            |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        for (text, expected) in [
+            (r#"{"sub":"a"}"#.to_owned(), Ok(1)),
+            ("\u{feff}{\"sub\":\"a\"}".to_owned(), Ok(1)),
+            (" {}\n".to_owned(), Ok(0)),
+            (r#"{"a":{"sub":1},"sub":2}"#.to_owned(), Ok(2)),
+            (r#"{"sub":"a","sub":"b"}"#.to_owned(), Err(JsonError::Doubled)),
+            (r#"{"sub":"a","s\u0075b":"b"}"#.to_owned(), Err(JsonError::Doubled)),
+            (r#"{"sub":"a"} {}"#.to_owned(), Err(JsonError::Syntax)),
+            (r#"{"sub":"a"}x"#.to_owned(), Err(JsonError::Syntax)),
+            (r#"{"sub":"a","#.to_owned(), Err(JsonError::Syntax)),
+            (String::new(), Err(JsonError::Syntax)),
+            ("<html>".to_owned(), Err(JsonError::Syntax)),
+            (r#"{"exp":1e999}"#.to_owned(), Err(JsonError::Syntax)),
+            (r#""text""#.to_owned(), Err(JsonError::NotAnObject)),
+            ("[]".to_owned(), Err(JsonError::NotAnObject)),
+            ("7".to_owned(), Err(JsonError::NotAnObject)),
+            (nested(32), Ok(1)),
+            (nested(33), Err(JsonError::TooDeep)),
+            ("[".repeat(200_000), Err(JsonError::TooDeep)),
+            (format!(r#"{{"a":"{}"}}"#, "[".repeat(100)), Ok(1)),
+            (format!(r#"{{"a":"\"{}"}}"#, "[".repeat(100)), Ok(1)),
+        ] {
+            let start: String = text.chars().take(40).collect();
+            assert_eq!(object(text.as_bytes()).map(|map| map.len()), expected, "{start}");
+        }
+    }
+
+    #[test]
+    fn large_numbers_keep_every_digit() {
+        let read = object(br#"{"id":9007199254740993}"#).unwrap();
+        assert_eq!(read["id"].to_string(), "9007199254740993");
+    }
+}

@@ -1,0 +1,239 @@
+//! The one HTTP client: every call of Portico to a provider goes through here.
+//!
+//! It follows no redirect, because a redirect would carry a code or a secret to a place nobody configured. It has one
+//! deadline over the whole exchange, body included, and a limit on what it reads. It asks for no compression and
+//! understands none, so what arrives is what is counted. Plain http is for loopback hosts, or where the operator
+//! allowed it. Proxies named in the environment are not used: the environment is read once, by the settings, and a
+//! variable meant for something else must not decide where client secrets travel.
+//!
+//! Calls run on the runtime given at the start. The HTTP workers have single-threaded runtimes of their own, and a
+//! connection is driven by the runtime that opened it: one busy worker would hold up the calls of all others.
+//!
+//! Bodies are never logged and never part of an error.
+
+use std::error::Error;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portico_core::error::{UpstreamError, printable};
+use portico_core::provider::Transport;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::{Certificate, Client, Method, Request, Response};
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use url::{Host, Url};
+
+use crate::json;
+
+/// How long the opening of a connection may take.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a whole exchange may take, from the first byte sent to the last one read.
+const TOTAL: Duration = Duration::from_secs(10);
+
+/// How many calls of one slot may be under way; further ones wait within their own deadline.
+const AT_ONCE: usize = 32;
+
+/// The endpoints that are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The discovery document (OIDC Discovery 4).
+    Discovery,
+    /// The key set (RFC 7517 5).
+    KeySet,
+    /// The token endpoint (RFC 6749 3.2).
+    Token,
+    /// The userinfo endpoint (OIDC Core 5.3).
+    Userinfo,
+}
+
+impl Endpoint {
+    /// Its name in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery document",
+            Self::KeySet => "key set",
+            Self::Token => "token endpoint",
+            Self::Userinfo => "userinfo endpoint",
+        }
+    }
+
+    /// The largest body that is read, in bytes.
+    const fn largest(self) -> usize {
+        match self {
+            Self::Discovery => 256 << 10,
+            Self::KeySet | Self::Token => 512 << 10,
+            Self::Userinfo => 1 << 20,
+        }
+    }
+
+    /// An answer of this endpoint that is none.
+    pub fn bad(self, problem: impl fmt::Display) -> UpstreamError {
+        UpstreamError::BadResponse { endpoint: self.name(), problem: problem.to_string() }
+    }
+}
+
+/// The client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// The further root certificates are not PEM.
+    #[error("the ca_bundle is not a list of PEM certificates")]
+    Roots(#[source] reqwest::Error),
+    /// They are PEM, and there is none among them.
+    #[error("the ca_bundle has no certificate in it")]
+    NoRoots,
+    /// The system's certificates or the TLS library cannot be used.
+    #[error("the HTTP client cannot be made")]
+    Client(#[source] reqwest::Error),
+}
+
+/// The HTTP client of one slot.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    http: Client,
+    runtime: Handle,
+    turns: Arc<Semaphore>,
+    insecure_http: bool,
+}
+
+/// What an endpoint answered, whatever its status.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The media type in lower case, without parameters.
+    pub(crate) media_type: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Outbound {
+    /// Makes the client. Its calls run on `runtime`, which must have several threads and outlive the client's use.
+    ///
+    /// # Errors
+    /// When the slot's certificates cannot be used.
+    pub fn new(transport: &Transport, runtime: Handle) -> Result<Self, OutboundError> {
+        let roots = match &transport.extra_roots {
+            None => Vec::new(),
+            Some(pem) => match Certificate::from_pem_bundle(pem).map_err(OutboundError::Roots)? {
+                none if none.is_empty() => return Err(OutboundError::NoRoots),
+                some => some,
+            },
+        };
+        let http = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .user_agent(concat!("portico/", env!("CARGO_PKG_VERSION")))
+            .tls_certs_merge(roots)
+            .build()
+            .map_err(OutboundError::Client)?;
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        Ok(Self { http, runtime, turns, insecure_http: transport.allow_insecure_http })
+    }
+
+    /// Whether a provider's address may be used: https, or plain http on a loopback host or where the operator allowed
+    /// it; never one with a user name in it, which would be sent as credentials.
+    pub fn allows(&self, url: &Url) -> bool {
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => self.insecure_http || is_loopback(url),
+            _ => false,
+        };
+        secure && url.has_host() && url.username().is_empty() && url.password().is_none()
+    }
+
+    /// Fetches a JSON document.
+    ///
+    /// # Errors
+    /// When there is no answer, another status than 200, or a body that is not one well-formed object.
+    pub async fn document(&self, endpoint: Endpoint, url: &Url) -> Result<Map<String, Value>, UpstreamError> {
+        let mut request = Request::new(Method::GET, url.clone());
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let answer = self.send(endpoint, request).await?;
+        answer.expect_ok(endpoint)?;
+        json::object(&answer.body).map_err(|error| endpoint.bad(error))
+    }
+
+    /// Sends one request. When the caller goes away, the call ends too.
+    pub(crate) async fn send(&self, endpoint: Endpoint, request: Request) -> Result<Answer, UpstreamError> {
+        if !self.allows(request.url()) {
+            let problem =
+                format!("{}: only https is used, and plain http on loopback hosts", endpoint.name());
+            return Err(UpstreamError::Metadata(problem));
+        }
+        let (http, turns) = (self.http.clone(), Arc::clone(&self.turns));
+        let exchange = async move {
+            let _turn = turns.acquire_owned().await;
+            let response = http.execute(request).await.map_err(|error| failure(endpoint, error))?;
+            read(endpoint, response).await
+        };
+        let mut call = JoinSet::new();
+        call.spawn_on(timeout(TOTAL, exchange), &self.runtime);
+        match call.join_next().await {
+            Some(Ok(Ok(answer))) => answer,
+            Some(Ok(Err(_elapsed))) => Err(UpstreamError::Timeout { endpoint: endpoint.name() }),
+            Some(Err(_)) | None => Err(endpoint.bad("the call was cut off")),
+        }
+    }
+}
+
+impl Answer {
+    /// Refuses every status but 200; a redirect is one of them.
+    pub(crate) fn expect_ok(&self, endpoint: Endpoint) -> Result<(), UpstreamError> {
+        if self.status == 200 { Ok(()) } else { Err(endpoint.bad(format_args!("status {}", self.status))) }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+async fn read(endpoint: Endpoint, mut response: Response) -> Result<Answer, UpstreamError> {
+    let status = response.status().as_u16();
+    let typed =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = typed.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(endpoint, error))? {
+        if body.len() + chunk.len() > endpoint.largest() {
+            return Err(endpoint.bad(format_args!("the answer is larger than {} bytes", endpoint.largest())));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, media_type, body })
+}
+
+fn failure(endpoint: Endpoint, error: reqwest::Error) -> UpstreamError {
+    let (connecting, late) = (error.is_connect(), error.is_timeout());
+    let problem = causes(&error.without_url());
+    if connecting {
+        return UpstreamError::Unreachable { endpoint: endpoint.name(), problem };
+    }
+    if late {
+        return UpstreamError::Timeout { endpoint: endpoint.name() };
+    }
+    endpoint.bad(problem)
+}
+
+/// What lies behind an error, on one line.
+fn causes(error: &dyn Error) -> String {
+    let mut told = Vec::new();
+    let mut cause = error.source();
+    while let Some(behind) = cause {
+        told.push(behind.to_string());
+        cause = behind.source();
+    }
+    if told.is_empty() { printable(&error.to_string()) } else { printable(&told.join(": ")) }
+}
+
+#[cfg(test)]
+mod tests;

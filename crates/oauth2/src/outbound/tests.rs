@@ -1,0 +1,190 @@
+//! The client against real sockets.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use portico_core::error::Code;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+fn outbound() -> Outbound {
+    Outbound::new(&Transport::default(), Handle::current()).unwrap()
+}
+
+/// A server that reads a request on each connection and then treats it like this; its address, and how many came.
+async fn server<F>(treat: impl Fn(TcpStream) -> F + Send + 'static) -> (Url, Arc<AtomicUsize>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/here", listener.local_addr().unwrap())).unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let _ = socket.read(&mut [0; 4096]).await;
+            tokio::spawn(treat(socket));
+        }
+    });
+    (url, calls)
+}
+
+/// A server that answers each request with these bytes and closes.
+async fn answering(answer: String) -> (Url, Arc<AtomicUsize>) {
+    server(move |mut socket| {
+        let answer = answer.clone();
+        async move {
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    })
+    .await
+}
+
+fn http(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+}
+
+/// The code that a fetch of this document ends with, and what is logged of it.
+async fn refused(url: &Url) -> (Code, String) {
+    let error = outbound().document(Endpoint::Discovery, url).await.unwrap_err();
+    (error.code(), error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_fetched() {
+    let (url, calls) = answering(http("200 OK", r#"{"a":1}"#)).await;
+    let read = outbound().document(Endpoint::Discovery, &url).await.unwrap();
+    assert_eq!((read["a"].as_i64(), calls.load(Ordering::SeqCst)), (Some(1), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h06_a_redirect_is_not_followed() {
+    let (canary, called) = answering(http("200 OK", r#"{"a":1}"#)).await;
+    for status in [301, 302, 303, 307, 308] {
+        let answer = format!(
+            "HTTP/1.1 {status} Elsewhere\r\nLocation: {canary}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        let (url, _) = answering(answer).await;
+        let (code, told) = refused(&url).await;
+        assert_eq!(code, Code::IdpBadResponse);
+        assert!(told.contains(&status.to_string()), "{told}");
+    }
+    assert_eq!(called.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h08_no_more_is_read_than_the_endpoint_may_say() {
+    for (endpoint, largest) in [
+        (Endpoint::Discovery, 256 * 1024),
+        (Endpoint::KeySet, 512 * 1024),
+        (Endpoint::Token, 512 * 1024),
+        (Endpoint::Userinfo, 1024 * 1024),
+    ] {
+        let filled = |size: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(size - 8));
+        let (fits, _) = answering(http("200 OK", &filled(largest))).await;
+        assert!(outbound().document(endpoint, &fits).await.is_ok(), "{endpoint:?}");
+        let (too_large, _) = answering(http("200 OK", &filled(largest + 1))).await;
+        let error = outbound().document(endpoint, &too_large).await.unwrap_err();
+        assert!(error.to_string().contains("larger than"), "{error}");
+    }
+    // Without an end, and without a length.
+    let (endless, _) = server(|mut socket| async move {
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        while socket.write_all(&[b' '; 16 * 1024]).await.is_ok() {}
+    })
+    .await;
+    let (code, told) = refused(&endless).await;
+    assert!(code == Code::IdpBadResponse && told.contains("larger than"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h08_the_deadline_is_over_the_whole_exchange() {
+    let (silent, _) = server(|socket| async move {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        drop(socket);
+    })
+    .await;
+    // Each byte comes in time, the last one never.
+    let (dripping, _) = server(|mut socket| async move {
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").await;
+        while socket.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
+    .await;
+    let started = Instant::now();
+    let (first, second) = tokio::join!(refused(&silent), refused(&dripping));
+    assert_eq!((first.0, second.0), (Code::IdpTimeout, Code::IdpTimeout));
+    assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_an_answer_is_named() {
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap()
+    };
+    assert_eq!(refused(&gone).await.0, Code::IdpUnreachable);
+    for answer in [
+        http("200 OK", "<html>"),
+        http("200 OK", ""),
+        http("200 OK", r#"{"a":1,"a":2}"#),
+        http("201 Created", "{}"),
+        http("404 Not Found", "{}"),
+        http("500 Oops", "{}"),
+        "no HTTP at all\r\n\r\n".to_owned(),
+        String::new(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{".to_owned(),
+    ] {
+        let (url, _) = answering(answer.clone()).await;
+        let (code, told) = refused(&url).await;
+        assert_eq!(code, Code::IdpBadResponse, "{answer:?}: {told}");
+        assert!(told.starts_with("discovery document: ") && !told.contains("127.0.0.1"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h26_plain_http_is_for_loopback_hosts_or_on_demand() {
+    let strict = outbound();
+    let lax = Transport { allow_insecure_http: true, extra_roots: None };
+    let lax = Outbound::new(&lax, Handle::current()).unwrap();
+    for (url, by_default, on_demand) in [
+        ("https://idp.example/x", true, true),
+        ("http://127.0.0.1:8080/", true, true),
+        ("http://127.1.2.3/", true, true),
+        ("http://[::1]:8080/", true, true),
+        ("http://localhost:8080/", true, true),
+        ("http://idp.example/", false, true),
+        ("http://localhost.example/", false, true),
+        ("http://127.0.0.1.example/", false, true),
+        ("http://169.254.169.254/latest", false, true),
+        ("http://0.0.0.0/", false, true),
+        ("http://10.0.0.1/", false, true),
+        ("https://user@idp.example/", false, false),
+        ("https://:password@idp.example/", false, false),
+        ("javascript:alert(1)", false, false),
+        ("file:///etc/passwd", false, false),
+        ("ftp://idp.example/", false, false),
+    ] {
+        let url = Url::parse(url).unwrap();
+        assert_eq!((strict.allows(&url), lax.allows(&url)), (by_default, on_demand), "{url}");
+        if !by_default {
+            let error = strict.document(Endpoint::KeySet, &url).await.unwrap_err();
+            assert_eq!(error.code(), Code::IdpMetadataInvalid, "refused before anything is sent");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_certificates_must_be_some() {
+    let with = |pem: &str| {
+        let transport = Transport { extra_roots: Some(pem.as_bytes().into()), allow_insecure_http: false };
+        Outbound::new(&transport, Handle::current()).map(|_| ()).map_err(|error| error.to_string())
+    };
+    for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+        assert!(with(pem).is_err(), "{pem:?}");
+    }
+}

@@ -1,0 +1,197 @@
+//! Whole logins at the demo provider, over real sockets.
+
+use portico_core::clock::Timestamp;
+use portico_core::error::Code;
+use portico_core::provider::{Answer, ClientAuth, Memory, Pkce, Reply, Secrets, UserinfoMethod};
+use portico_demo_idp::knobs::{AutoLogin, TokenError, TokenFormat};
+use portico_demo_idp::{
+    Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, Kind as Realms, Realm,
+    RealmConfig,
+};
+use serde_json::json;
+use std::sync::Arc;
+
+use super::*;
+
+const CALLBACK: &str = "http://127.0.0.1:1/auth/oauth2/provider1/callback";
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+struct Site {
+    idp: DemoIdp,
+    slot: Slot,
+}
+
+impl Site {
+    fn new(registered: Registered, bend: impl FnOnce(&mut Slot)) -> Self {
+        let mut realm = RealmConfig::new(Realms::OAuth2, "main");
+        realm.clients.push(Client::new("portico", registered, CALLBACK));
+        realm.knobs.authorize.auto_login = AutoLogin::As("ada-1".to_owned());
+        let idp = DemoIdp::start(IdpConfig { port: 0, workers: 1, realms: vec![realm] }).unwrap();
+        let realm = idp.oauth2("main").unwrap();
+        let mut slot = sample::slot();
+        slot.kind = Kind::OAuth2(OAuth2Settings {
+            authorization_url: realm.authorization_url().parse().unwrap(),
+            token_url: realm.token_url().parse().unwrap(),
+            userinfo_url: realm.userinfo_url().parse().unwrap(),
+            issuer: None,
+            identity_namespace: realm.token_url(),
+        });
+        bend(&mut slot);
+        Self { idp, slot }
+    }
+
+    fn realm(&self) -> Arc<Realm> {
+        self.idp.oauth2("main").unwrap()
+    }
+
+    fn client(&self) -> OAuth2Client {
+        let http = Outbound::new(&self.slot.transport, tokio::runtime::Handle::current()).unwrap();
+        OAuth2Client::new(self.slot.clone(), http)
+    }
+
+    /// A login up to its callback.
+    async fn begin(&self) -> Finish {
+        let memory = || Memory::new(VERIFIER.into(), "n".into());
+        let redirect_uri = Url::parse(CALLBACK).unwrap();
+        let ask = Ask { redirect_uri: &redirect_uri, state: "the-state", memory: &memory() };
+        let started = self.client().start(ask).await.unwrap();
+        let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let arrived = browser.build().unwrap().get(started.location).send().await.unwrap();
+        let back = Url::parse(arrived.headers()["location"].to_str().unwrap()).unwrap();
+        let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+        Finish {
+            redirect_uri,
+            memory: memory(),
+            frozen: started.frozen,
+            reply: Reply { answer: Answer::Code(code.into()), iss: None },
+            now: Timestamp::from_unix(0),
+        }
+    }
+
+    async fn log_in(&self) -> Result<Claims, Code> {
+        let finish = self.begin().await;
+        self.client().finish(finish).await.map_err(|error| error.code())
+    }
+}
+
+fn secrets(current: &str, next: Option<&str>) -> Secrets {
+    Secrets { current: current.into(), next: next.map(Into::into) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h20_a_client_proves_itself_in_exactly_one_way() {
+    let odd = "a:b%c+d e&f=g/\u{e9}";
+    for (auth, registered, in_header, in_body) in [
+        (ClientAuth::Public, Registered::Public, false, false),
+        (ClientAuth::Auto(secrets(odd, None)), Registered::basic(odd), true, false),
+        (ClientAuth::Basic(secrets(odd, None)), Registered::basic(odd), true, false),
+        (ClientAuth::Post(secrets(odd, None)), Registered::post(odd), false, true),
+    ] {
+        let site = Site::new(registered, |slot| slot.auth = auth.clone());
+        let claims = site.log_in().await.unwrap();
+        assert_eq!(claims.identity().subject.as_str(), "ada-1");
+        assert_eq!(claims.identity().issuer, site.realm().token_url());
+        let asked = site.realm().last_request(Place::Token).unwrap();
+        let form = asked.form();
+        let has = |name: &str| form.iter().any(|(own, _)| own == name);
+        assert_eq!(asked.header("authorization").is_some(), in_header, "{auth:?}");
+        assert_eq!((has("client_secret"), has("client_id")), (in_body, !in_header), "{auth:?}");
+        assert_eq!(asked.query, "");
+        let expected =
+            [("code_verifier", VERIFIER), ("redirect_uri", CALLBACK), ("grant_type", "authorization_code")];
+        for (name, value) in expected {
+            assert!(form.contains(&(name.to_owned(), value.to_owned())), "{name}: {form:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_secret_is_tried_for_an_unknown_client_only() {
+    let refuses = |error: &str| Some(TokenError { status: 400, error: error.to_owned() });
+    for (registered, next, error, expected, calls) in [
+        ("one", Some("two"), None, Ok(()), 1),
+        ("two", Some("two"), None, Ok(()), 2),
+        ("two", None, None, Err(Code::CodeRejected), 1),
+        ("three", Some("two"), None, Err(Code::CodeRejected), 2),
+        ("one", Some("two"), refuses("invalid_grant"), Err(Code::CodeRejected), 1),
+        ("one", Some("two"), refuses("unauthorized_client"), Err(Code::CodeRejected), 1),
+    ] {
+        let auth = ClientAuth::Basic(secrets("one", next));
+        let site = Site::new(Registered::basic(registered), |slot| slot.auth = auth);
+        site.realm().knobs(|knobs| knobs.token.error.clone_from(&error));
+        assert_eq!(site.log_in().await.map(|_| ()), expected, "{registered} {next:?} {error:?}");
+        assert_eq!(site.realm().calls(Place::Token), calls, "{registered} {next:?} {error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m16_a_provider_that_changed_is_not_asked() {
+    let site = Site::new(Registered::Public, |_| {});
+    let finish = site.begin().await;
+    let elsewhere = Finish { frozen: Frozen([7; 8]), ..finish };
+    let error = site.client().finish(elsewhere).await.unwrap_err();
+    assert_eq!(error.code(), Code::LoginStateInvalid);
+    assert_eq!(site.realm().calls(Place::Token), 0);
+    assert!(site.log_in().await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c07_an_issuer_is_checked_before_the_code_leaves() {
+    let site = Site::new(Registered::Public, |slot| {
+        let Kind::OAuth2(settings) = &mut slot.kind else { unreachable!() };
+        settings.issuer = Some(Issuer::new("https://idp.example"));
+    });
+    for (iss, passes) in [
+        (Some("https://idp.example"), true),
+        (None, true),
+        (Some("https://idp.example/"), false),
+        (Some("https://evil.example"), false),
+    ] {
+        let mut finish = site.begin().await;
+        finish.reply.iss = iss.map(str::to_owned);
+        let calls = site.realm().calls(Place::Token);
+        let finished = site.client().finish(finish).await.map_err(|error| error.code());
+        assert_eq!(finished.map(|_| ()), if passes { Ok(()) } else { Err(Code::LoginMixup) }, "{iss:?}");
+        assert_eq!(site.realm().calls(Place::Token) - calls, u64::from(passes));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c08_a_code_without_its_verifier_is_worth_nothing() {
+    let site = Site::new(Registered::Public, |_| {});
+    let mut finish = site.begin().await;
+    finish.memory = Memory::new("another-verifier-of-just-the-right-length-xx".into(), "n".into());
+    let error = site.client().finish(finish).await.unwrap_err();
+    assert_eq!(error.code(), Code::CodeRejected);
+    let off = Site::new(Registered::basic("s"), |slot| {
+        slot.pkce = Pkce::OffByOperator;
+        slot.auth = ClientAuth::Basic(secrets("s", None));
+    });
+    assert!(off.log_in().await.is_ok());
+    let sent = off.realm().last_request(Place::Token).unwrap().form();
+    assert!(sent.iter().all(|(name, _)| name != "code_verifier"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_come_in_the_forms_that_providers_use() {
+    let site = Site::new(Registered::Public, |slot| slot.userinfo_method = UserinfoMethod::Post);
+    let realm = site.realm();
+    realm.knobs(|knobs| {
+        knobs.token.format = TokenFormat::Form;
+        knobs.userinfo.only_post = true;
+    });
+    assert!(site.log_in().await.is_ok());
+    realm.reset_knobs();
+    realm.knobs(|knobs| {
+        knobs.token.error = Some(TokenError { status: 200, error: "bad_verification_code".to_owned() });
+    });
+    assert_eq!(site.log_in().await.unwrap_err(), Code::CodeRejected);
+    realm.reset_knobs();
+    realm.knobs(|knobs| knobs.userinfo.as_jwt = true);
+    assert_eq!(site.log_in().await.unwrap_err(), Code::IdpBadResponse);
+    realm.reset_knobs();
+    realm.knobs(|knobs| {
+        knobs.userinfo.fields.set("sub", json!(null));
+    });
+    assert_eq!(site.log_in().await.unwrap_err(), Code::IdpClaimsIncomplete);
+}
