@@ -1,0 +1,182 @@
+//! Who is asking: a person's browser on its way somewhere, or a program that wants an answer.
+//!
+//! Decided from the request's headers alone; says nothing about who is signed in.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use portico_core::error::printable;
+use portico_core::session::Caller;
+use tracing_actix_web::RequestId;
+
+use crate::error::ApiError;
+
+/// Who sent a request, and what they can do with an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    caller: Caller,
+    kind: Kind,
+    looks_ahead: bool,
+}
+
+/// What a request says of its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Not a navigation: a script, or a client that wants JSON.
+    Program,
+    /// A navigation as far as one can tell, of a client that does not say what it shows.
+    Unclear,
+    /// A navigation of a browser that shows pages.
+    Person,
+}
+
+impl Asker {
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        let headers = request.headers();
+        let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
+        let caller = Caller {
+            // Threats C15: the connection's own address; what a header says of it is anybody's invention.
+            ip: request.peer_addr().map(|address| address.ip().to_canonical().to_string()),
+            user_agent: text(headers.get(header::USER_AGENT)).map(printable),
+            request_id,
+        };
+        Self { caller, kind: Kind::of(headers), looks_ahead: looks_ahead(headers) }
+    }
+
+    /// Who sent the request, for the record.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The identifier of the request, in the answer and in the log.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.caller.request_id
+    }
+
+    /// Whether the request is a navigation: every one that does not say otherwise.
+    pub(crate) fn navigates(&self) -> bool {
+        self.kind != Kind::Program
+    }
+
+    /// Whether the answer is shown to a person.
+    pub(crate) fn reads_pages(&self) -> bool {
+        self.kind == Kind::Person
+    }
+
+    /// Whether a browser only prepares for a press that may never come (threats M19).
+    pub(crate) fn looks_ahead(&self) -> bool {
+        self.looks_ahead
+    }
+}
+
+impl Kind {
+    /// A request is non-navigational when `Sec-Fetch-Mode` is another than `navigate`, or `Accept` names JSON and not HTML.
+    fn of(headers: &HeaderMap) -> Self {
+        let mode = text(headers.get("sec-fetch-mode"));
+        let html = accepts(headers, "text/html");
+        let scripted = mode.is_some_and(|mode| mode != "navigate");
+        if scripted || (accepts(headers, "application/json") && !html) {
+            return Self::Program;
+        }
+        if html || mode.is_some() { Self::Person } else { Self::Unclear }
+    }
+}
+
+impl FromRequest for Asker {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::of(request)))
+    }
+}
+
+fn text(value: Option<&HeaderValue>) -> Option<&str> {
+    value.map(|value| value.to_str().unwrap_or("(not ASCII)"))
+}
+
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    let lines = headers.get_all(header::ACCEPT).filter_map(|line| line.to_str().ok());
+    let mut kinds = lines.flat_map(|line| line.split(',')).filter_map(|range| range.split(';').next());
+    kinds.any(|own| own.trim().eq_ignore_ascii_case(kind))
+}
+
+fn looks_ahead(headers: &HeaderMap) -> bool {
+    let names = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+    let mut values =
+        names.into_iter().flat_map(|name| headers.get_all(name)).filter_map(|value| value.to_str().ok());
+    values.any(|value| {
+        ["prefetch", "preview", "prerender"].iter().any(|word| value.to_ascii_lowercase().contains(word))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn asker(headers: &[(&str, &str)]) -> Asker {
+        let mut request = TestRequest::default();
+        for (name, value) in headers {
+            request = request.append_header((*name, *value));
+        }
+        Asker::of(&request.to_http_request())
+    }
+
+    #[test]
+    fn a_navigation_is_every_request_that_does_not_say_otherwise() {
+        const CHROME: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        let cases: &[(&[(&str, &str)], Kind)] = &[
+            (&[], Kind::Unclear),
+            (&[("accept", "*/*")], Kind::Unclear),
+            (&[("accept", "")], Kind::Unclear),
+            (&[("accept", "application/jsonp")], Kind::Unclear),
+            (&[("accept", CHROME)], Kind::Person),
+            (&[("accept", CHROME), ("sec-fetch-mode", "navigate")], Kind::Person),
+            (&[("sec-fetch-mode", "navigate")], Kind::Person),
+            (&[("accept", "text/html, application/json")], Kind::Person),
+            (&[("accept", "application/json"), ("accept", "Text/HTML;q=0.1")], Kind::Person),
+            (&[("accept", "application/json")], Kind::Program),
+            (&[("accept", "text/plain, Application/JSON;q=0.5, */*")], Kind::Program),
+            (&[("accept", "application/json"), ("sec-fetch-mode", "navigate")], Kind::Program),
+            (&[("sec-fetch-mode", "cors")], Kind::Program),
+            (&[("accept", CHROME), ("sec-fetch-mode", "no-cors")], Kind::Program),
+            (&[("sec-fetch-mode", "Navigate")], Kind::Program),
+            (&[("sec-fetch-mode", "")], Kind::Program),
+        ];
+        for (headers, kind) in cases {
+            assert_eq!(asker(headers).kind, *kind, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_ahead_is_recognised() {
+        for (name, value, expected) in [
+            ("sec-purpose", "prefetch", true),
+            ("sec-purpose", "prefetch;prerender", true),
+            ("sec-purpose", "prefetch;anonymous-client-ip", true),
+            ("purpose", "Prefetch", true),
+            ("x-moz", "prefetch", true),
+            ("x-purpose", "preview", true),
+            ("sec-purpose", "", false),
+            ("sec-fetch-mode", "navigate", false),
+        ] {
+            assert_eq!(asker(&[(name, value)]).looks_ahead(), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn the_caller_is_the_connection_and_not_what_headers_say() {
+        let forwarded = TestRequest::default()
+            .peer_addr("[::ffff:192.0.2.7]:1234".parse().unwrap())
+            .insert_header(("x-forwarded-for", "203.0.113.9"))
+            .insert_header(("forwarded", "for=203.0.113.9"))
+            .insert_header(("user-agent", "x".repeat(1000)));
+        let asker = Asker::of(&forwarded.to_http_request());
+        assert_eq!(asker.caller().ip.as_deref(), Some("192.0.2.7"));
+        assert_eq!(asker.caller().user_agent.as_ref().map(String::len), Some(200));
+    }
+}

@@ -1,0 +1,90 @@
+//! A request by cookie must prove that our own page sent it.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+use portico_core::flow::Broker;
+use portico_core::seal::same;
+use portico_core::session::SessionId;
+
+use crate::error::{ApiError, Cause};
+
+/// The header that repeats the cookie's value, in requests and in answers.
+pub(crate) const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
+
+/// Both proofs: it comes from our origin, and whoever sent it could read the cookie of this session.
+pub(crate) fn check(
+    broker: &Broker,
+    request: &HttpRequest,
+    cookie: Option<&str>,
+    session: SessionId,
+) -> Result<(), ApiError> {
+    let refused = |why| Err(Cause::Csrf(why).into());
+    if !is_own_origin(request.headers(), &broker.public_url().origin()) {
+        return refused("neither Origin nor Sec-Fetch-Site says that the request comes from our own origin");
+    }
+    let (Some(cookie), Some(header)) = (cookie, one(request.headers(), &CSRF_HEADER)) else {
+        return refused("the X-CSRF-Token header or its cookie is missing, or comes twice");
+    };
+    if !same(cookie.as_bytes(), header.as_bytes()) {
+        return refused("the X-CSRF-Token header is not the cookie");
+    }
+    // Who can plant a cookie can make both agree; the value itself is bound to the session.
+    if !broker.csrf_belongs_to(cookie, session) {
+        return refused("the X-CSRF-Token value is of another session");
+    }
+    Ok(())
+}
+
+/// `Origin` decides where there is one; otherwise `Sec-Fetch-Site`.
+fn is_own_origin(headers: &HeaderMap, own: &str) -> bool {
+    if headers.contains_key(header::ORIGIN) {
+        return one(headers, &header::ORIGIN) == Some(own);
+    }
+    one(headers, &HeaderName::from_static("sec-fetch-site")) == Some("same-origin")
+}
+
+/// The value of a header that comes once.
+pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name);
+    let first = values.next()?;
+    values.next().is_none().then(|| first.to_str().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_origin_decides_where_there_is_one() {
+        const OWN: &str = "https://app.example.com";
+        let cases: &[(&[(&str, &str)], bool)] = &[
+            (&[("origin", OWN)], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("origin", OWN), ("sec-fetch-site", "same-origin")], true),
+            (&[], false),
+            (&[("origin", "")], false),
+            (&[("origin", "null")], false),
+            (&[("origin", "https://app.example.com/")], false),
+            (&[("origin", "http://app.example.com")], false),
+            (&[("origin", "https://app.example.com:444")], false),
+            (&[("origin", "https://app.example.com.evil.example")], false),
+            (&[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")], false),
+            (&[("origin", OWN), ("origin", "https://evil.example")], false),
+            (&[("origin", OWN), ("origin", OWN)], false),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], false),
+            (&[("referer", "https://app.example.com/")], false),
+        ];
+        for (headers, expected) in cases {
+            let mut request = TestRequest::default();
+            for (name, value) in *headers {
+                request = request.append_header((*name, *value));
+            }
+            assert_eq!(is_own_origin(request.to_http_request().headers(), OWN), *expected, "{headers:?}");
+        }
+    }
+}

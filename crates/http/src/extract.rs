@@ -1,0 +1,350 @@
+//! What handlers ask for in their signatures. Whoever has one of these need not check again what it stands for.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::{Bytes, Data};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+use portico_core::error::{LoginError, SessionError};
+use portico_core::login::{ReturnTo, SealedLogin, State};
+use portico_core::provider::{Answer, Reply};
+use portico_core::public_url::PublicUrl;
+use portico_core::session::RefreshToken;
+use portico_core::slot::SlotId;
+use serde::Deserialize;
+use url::Url;
+
+use crate::Portico;
+use crate::cookies::Brought;
+use crate::csrf::one;
+use crate::error::{ApiError, Cause};
+use crate::query::once;
+
+/// The longest values of a callback, in bytes (threats 10).
+const LONGEST_CODE: usize = 8 * 1024;
+const LONGEST_STATE: usize = 256;
+const LONGEST_ISS: usize = 2 * 1024;
+const LONGEST_ERROR: usize = 256;
+
+/// Longer than any `return_to` that is accepted.
+const LONGEST_RETURN_TO: usize = 16 * 1024;
+
+/// An enabled slot, named in the path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotPath(pub(crate) SlotId);
+
+/// A `return_to` that leads nowhere but to the public origin.
+#[derive(Debug)]
+pub(crate) struct SafeReturnTo {
+    /// As it was written; none means `/`.
+    pub(crate) text: Option<String>,
+    /// Where it leads.
+    pub(crate) url: Url,
+}
+
+/// The parameters of a callback, each at most once and of a sensible length.
+pub(crate) struct CallbackQuery {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+    iss: Option<String>,
+}
+
+/// What a request is judged by. Where there is an `Authorization` header, that alone.
+pub(crate) enum Credentials {
+    /// The token of the header, if it is one.
+    Header(Option<String>),
+    /// The cookies.
+    Cookies(Brought),
+}
+
+/// The body of a refresh.
+#[derive(Debug)]
+pub(crate) enum RefreshBody {
+    /// None: the cookie is meant.
+    Empty,
+    /// A program's own token.
+    Token(RefreshToken),
+}
+
+impl SlotPath {
+    fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        let portico = shared(request)?;
+        let part = |name| request.match_info().get(name).unwrap_or_default();
+        // Threats M21, M35: exact names, and only of this protocol.
+        let named = format!("{}/{}", part("protocol"), part("slot")).parse::<SlotId>().ok();
+        let enabled = named.filter(|id| portico.broker().slots().any(|(slot, _)| slot.id() == *id));
+        enabled.map(Self).ok_or_else(|| LoginError::ProviderUnknown.into())
+    }
+}
+
+impl SafeReturnTo {
+    fn parse(query: &str, public: &PublicUrl) -> Result<Self, &'static str> {
+        let text = once(query, "return_to", LONGEST_RETURN_TO)?;
+        let url = ReturnTo::parse(text.as_deref(), public)?.url(public)?;
+        Ok(Self { text, url })
+    }
+}
+
+impl CallbackQuery {
+    fn parse(query: &str) -> Result<Self, &'static str> {
+        Ok(Self {
+            state: once(query, "state", LONGEST_STATE)?,
+            code: once(query, "code", LONGEST_CODE)?,
+            error: once(query, "error", LONGEST_ERROR)?,
+            iss: once(query, "iss", LONGEST_ISS)?,
+        })
+    }
+
+    /// The login of this browser that the callback belongs to. One answer for whatever is wrong (threats C01).
+    pub(crate) fn login(&self, brought: &Brought) -> Result<(State, SealedLogin), LoginError> {
+        let state = self.state.as_deref().and_then(State::parse);
+        let state = state.ok_or(LoginError::StateInvalid("the callback has no state of ours"))?;
+        let login = brought.login_of(&state);
+        let login = login
+            .ok_or(LoginError::StateInvalid("this browser has no login of that state, or has it twice"))?;
+        Ok((state, login))
+    }
+
+    /// What the provider answers. An error wins over a code beside it (threats H18).
+    pub(crate) fn reply(self) -> Result<Reply, LoginError> {
+        let code = self.code.filter(|code| !code.is_empty());
+        let answer = match (self.error, code) {
+            (Some(error), _) => Answer::Error(error),
+            (None, Some(code)) => Answer::Code(code.into()),
+            (None, None) => {
+                return Err(LoginError::BadRequest("the callback has neither a code nor an error"));
+            }
+        };
+        Ok(Reply { answer, iss: self.iss })
+    }
+}
+
+impl Credentials {
+    /// The access token to believe or not.
+    pub(crate) fn access(&self) -> Result<&str, SessionError> {
+        match self {
+            Self::Header(token) => {
+                token.as_deref().ok_or(SessionError::Invalid("the Authorization header is no bearer token"))
+            }
+            Self::Cookies(brought) => {
+                brought.access.as_deref().ok_or(SessionError::Invalid("there is no access token"))
+            }
+        }
+    }
+
+    /// The value of the CSRF cookie, where cookies count.
+    pub(crate) fn csrf(&self) -> Option<&str> {
+        match self {
+            Self::Header(_) => None,
+            Self::Cookies(brought) => brought.csrf.as_deref(),
+        }
+    }
+}
+
+impl RefreshBody {
+    fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiError> {
+        #[derive(Deserialize)]
+        struct Fields {
+            refresh_token: String,
+        }
+        if body.is_empty() {
+            return Ok(Self::Empty);
+        }
+        let kind = one(headers, &header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
+        if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+            return Err(Cause::UnsupportedMediaType.into());
+        }
+        let fields: Fields =
+            serde_json::from_slice(body).map_err(|_| Cause::BadRequest("the body is not as it should be"))?;
+        let token = RefreshToken::parse(&fields.refresh_token);
+        Ok(Self::Token(token.ok_or(SessionError::Invalid("the body's refresh token cannot be one of ours"))?))
+    }
+}
+
+impl FromRequest for SlotPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+impl FromRequest for SafeReturnTo {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(shared(request).and_then(|portico| {
+            let parsed = Self::parse(request.query_string(), &portico.front.public_url);
+            parsed.map_err(|why| LoginError::BadRequest(why).into())
+        }))
+    }
+}
+
+impl FromRequest for CallbackQuery {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()).map_err(|why| LoginError::BadRequest(why).into()))
+    }
+}
+
+impl FromRequest for Credentials {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if request.headers().contains_key(header::AUTHORIZATION) {
+            return ready(Ok(Self::Header(bearer(request.headers()))));
+        }
+        ready(Brought::from_request(request, payload).into_inner().map(Self::Cookies))
+    }
+}
+
+impl FromRequest for RefreshBody {
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<Self, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers = request.headers().clone();
+        let body = Bytes::from_request(request, payload);
+        Box::pin(async move { Ok(Self::parse(&headers, &body.await?)?) })
+    }
+}
+
+/// What all handlers share.
+pub(crate) fn shared(request: &HttpRequest) -> Result<&Portico, ApiError> {
+    let data = request.app_data::<Data<Portico>>();
+    data.map(Data::get_ref).ok_or_else(|| Cause::Internal("the application is not configured").into())
+}
+
+/// RFC 6750 2.1: one header, the scheme in any case, one token.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let (scheme, token) = one(headers, &header::AUTHORIZATION)?.split_once(' ')?;
+    let fits = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ');
+    fits.then(|| token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::error::code_of;
+
+    #[test]
+    fn a_callback_is_taken_apart_strictly() {
+        let long = |name: &str, length: usize| format!("{name}={}", "x".repeat(length));
+        for (query, passes) in [
+            (String::new(), true),
+            ("code=c&state=s&iss=i&session_state=x&session_state=y".to_owned(), true),
+            ("state[]=x&state[]=y&state=s&body=error".to_owned(), true),
+            (long("code", 8192), true),
+            (long("state", 256), true),
+            (long("iss", 2048), true),
+            (long("code", 8193), false),
+            (long("state", 257), false),
+            (long("iss", 2049), false),
+            (long("error", 257), false),
+            ("code=c&code=c".to_owned(), false),
+            ("state=s&%73tate=t".to_owned(), false),
+            ("iss=&iss=i".to_owned(), false),
+            ("error=e&error=f".to_owned(), false),
+            ("code=%ff".to_owned(), false),
+        ] {
+            assert_eq!(CallbackQuery::parse(&query).is_ok(), passes, "{query}");
+        }
+    }
+
+    #[test]
+    fn an_error_wins_over_a_code() {
+        let reply = |query: &str| CallbackQuery::parse(query).unwrap().reply();
+        assert!(matches!(reply("code=c&error=e").unwrap().answer, Answer::Error(error) if error == "e"));
+        assert!(
+            matches!(reply("code=c&iss=").unwrap(), Reply { answer: Answer::Code(_), iss: Some(iss) } if iss.is_empty())
+        );
+        for neither in ["", "code=", "iss=i"] {
+            assert!(matches!(reply(neither), Err(LoginError::BadRequest(_))), "{neither}");
+        }
+    }
+
+    #[test]
+    fn a_return_to_stays_at_home() {
+        let public = PublicUrl::parse("https://app.example.com/sso").unwrap();
+        let parse =
+            |query: &str| SafeReturnTo::parse(query, &public).map(|safe| (safe.text, safe.url.to_string()));
+        assert_eq!(parse("x=y"), Ok((None, "https://app.example.com/".to_owned())));
+        let good = (Some("/a/../b?c".to_owned()), "https://app.example.com/b?c".to_owned());
+        assert_eq!(parse("return_to=%2Fa/../b%3Fc"), Ok(good));
+        for bad in [
+            "return_to=",
+            "return_to=%2F%2Fevil",
+            "return_to=/%ff",
+            "return_to=/&return_to=/",
+            "return_to=https://evil/",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_token_is_one_word_in_one_header() {
+        let cases: &[(&[&str], Option<&str>)] = &[
+            (&["Bearer abc.def"], Some("abc.def")),
+            (&["bEARER abc"], Some("abc")),
+            (&[""], None),
+            (&["Bearer"], None),
+            (&["Bearer "], None),
+            (&["Bearer a b"], None),
+            (&["Bearer  a"], None),
+            (&["Basic YTpi"], None),
+            (&["abc"], None),
+            (&["Bearer a", "Bearer a"], None),
+        ];
+        for (lines, expected) in cases {
+            let mut request = TestRequest::default();
+            for line in *lines {
+                request = request.append_header((header::AUTHORIZATION, *line));
+            }
+            assert_eq!(bearer(request.to_http_request().headers()).as_deref(), *expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_body_of_a_refresh_is_json_with_a_token() {
+        let token = "x".repeat(43);
+        let json = format!(r#"{{"refresh_token":"{token}","more":1}}"#);
+        let parse = |kind: &str, body: &str| {
+            let request =
+                TestRequest::default().insert_header((header::CONTENT_TYPE, kind)).to_http_request();
+            RefreshBody::parse(request.headers(), body.as_bytes())
+        };
+        assert!(matches!(parse("text/plain", ""), Ok(RefreshBody::Empty)));
+        for kind in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert!(
+                matches!(parse(kind, &json), Ok(RefreshBody::Token(own)) if own.reveal() == token),
+                "{kind}"
+            );
+        }
+        for kind in ["", "text/plain", "text/json", "application/jsonp", "application/x-www-form-urlencoded"]
+        {
+            assert_eq!(code_of(&parse(kind, &json).unwrap_err()), "unsupported_media_type", "{kind}");
+        }
+        for (body, code) in [
+            ("{", "bad_request"),
+            ("[]", "bad_request"),
+            ("null", "bad_request"),
+            (r#"{"refresh_token":7}"#, "bad_request"),
+            (r#"{"token":"x"}"#, "bad_request"),
+            (r#"{"refresh_token":""}"#, "session_invalid"),
+            (r#"{"refresh_token":"x"}"#, "session_invalid"),
+        ] {
+            assert_eq!(code_of(&parse("application/json", body).unwrap_err()), code, "{body}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a backend needs to verify our tokens.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::web::Data;
+use serde_json::{Value, json};
+
+use crate::{Portico, routes};
+
+/// Short: a key that was made a moment ago signs at once.
+const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
+
+/// `GET /.well-known/jwks.json` (RFC 7517 5)
+pub(crate) async fn jwks(portico: Data<Portico>) -> HttpResponse {
+    cached(&portico.broker().keys().ring().jwks())
+}
+
+/// `GET /.well-known/openid-configuration`: as much of the metadata as a library needs to find the keys.
+pub(crate) async fn metadata(portico: Data<Portico>) -> HttpResponse {
+    let public = portico.broker().public_url();
+    let jwks = portico.broker().keys().ring().jwks();
+    cached(&json!({
+        "issuer": public.as_str(),
+        "jwks_uri": routes::jwks_url(public).as_str(),
+        "id_token_signing_alg_values_supported": algorithms(&jwks),
+        "response_types_supported": [],
+        "subject_types_supported": ["public"],
+    }))
+}
+
+/// The algorithms of a key set, each once.
+fn algorithms(jwks: &Value) -> Vec<&Value> {
+    let mut found = Vec::new();
+    for alg in jwks["keys"].as_array().into_iter().flatten().map(|key| &key["alg"]) {
+        if !found.contains(&alg) {
+            found.push(alg);
+        }
+    }
+    found
+}
+
+fn cached(document: &Value) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, CACHED)).json(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_algorithm_is_named_once() {
+        let keys = json!({ "keys": [{ "alg": "EdDSA" }, { "alg": "ES256" }, { "alg": "EdDSA" }] });
+        assert_eq!(algorithms(&keys), [&json!("EdDSA"), &json!("ES256")]);
+        assert!(algorithms(&json!({ "keys": [] })).is_empty());
+    }
+}

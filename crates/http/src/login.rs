@@ -1,0 +1,123 @@
+//! The login: its buttons, its start, its callback.
+
+use actix_web::HttpResponse;
+use actix_web::cookie::Cookie;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Data, Json};
+use portico_core::error::LoginError;
+use portico_core::flow::{Callback, Finished};
+use portico_core::provider::{Health, Slot};
+use serde::Serialize;
+
+use crate::asker::Asker;
+use crate::cookies::Brought;
+use crate::error::{ApiError, Cause};
+use crate::extract::{CallbackQuery, SafeReturnTo, SlotPath};
+use crate::session::{TokenAnswer, give};
+use crate::{Portico, routes};
+
+/// The list of login buttons.
+#[derive(Serialize)]
+pub(crate) struct Providers {
+    enabled: bool,
+    providers: Vec<Provider>,
+}
+
+#[derive(Serialize)]
+struct Provider {
+    protocol: &'static str,
+    slot: &'static str,
+    name: String,
+    display_label: String,
+    icon: String,
+    login_url: String,
+    status: &'static str,
+}
+
+/// `GET /auth/providers`
+pub(crate) async fn providers(portico: Data<Portico>) -> Json<Providers> {
+    let broker = portico.broker();
+    let provider = |slot: &Slot| Provider {
+        protocol: slot.id().protocol.as_str(),
+        slot: slot.name.as_str(),
+        name: slot.id().to_string(),
+        display_label: slot.button.label.clone(),
+        icon: slot.button.icon.clone(),
+        login_url: routes::login_url(broker.public_url(), slot.id()).into(),
+        status: status(broker.health(slot.id())),
+    };
+    let providers: Vec<_> = broker.slots().map(|(slot, _)| provider(slot)).collect();
+    Json(Providers { enabled: !providers.is_empty(), providers })
+}
+
+const fn status(health: Health) -> &'static str {
+    match health {
+        Health::Ok => "ok",
+        Health::Degraded => "degraded",
+        Health::Down => "down",
+    }
+}
+
+/// `GET /auth/{protocol}/{slot}/login`
+pub(crate) async fn start(
+    portico: Data<Portico>,
+    asker: Asker,
+    SlotPath(slot): SlotPath,
+    return_to: SafeReturnTo,
+    brought: Brought,
+) -> Result<HttpResponse, ApiError> {
+    if asker.looks_ahead() {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    if !asker.navigates() {
+        let login_url = routes::login_url(portico.broker().public_url(), slot);
+        return Err(ApiError::from(Cause::NotANavigation { login_url }).at(slot));
+    }
+    let begun = portico.broker().begin(slot, return_to.text.as_deref()).await;
+    let begun = begun.map_err(|error| ApiError::from(error).at(slot))?;
+    let cookies = &portico.front.cookies;
+    let mut answer = HttpResponse::SeeOther();
+    answer.insert_header((header::LOCATION, begun.location.as_str())).cookie(cookies.login(begun.cookie));
+    for oldest in brought.crowded_out() {
+        answer.cookie(cookies.login_gone(&oldest));
+    }
+    Ok(answer.finish())
+}
+
+/// `GET /auth/{protocol}/{slot}/callback`
+pub(crate) async fn finish(
+    portico: Data<Portico>,
+    asker: Asker,
+    SlotPath(slot): SlotPath,
+    query: CallbackQuery,
+    brought: Brought,
+) -> Result<HttpResponse, ApiError> {
+    if asker.looks_ahead() {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let refused = |error: LoginError| ApiError::from(error).at(slot);
+    let (state, cookie) = query.login(&brought).map_err(refused)?;
+    // However it ends, this login is over.
+    let gone = portico.front.cookies.login_gone(&cookie.tag);
+    let finished = async {
+        let reply = query.reply()?;
+        let replaces = brought.session(portico.broker()).await?;
+        let caller = asker.caller().clone();
+        portico.broker().finish(Callback { slot, state, cookie, reply, replaces, caller }).await
+    };
+    let finished =
+        finished.await.map_err(|error| refused(error).with(header::SET_COOKIE, gone.to_string()))?;
+    tracing::info!(%slot, account = %finished.tokens.present.account.id, "somebody logged in");
+    Ok(welcome(&portico, &asker, &finished, gone))
+}
+
+/// A navigation goes on to where it wanted; a script that relayed the callback gets what it needs to do the same.
+fn welcome(portico: &Portico, asker: &Asker, finished: &Finished, gone: Cookie<'_>) -> HttpResponse {
+    let status = if asker.navigates() { StatusCode::SEE_OTHER } else { StatusCode::OK };
+    let mut answer = give(HttpResponse::build(status), portico, &finished.tokens);
+    answer.cookie(gone);
+    if asker.navigates() {
+        return answer.insert_header((header::LOCATION, finished.return_to.as_str())).finish();
+    }
+    answer.json(TokenAnswer::of(&finished.tokens).leading_to(&finished.return_to))
+}

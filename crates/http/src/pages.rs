@@ -1,0 +1,180 @@
+//! The pages for people: the login buttons, and what went wrong. They work without any script.
+//!
+//! Templates escape everything; the policy allows our own style and nothing else.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::Data;
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portico_core::error::SessionError;
+use portico_core::flow::Tokens;
+use portico_core::provider::{Health, Slot};
+use portico_core::public_url::PublicUrl;
+use portico_core::seal::sha256;
+
+use crate::asker::Asker;
+use crate::cookies::Brought;
+use crate::error::{ApiError, Cause};
+use crate::extract::{Credentials, SafeReturnTo};
+use crate::session::give;
+use crate::{Portico, routes};
+
+const STYLE: &str = include_str!("../templates/style.css");
+
+/// No script, no frame, no form, nothing from elsewhere; the style is allowed by its hash (CSP 3, 2.3.1).
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(sha256(&[STYLE.as_bytes()]));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+});
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    style: &'a str,
+    host: &'a str,
+    buttons: Vec<Button<'a>>,
+}
+
+struct Button<'a> {
+    address: String,
+    icon: &'a str,
+    label: &'a str,
+    down: bool,
+}
+
+#[derive(Template)]
+#[template(path = "refusal.html")]
+struct RefusalPage<'a> {
+    style: &'a str,
+    heading: &'a str,
+    sentence: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    retry: Option<String>,
+}
+
+/// `GET /auth/`: the login buttons. Who has a session and says where to go is not asked to log in again.
+pub(crate) async fn login(
+    portico: Data<Portico>,
+    asker: Asker,
+    return_to: SafeReturnTo,
+    credentials: Credentials,
+) -> Result<HttpResponse, ApiError> {
+    if let Some(tokens) = resume(&portico, &asker, &return_to, &credentials).await? {
+        let location = (header::LOCATION, return_to.url.as_str());
+        return Ok(give(HttpResponse::SeeOther(), &portico, &tokens).insert_header(location).finish());
+    }
+    let public = portico.broker().public_url().at("/");
+    let slots = portico.broker().slots().map(|(slot, _)| slot);
+    let page = LoginPage {
+        style: STYLE,
+        host: public.host_str().unwrap_or_default(),
+        buttons: slots.map(|slot| button(&portico, slot, return_to.text.as_deref())).collect(),
+    };
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// Goes on with the browser's session, where there is one that can go on.
+async fn resume(
+    portico: &Portico,
+    asker: &Asker,
+    return_to: &SafeReturnTo,
+    credentials: &Credentials,
+) -> Result<Option<Tokens>, ApiError> {
+    let Credentials::Cookies(Brought { refresh: Some(refresh), .. }) = credentials else { return Ok(None) };
+    if return_to.text.is_none() || !asker.navigates() || asker.looks_ahead() {
+        return Ok(None);
+    }
+    match portico.broker().refresh(refresh, asker.caller()).await {
+        Ok(tokens) => Ok(Some(tokens)),
+        Err(SessionError::Invalid(_) | SessionError::AccountDisabled(_)) => Ok(None),
+        Err(error @ (SessionError::Store(_) | SessionError::Internal(_))) => Err(error.into()),
+    }
+}
+
+fn button<'a>(portico: &'a Portico, slot: &'a Slot, return_to: Option<&str>) -> Button<'a> {
+    let mut address = routes::login_url(portico.broker().public_url(), slot.id());
+    if let Some(return_to) = return_to {
+        address.query_pairs_mut().append_pair("return_to", return_to);
+    }
+    let down = portico.broker().health(slot.id()) == Health::Down;
+    Button {
+        address: address.into(),
+        icon: portico.icons.path(&slot.button.icon),
+        label: &slot.button.label,
+        down,
+    }
+}
+
+/// The page that says what went wrong: a code with its sentence, and the way back to the buttons where there is one.
+pub(crate) fn refusal(
+    status: StatusCode,
+    (code, sentence): (&str, &str),
+    request_id: &str,
+    retry: Option<&PublicUrl>,
+) -> HttpResponse {
+    let heading = if retry.is_some() { "You are not signed in" } else { "That did not work" };
+    let retry = retry.map(|public| routes::login_page(public).into());
+    html(status, &RefusalPage { style: STYLE, heading, sentence, code, request_id, retry })
+}
+
+fn html(status: StatusCode, page: &impl Template) -> HttpResponse {
+    match page.render() {
+        Ok(text) => HttpResponse::build(status)
+            .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
+            .insert_header((header::CONTENT_SECURITY_POLICY, POLICY.as_str()))
+            .body(text),
+        Err(_) => HttpResponse::from_error(ApiError::from(Cause::Internal("a page could not be written"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    const EVIL: &str = r#""><script>alert(1)</script><img src=x onerror=alert(1)>'&"#;
+
+    fn page(label: &str, address: &str) -> LoginPage<'static> {
+        let button =
+            Button { address: address.to_owned(), icon: "M0 0Z", label: label.to_owned().leak(), down: true };
+        LoginPage { style: STYLE, host: "app.example.com", buttons: vec![button] }
+    }
+
+    #[test]
+    fn nothing_configured_or_asked_becomes_markup() {
+        let text = page(EVIL, EVIL).render().unwrap();
+        for active in ["<script", "<img"] {
+            assert!(!text.contains(active), "{active}: {text}");
+        }
+        assert_eq!(text.matches("<a ").count(), 1, "{text}");
+    }
+
+    #[actix_web::test]
+    async fn the_policy_allows_the_pages_own_style_and_nothing_else() {
+        let answer = html(StatusCode::OK, &page("Label", "https://app.example.com/x"));
+        let policy =
+            answer.headers().get(header::CONTENT_SECURITY_POLICY).unwrap().to_str().unwrap().to_owned();
+        let text = String::from_utf8(to_bytes(answer.into_body()).await.unwrap().to_vec()).unwrap();
+        let (_, rest) = text.split_once("<style>").unwrap();
+        let (style, rest) = rest.split_once("</style>").unwrap();
+        let hash = STANDARD.encode(sha256(&[style.as_bytes()]));
+        assert_eq!(
+            policy,
+            format!(
+                "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            )
+        );
+        for refused in ["<style", "style=", "<script", "<link", "<form", "<iframe", "<img", "url(", "@import"]
+        {
+            assert!(!rest.contains(refused) && !style.contains(refused), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The table, without a broker behind it: what is there, what is not, and by which method.
+
+use std::sync::Arc;
+
+use actix_web::App;
+use actix_web::dev::ServiceResponse;
+use actix_web::test::{TestRequest, call_service, init_service};
+use actix_web::web::Data;
+
+use super::*;
+use crate::Front;
+
+/// The answer under a public URL with this path.
+async fn ask(base: &str, method: &Method, path: &str) -> ServiceResponse {
+    let public = PublicUrl::parse(&format!("https://app.example.com{base}")).unwrap();
+    let routed = routed(public.base_path());
+    let front = Data::from(Arc::new(Front::new(public, None)));
+    let app = App::new().app_data(front).configure(|config| super::public(config, &routed));
+    let app = init_service(app).await;
+    call_service(&app, TestRequest::with_uri(path).method(method.clone()).to_request()).await
+}
+
+#[actix_web::test]
+async fn each_path_has_one_method() {
+    for (path, own) in [
+        ("/auth/", Method::GET),
+        ("/auth/providers", Method::GET),
+        ("/auth/oidc/provider1/login", Method::GET),
+        ("/auth/oidc/provider1/callback", Method::GET),
+        ("/auth/session", Method::GET),
+        ("/auth/refresh", Method::POST),
+        ("/auth/logout", Method::POST),
+        ("/.well-known/jwks.json", Method::GET),
+        ("/.well-known/openid-configuration", Method::GET),
+    ] {
+        let all = [
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+            Method::PATCH,
+            Method::OPTIONS,
+        ];
+        for method in all {
+            let answer = ask("", &method, path).await;
+            assert_eq!(answer.status() == 405, method != own, "{method} {path}");
+            assert_ne!(answer.status(), 404, "{method} {path}");
+            let allowed = answer.headers().get(header::ALLOW).map(|value| value.to_str().unwrap());
+            assert_eq!(allowed, (method != own).then(|| own.as_str()), "{method} {path}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_path_has_one_spelling_and_its_place() {
+    for (base, path, found) in [
+        ("", "/auth/providers", true),
+        ("", "/auth/providers?x=/y", true),
+        ("/sso/v1", "/sso/v1/auth/providers", true),
+        ("/sso/v1", "/sso/v1/auth/oidc/provider1/login", true),
+        ("/f%C3%BCr", "/f%C3%BCr/auth/providers", true),
+        ("", "/", false),
+        ("", "/auth", false),
+        ("", "/auth/providers/", false),
+        ("", "//auth/providers", false),
+        ("", "/auth//providers", false),
+        ("", "/Auth/providers", false),
+        ("", "/auth/./providers", false),
+        ("", "/x/../auth/providers", false),
+        ("", "/auth%2fproviders", false),
+        ("", "/auth/providers%00", false),
+        ("", "/auth/providers;x", false),
+        ("", "/auth/oidc//login", false),
+        ("", "/auth/oidc/provider1", false),
+        ("", "/auth/oidc/provider1/login/x", false),
+        ("", "/auth/oidc/a%2fb/c/login", false),
+        ("", "/livez", false),
+        ("/sso/v1", "/auth/providers", false),
+        ("/sso/v1", "/sso/auth/providers", false),
+        ("/sso/v1", "/sso/v1x/auth/providers", false),
+        ("/sso/v1", "/SSO/v1/auth/providers", false),
+        ("/sso/v1", "/sso/v1/sso/v1/auth/providers", false),
+    ] {
+        let answer = ask(base, &Method::PATCH, path).await;
+        assert_eq!(answer.status().as_u16(), if found { 405 } else { 404 }, "{base} {path}");
+        assert_eq!(answer.headers().get("cache-control").unwrap(), "no-store");
+    }
+}
+
+#[test]
+fn our_own_addresses_are_absolute() {
+    let public = PublicUrl::parse("https://app.example.com/sso/").unwrap();
+    let slot = "oidc/google".parse().unwrap();
+    assert_eq!(login_url(&public, slot).as_str(), "https://app.example.com/sso/auth/oidc/google/login");
+    assert_eq!(login_page(&public).as_str(), "https://app.example.com/sso/auth/");
+    assert_eq!(jwks_url(&public).as_str(), "https://app.example.com/sso/.well-known/jwks.json");
+}

@@ -1,0 +1,202 @@
+//! The session: who is signed in, how it goes on, how it ends.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use portico_core::clock::Timestamp;
+use portico_core::error::SessionError;
+use portico_core::flow::{SignedIn, Tokens};
+use portico_core::token::{groups_of, roles_of};
+use serde::Serialize;
+use url::Url;
+use uuid::Uuid;
+
+use crate::asker::Asker;
+use crate::cookies::Brought;
+use crate::csrf::{self, CSRF_HEADER};
+use crate::error::ApiError;
+use crate::extract::{Credentials, RefreshBody};
+use crate::{Portico, rfc3339};
+
+/// What a login or a refresh gives to whoever asked (RFC 6749 5.1).
+#[derive(Serialize)]
+pub(crate) struct TokenAnswer<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_to: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SessionAnswer<'a> {
+    account: AccountAnswer<'a>,
+    groups: Option<Vec<String>>,
+    /// The provider said that there are more groups than it sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    groups_overage: bool,
+    idp: String,
+    auth_time: String,
+    expires_at: String,
+    session_expires_at: String,
+}
+
+#[derive(Serialize)]
+struct AccountAnswer<'a> {
+    id: Uuid,
+    name: &'a str,
+    label: &'a str,
+    email: Option<&'a str>,
+    email_verified: Option<bool>,
+    roles: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct LogoutAnswer {
+    logout_url: Option<String>,
+}
+
+impl<'a> TokenAnswer<'a> {
+    pub(crate) fn of(tokens: &'a Tokens) -> Self {
+        Self {
+            access_token: &tokens.access,
+            token_type: "Bearer",
+            expires_in: tokens.expires_in,
+            refresh_token: None,
+            return_to: None,
+        }
+    }
+
+    /// With the address to go on to.
+    pub(crate) fn leading_to(self, return_to: &'a Url) -> Self {
+        Self { return_to: Some(return_to.as_str()), ..self }
+    }
+
+    /// With the refresh token, for a program that keeps its own.
+    fn revealing(self, tokens: &'a Tokens) -> Self {
+        Self { refresh_token: Some(tokens.refresh.reveal()), ..self }
+    }
+}
+
+impl<'a> SessionAnswer<'a> {
+    fn of(signed_in: &'a SignedIn) -> Self {
+        let (account, session) = (&signed_in.present.account, &signed_in.present.session);
+        Self {
+            account: AccountAnswer {
+                id: account.id.0,
+                name: &account.name,
+                label: &account.label,
+                email: account.email.as_ref().map(|email| email.address.as_str()),
+                email_verified: account.email.as_ref().and_then(|email| email.verified),
+                roles: roles_of(&signed_in.present),
+            },
+            groups: groups_of(&signed_in.present),
+            groups_overage: session.facts.groups_overage,
+            idp: session.slot.to_string(),
+            auth_time: rfc3339(session.created_at),
+            expires_at: rfc3339(Timestamp::from_unix(signed_in.claims.exp)),
+            session_expires_at: rfc3339(session.expires_at),
+        }
+    }
+}
+
+impl LogoutAnswer {
+    fn of(logout_url: Option<Url>) -> Self {
+        Self { logout_url: logout_url.map(Url::into) }
+    }
+}
+
+/// `GET /auth/session`. The CSRF value is repeated either way, for scripts that cannot read the cookie.
+pub(crate) async fn show(portico: Data<Portico>, credentials: Credentials) -> Result<HttpResponse, ApiError> {
+    let csrf = credentials.csrf();
+    let found = async { portico.broker().signed_in(credentials.access()?).await };
+    let signed_in = found.await.map_err(|error| match csrf {
+        Some(csrf) => ApiError::from(error).with(CSRF_HEADER, csrf),
+        None => error.into(),
+    })?;
+    let mut answer = HttpResponse::Ok();
+    if let Some(csrf) = csrf {
+        answer.insert_header((CSRF_HEADER, csrf));
+    }
+    Ok(answer.json(SessionAnswer::of(&signed_in)))
+}
+
+/// `POST /auth/refresh`: with a token in the body, or by cookie.
+pub(crate) async fn refresh(
+    portico: Data<Portico>,
+    asker: Asker,
+    request: HttpRequest,
+    credentials: Credentials,
+    body: RefreshBody,
+) -> Result<HttpResponse, ApiError> {
+    match (body, credentials) {
+        (RefreshBody::Token(token), _) => {
+            let tokens = portico.broker().refresh(&token, asker.caller()).await?;
+            Ok(HttpResponse::Ok().json(TokenAnswer::of(&tokens).revealing(&tokens)))
+        }
+        (RefreshBody::Empty, Credentials::Cookies(brought)) => {
+            let tokens = refresh_by_cookie(&portico, &asker, &request, &brought).await?;
+            Ok(give(HttpResponse::Ok(), &portico, &tokens).json(TokenAnswer::of(&tokens)))
+        }
+        (RefreshBody::Empty, Credentials::Header(_)) => {
+            Err(SessionError::Invalid("an Authorization header is nothing to refresh by").into())
+        }
+    }
+}
+
+async fn refresh_by_cookie(
+    portico: &Portico,
+    asker: &Asker,
+    request: &HttpRequest,
+    brought: &Brought,
+) -> Result<Tokens, ApiError> {
+    let broker = portico.broker();
+    let token = brought.refresh.as_ref().ok_or(SessionError::Invalid("there is no refresh token"))?;
+    let session = broker.session_of(None, Some(token)).await?;
+    let session = session.ok_or(SessionError::Invalid("the refresh token is unknown"))?;
+    csrf::check(broker, request, brought.csrf.as_deref(), session)?;
+    Ok(broker.refresh(token, asker.caller()).await?)
+}
+
+/// `POST /auth/logout`. Without a session it is no error: who wants to be signed out, is.
+pub(crate) async fn sign_out(
+    portico: Data<Portico>,
+    asker: Asker,
+    request: HttpRequest,
+    credentials: Credentials,
+) -> Result<HttpResponse, ApiError> {
+    let broker = portico.broker();
+    let brought = match credentials {
+        Credentials::Header(_) => {
+            let session = broker.believe(credentials.access()?)?.session();
+            let logout_url = broker.sign_out(session, asker.caller()).await?;
+            return Ok(HttpResponse::Ok().json(LogoutAnswer::of(logout_url)));
+        }
+        Credentials::Cookies(brought) => brought,
+    };
+    let mut logout_url = None;
+    if let Some(session) = brought.session(broker).await? {
+        csrf::check(broker, &request, brought.csrf.as_deref(), session)?;
+        logout_url = broker.sign_out(session, asker.caller()).await?;
+    }
+    let mut answer = HttpResponse::Ok();
+    for cookie in portico.front.cookies.session_gone() {
+        answer.cookie(cookie);
+    }
+    Ok(answer.json(LogoutAnswer::of(logout_url)))
+}
+
+/// Adds a session's cookies to an answer.
+pub(crate) fn give(
+    mut answer: HttpResponseBuilder,
+    portico: &Portico,
+    tokens: &Tokens,
+) -> HttpResponseBuilder {
+    let broker = portico.broker();
+    let csrf = broker.csrf(tokens.present.session.id);
+    for cookie in portico.front.cookies.session(tokens, csrf, broker.clock().now()) {
+        answer.cookie(cookie);
+    }
+    answer
+}

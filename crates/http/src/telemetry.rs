@@ -1,0 +1,122 @@
+//! Around every request: a span with its identifier, limits on its size and time, and the headers that every answer has.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpMessage as _, HttpResponse};
+use futures_util::FutureExt as _;
+use tracing::Span;
+use tracing_actix_web::{RequestId, RootSpanBuilder};
+
+use crate::Front;
+use crate::asker::Asker;
+use crate::error::{ApiError, Cause, Part};
+
+/// The longest address, in bytes (threats 10).
+const LONGEST_URL: usize = 16 * 1024;
+
+/// The most that all headers together may have, in bytes: room for every cookie of ours and as much again of others'.
+const LONGEST_HEADERS: usize = 32 * 1024;
+
+/// Longer than the slowest honest login: each of its calls to the provider has a deadline of its own.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// What an answer may do in a browser that says nothing of its own about it.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// The span of a request. It names the pattern of the path: never the path itself, never the query (threats H09, M21).
+pub(crate) struct RootSpan;
+
+impl RootSpanBuilder for RootSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let request_id = request.extensions().get::<RequestId>().copied().map(tracing::field::display);
+        let method = request.method().as_str().get(..8).unwrap_or(request.method().as_str());
+        let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+        // The level of the worst that can happen inside, so that no filter keeps an event and drops its request's identifier.
+        tracing::error_span!("request", request_id, method, route)
+    }
+
+    fn on_request_end<B: MessageBody>(_: Span, _: &Result<ServiceResponse<B>, actix_web::Error>) {}
+}
+
+/// Lets a request through, and turns whatever becomes of it into an answer fit to be seen.
+pub(crate) async fn answer<B: MessageBody + 'static>(
+    front: Data<Front>,
+    asker: Asker,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if let Some(part) = oversized(&request) {
+        let answer = dressed(ApiError::from(Cause::TooLarge(part)).answer(&front, &asker), &asker);
+        return Ok(request.into_response(answer));
+    }
+    let failure = match bounded(LONGEST_WAIT, next.call(request)).await {
+        Ok(Ok(response)) => {
+            let (request, response) = response.into_parts();
+            let response = match response.error() {
+                Some(error) => refused(error, &front, &asker),
+                None => response.map_into_boxed_body(),
+            };
+            return Ok(ServiceResponse::new(request, dressed(response, &asker)));
+        }
+        Ok(Err(error)) => refused(&error, &front, &asker),
+        Err(cause) => ApiError::from(cause).answer(&front, &asker),
+    };
+    // The request is gone; an error that carries its answer needs none.
+    Err(InternalError::from_response("the request failed", dressed(failure, &asker)).into())
+}
+
+fn oversized(request: &ServiceRequest) -> Option<Part> {
+    let url = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    if url > LONGEST_URL {
+        return Some(Part::Url);
+    }
+    let headers: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    (headers > LONGEST_HEADERS).then_some(Part::Headers)
+}
+
+/// Gives up after a while, and lets a panic end one request only.
+async fn bounded<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Cause> {
+    match AssertUnwindSafe(tokio::time::timeout(limit, work)).catch_unwind().await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(_)) => Err(Cause::Overdue),
+        Err(_) => Err(Cause::Internal("a handler panicked")),
+    }
+}
+
+fn refused(error: &actix_web::Error, front: &Front, asker: &Asker) -> HttpResponse {
+    match error.as_error::<ApiError>() {
+        Some(own) => own.answer(front, asker),
+        None => ApiError::foreign(error.as_response_error().status_code()).answer(front, asker),
+    }
+}
+
+/// The headers that every answer has (threats 1). What a handler decided stays.
+fn dressed(mut response: HttpResponse, asker: &Asker) -> HttpResponse {
+    tracing::debug!(status = response.status().as_u16(), "answered");
+    let headers = response.headers_mut();
+    let unless_there = |headers: &mut HeaderMap, name: HeaderName, value: &'static str| {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    };
+    unless_there(headers, header::CACHE_CONTROL, "no-store");
+    unless_there(headers, header::CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(asker.request_id()) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;
