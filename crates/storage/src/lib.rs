@@ -1,1 +1,23 @@
-//! Under construction.
+//! Remembers accounts, identities, sessions and keys in SQLite or PostgreSQL.
+//!
+//! The port [`portico_core::store::Store`] is implemented once, generic over the database. Races are decided by
+//! constraints and conditional statements, never by what this process remembers. This crate knows neither the network of
+//! providers nor HTTP, and decides nothing about who may come in.
+//!
+//! ```text
+//! storage     opens a database by its URL; the lock beside an SQLite file
+//! migrations  which schema this version expects
+//! store       Store, a method a transaction      settle   the transaction of a login
+//! sql         every statement, once              rows     rows become the core's types
+//! backend     what differs between the two
+//! ```
+
+mod backend;
+mod migrations;
+mod rows;
+mod settle;
+mod sql;
+mod storage;
+mod store;
+
+pub use storage::{OpenError, Storage};

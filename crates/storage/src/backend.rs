@@ -1,0 +1,271 @@
+//! What differs between SQLite and PostgreSQL, so that nothing else has to know which of them it talks to.
+
+use std::pin::Pin;
+
+use sqlx::error::BoxDynError;
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::{
+    Arguments as _, ColumnIndex, Connection as _, Database, Decode, Encode, Executor, IntoArguments, Pool,
+    Postgres, Row as _, SqlSafeStr as _, Sqlite, Transaction, Type,
+};
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use portico_core::store::StoreError;
+
+use crate::migrations::Step;
+
+/// A future that sqlx boxes.
+type Running<'c, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'c>>;
+
+/// A database that can hold values of type `T`. Stated for all types at once, it keeps generic code free of lists of
+/// bounds.
+pub(crate) trait Holds<T>: Database {
+    /// Adds the value of the next parameter.
+    fn bind(arguments: &mut Self::Arguments, value: T) -> Result<(), BoxDynError>;
+
+    /// Reads a column.
+    fn read(row: &Self::Row, column: &'static str) -> Result<T, sqlx::Error>;
+}
+
+impl<DB, T> Holds<T> for DB
+where
+    DB: Database,
+    T: for<'v> Encode<'v, DB> + for<'v> Decode<'v, DB> + Type<DB>,
+    for<'n> &'n str: ColumnIndex<DB::Row>,
+{
+    fn bind(arguments: &mut DB::Arguments, value: T) -> Result<(), BoxDynError> {
+        arguments.add(value)
+    }
+
+    fn read(row: &DB::Row, column: &'static str) -> Result<T, sqlx::Error> {
+        row.try_get(column)
+    }
+}
+
+/// A database that runs statements. Every statement of ours answers with rows, also those that write: how many came is how
+/// many were written.
+pub(crate) trait Runs: Database {
+    /// Runs a statement to its end.
+    fn run<'c>(
+        connection: &'c mut Self::Connection,
+        sql: &'static str,
+        arguments: Self::Arguments,
+    ) -> Running<'c, Vec<Self::Row>>;
+
+    /// Lets the database check a statement against its schema.
+    fn prepare<'c>(connection: &'c mut Self::Connection, sql: &'static str) -> Running<'c, Self::Statement>;
+}
+
+impl<DB> Runs for DB
+where
+    DB: Database<Arguments: IntoArguments<DB>>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    fn run<'c>(
+        connection: &'c mut DB::Connection,
+        sql: &'static str,
+        arguments: DB::Arguments,
+    ) -> Running<'c, Vec<DB::Row>> {
+        connection.fetch_all(sqlx::query_with(sql, arguments))
+    }
+
+    fn prepare<'c>(connection: &'c mut DB::Connection, sql: &'static str) -> Running<'c, DB::Statement> {
+        connection.prepare(sql.into_sql_str())
+    }
+}
+
+/// One of the two databases.
+pub(crate) trait Backend:
+    Database<Connection: Migrate>
+    + Runs
+    + Holds<Uuid>
+    + Holds<Option<Uuid>>
+    + Holds<String>
+    + Holds<Option<String>>
+    + Holds<i64>
+    + Holds<Option<i64>>
+    + Holds<Option<bool>>
+    + Holds<Vec<u8>>
+{
+    /// How a transaction begins that may write.
+    const BEGIN: &'static str;
+
+    /// Answers with a row when migrations were ever recorded.
+    const HAS_MIGRATIONS: &'static str;
+
+    /// Its half of a step.
+    fn script(step: &Step) -> &'static str;
+
+    /// Runs migrations. Of several processes at once one does, and the others wait for it.
+    fn migrate(
+        pool: &Pool<Self>,
+        migrator: &Migrator,
+    ) -> impl Future<Output = Result<(), MigrateError>> + Send;
+}
+
+impl Backend for Sqlite {
+    /// The one writer of the file from the first statement on: no read turns into a write and finds the file locked.
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+
+    const HAS_MIGRATIONS: &'static str =
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
+
+    fn script(step: &Step) -> &'static str {
+        step.sqlite
+    }
+
+    /// sqlx takes no lock for SQLite; a transaction around everything is one.
+    async fn migrate(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), MigrateError> {
+        let mut transaction = pool.begin_with(Self::BEGIN).await?;
+        migrator.run_direct(None, &mut *transaction, false).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+impl Backend for Postgres {
+    /// A guard that waited for another transaction must see what that one wrote, whatever the server's default is.
+    const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+    const HAS_MIGRATIONS: &'static str =
+        "SELECT relname::text FROM pg_class WHERE oid = to_regclass('_sqlx_migrations')";
+
+    fn script(step: &Step) -> &'static str {
+        step.postgres
+    }
+
+    /// sqlx takes an advisory lock. The connection is closed afterwards: it waits longer than others may, and closing it
+    /// gives the lock back whatever happened.
+    async fn migrate(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), MigrateError> {
+        let mut connection = pool.acquire().await?.detach();
+        sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut connection).await?;
+        let done = migrator.run_direct(None, &mut connection, false).await;
+        connection.close().await?;
+        done
+    }
+}
+
+/// A store in one of the databases.
+pub(crate) struct Sql<DB: Database> {
+    writer: Pool<DB>,
+    reader: Pool<DB>,
+    runtime: Handle,
+}
+
+impl<DB: Backend> Sql<DB> {
+    /// `reader` may be `writer`. Connections belong to the runtime that calls this: one that a busy HTTP worker had opened
+    /// would stand still with it.
+    pub(crate) fn new(writer: Pool<DB>, reader: Pool<DB>) -> Self {
+        Self { writer, reader, runtime: Handle::current() }
+    }
+
+    pub(crate) fn writer(&self) -> &Pool<DB> {
+        &self.writer
+    }
+
+    /// A connection for a single statement that writes nothing.
+    pub(crate) async fn read(&self) -> Result<PoolConnection<DB>, Trouble> {
+        let pool = self.reader.clone();
+        self.there(async move { pool.acquire().await }).await
+    }
+
+    /// A connection for a single statement that writes.
+    pub(crate) async fn write(&self) -> Result<PoolConnection<DB>, Trouble> {
+        let pool = self.writer.clone();
+        self.there(async move { pool.acquire().await }).await
+    }
+
+    /// A transaction that may write; dropped, it is undone.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, DB>, Trouble> {
+        let pool = self.writer.clone();
+        self.there(async move { pool.begin_with(DB::BEGIN).await }).await
+    }
+
+    async fn there<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let done = self.runtime.spawn(work).await;
+        Ok(done.map_err(|_| sqlx::Error::WorkerCrashed)??)
+    }
+
+    pub(crate) async fn close(&self) {
+        // The last connection of an SQLite file tidies up, which one that may only read cannot.
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Begins a statement: its values follow in the order of `$1`, `$2`, …
+pub(crate) fn ask<'c, DB: Backend>(
+    connection: &'c mut DB::Connection,
+    sql: &'static str,
+) -> Statement<'c, DB> {
+    Statement { connection, sql, arguments: Ok(DB::Arguments::default()) }
+}
+
+/// A statement of [`crate::sql`] that gathers its values.
+pub(crate) struct Statement<'c, DB: Database> {
+    connection: &'c mut DB::Connection,
+    sql: &'static str,
+    arguments: Result<DB::Arguments, BoxDynError>,
+}
+
+impl<DB: Backend> Statement<'_, DB> {
+    /// The next value.
+    pub(crate) fn with<T>(mut self, value: T) -> Self
+    where
+        DB: Holds<T>,
+    {
+        self.arguments = self.arguments.and_then(|mut arguments| {
+            DB::bind(&mut arguments, value)?;
+            Ok(arguments)
+        });
+        self
+    }
+
+    /// Runs it; every row.
+    pub(crate) async fn rows(self) -> Result<Vec<DB::Row>, Trouble> {
+        let arguments = self.arguments.map_err(sqlx::Error::Encode)?;
+        Ok(DB::run(self.connection, self.sql, arguments).await?)
+    }
+
+    /// Runs it; the first row, if any.
+    pub(crate) async fn row(self) -> Result<Option<DB::Row>, Trouble> {
+        Ok(self.rows().await?.into_iter().next())
+    }
+
+    /// Runs it; whether it found or wrote anything.
+    pub(crate) async fn did(self) -> Result<bool, Trouble> {
+        Ok(!self.rows().await?.is_empty())
+    }
+}
+
+/// Why a statement or a transaction failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    #[error("corrupt {row}: {problem}")]
+    Corrupt { row: &'static str, problem: String },
+}
+
+impl Trouble {
+    /// Another transaction was faster: a unique constraint bites, or the database chose this one to give way (SQLSTATE
+    /// 40001, 40P01).
+    pub(crate) fn lost_a_race(&self) -> bool {
+        let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
+        error.is_unique_violation() || matches!(error.code().as_deref(), Some("40001" | "40P01"))
+    }
+}
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Sql(error) => Self::Unavailable(Box::new(error)),
+            Trouble::Corrupt { row, problem } => Self::Corrupt { row, problem },
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Which schema this version expects, and whether a database has it.
+
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use crate::backend::{Backend, Sql, Trouble, ask};
+use crate::rows::Fields;
+use crate::sql;
+use crate::storage::OpenError;
+
+/// A migration: one script for each database. Frozen once released.
+pub(crate) struct Step {
+    version: i64,
+    name: &'static str,
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+macro_rules! step {
+    ($version:literal, $name:literal) => {
+        Step {
+            version: $version,
+            name: $name,
+            sqlite: include_str!(concat!("../../../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../../../migrations/postgres/", $name, ".sql")),
+        }
+    };
+}
+
+const STEPS: [Step; 1] = [step!(1, "0001_schema")];
+
+/// Whether an older version may go on with a database that has this migration: `0002_additive_notes`.
+fn is_additive(name: &str) -> bool {
+    name.split_once('_').is_some_and(|(_, what)| what.starts_with("additive_"))
+}
+
+fn migrator<DB: Backend>() -> Migrator {
+    let migration = |step: &Step| {
+        let sql = DB::script(step).into_sql_str();
+        Migration::new(step.version, step.name.into(), MigrationType::Simple, sql, false)
+    };
+    let mut migrator = Migrator::with_migrations(STEPS.iter().map(migration).collect());
+    // Migrations that are unknown here have been looked at before.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+impl<DB: Backend> Sql<DB> {
+    /// Brings the database to this version's schema; how many migrations that took.
+    pub(crate) async fn migrate(&self) -> Result<usize, OpenError> {
+        let pending = self.pending().await?;
+        if pending > 0 {
+            let migrated = DB::migrate(self.writer(), &migrator::<DB>()).await;
+            migrated.map_err(|error| OpenError::Migration(Box::new(error)))?;
+        }
+        Ok(pending)
+    }
+
+    /// How many migrations are missing.
+    pub(crate) async fn pending(&self) -> Result<usize, OpenError> {
+        let applied = self.applied().await.map_err(|trouble| OpenError::Unusable(Box::new(trouble)))?;
+        let migrator = migrator::<DB>();
+        for (version, name, checksum) in &applied {
+            match migrator.iter().find(|known| known.version == *version) {
+                Some(known) if known.checksum[..] == checksum[..] => {}
+                Some(_) => return Err(OpenError::Altered(name.clone())),
+                None if is_additive(name) => {}
+                None => return Err(OpenError::Newer(name.clone())),
+            }
+        }
+        Ok(migrator
+            .iter()
+            .filter(|known| applied.iter().all(|(version, ..)| *version != known.version))
+            .count())
+    }
+
+    /// Version, name and checksum of the migrations that the database has had.
+    async fn applied(&self) -> Result<Vec<(i64, String, Vec<u8>)>, Trouble> {
+        let mut connection = self.read().await?;
+        if !ask::<DB>(&mut connection, DB::HAS_MIGRATIONS).did().await? {
+            return Ok(Vec::new());
+        }
+        let rows = ask::<DB>(&mut connection, sql::MIGRATIONS).rows().await?;
+        let applied = |row| {
+            let fields = Fields::<DB>::of("migration", row);
+            Ok((fields.get("version")?, fields.get("description")?, fields.get("checksum")?))
+        };
+        rows.iter().map(applied).collect()
+    }
+
+    /// Lets the database check every statement against its schema.
+    pub(crate) async fn verify(&self) -> Result<(), OpenError> {
+        let unusable = |trouble: Trouble| OpenError::Unusable(Box::new(trouble));
+        let mut connection = self.read().await.map_err(unusable)?;
+        for statement in sql::STATEMENTS {
+            DB::prepare(&mut connection, statement).await.map_err(|error| unusable(error.into()))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_script_is_a_step_and_steps_are_in_order() {
+        for database in ["sqlite", "postgres"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(database);
+            let files: BTreeSet<_> = folder
+                .read_dir()
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            let steps: BTreeSet<_> = STEPS.iter().map(|step| format!("{}.sql", step.name)).collect();
+            assert_eq!(files, steps, "{database}");
+        }
+        for (step, version) in STEPS.iter().zip(1..) {
+            assert_eq!(step.version, version);
+            assert!(step.name.starts_with(&format!("{version:04}_")), "{}", step.name);
+        }
+    }
+
+    #[test]
+    fn only_a_marked_migration_is_additive() {
+        for (name, additive) in [
+            ("0002_additive_notes", true),
+            ("0002_notes", false),
+            ("0002_notes_additive_", false),
+            ("0002_additive", false),
+            ("additive_", false),
+        ] {
+            assert_eq!(is_additive(name), additive, "{name}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Rows become the core's types, or are named as corrupt. Nothing is guessed.
+
+use portico_core::account::{Account, AccountId, Identity, Standing};
+use portico_core::claims::{Email, IdentityKey, Subject};
+use portico_core::clock::Timestamp;
+use portico_core::keys::{KeyState, StoredKey, TokenAlg};
+use portico_core::session::{Session, SessionId, TokenHash};
+use portico_core::slot::{Protocol, SlotId};
+use portico_core::store::Present;
+use sqlx::Database;
+
+use crate::backend::{Backend, Holds, Trouble};
+
+/// The columns of a row, with the kind of row for complaints.
+pub(crate) struct Fields<'r, DB: Database> {
+    kind: &'static str,
+    row: &'r DB::Row,
+}
+
+impl<'r, DB: Backend> Fields<'r, DB> {
+    pub(crate) fn of(kind: &'static str, row: &'r DB::Row) -> Self {
+        Self { kind, row }
+    }
+
+    pub(crate) fn get<T>(&self, column: &'static str) -> Result<T, Trouble>
+    where
+        DB: Holds<T>,
+    {
+        DB::read(self.row, column).map_err(|error| self.corrupt(error.to_string()))
+    }
+
+    fn time(&self, column: &'static str) -> Result<Timestamp, Trouble> {
+        Ok(Timestamp::from_unix(self.get(column)?))
+    }
+
+    fn maybe_time(&self, column: &'static str) -> Result<Option<Timestamp>, Trouble> {
+        Ok(self.get::<Option<i64>>(column)?.map(Timestamp::from_unix))
+    }
+
+    pub(crate) fn slot(&self) -> Result<SlotId, Trouble> {
+        self.parsed("slot", |text| text.parse().ok())
+    }
+
+    pub(crate) fn hash(&self, column: &'static str) -> Result<TokenHash, Trouble> {
+        let bytes: Vec<u8> = self.get(column)?;
+        bytes.try_into().map(TokenHash).map_err(|_| self.corrupt(format!("{column} has not 32 bytes")))
+    }
+
+    /// A text that stands for something.
+    fn parsed<T>(&self, column: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Trouble> {
+        let text: String = self.get(column)?;
+        parse(&text).ok_or_else(|| self.corrupt(format!("{column} is {text:?}")))
+    }
+
+    /// Names granted, as [`crate::sql`] joins them.
+    fn granted(&self, column: &'static str) -> Result<Vec<String>, Trouble> {
+        let joined: Option<String> = self.get(column)?;
+        Ok(joined.map(|names| names.split('\u{1f}').map(str::to_owned).collect()).unwrap_or_default())
+    }
+
+    fn corrupt(&self, problem: String) -> Trouble {
+        Trouble::Corrupt { row: self.kind, problem }
+    }
+}
+
+pub(crate) fn account<DB: Backend>(row: &DB::Row) -> Result<Account, Trouble> {
+    let fields = Fields::<DB>::of("account", row);
+    let verified = fields.get("email_verified")?;
+    let email: Option<String> = fields.get("email")?;
+    Ok(Account {
+        id: AccountId(fields.get("id")?),
+        name: fields.get("name")?,
+        label: fields.get("label")?,
+        email: email.map(|address| Email { address, verified }),
+        standing: fields.parsed("status", Standing::parse)?,
+        roles: fields.granted("granted_roles")?,
+        groups: fields.granted("granted_groups")?,
+        ever_linked: fields.maybe_time("ever_linked_at")?.is_some(),
+        created_at: fields.time("created_at")?,
+        last_login_at: fields.maybe_time("last_login_at")?,
+    })
+}
+
+pub(crate) fn identity<DB: Backend>(row: &DB::Row) -> Result<Identity, Trouble> {
+    let fields = Fields::<DB>::of("identity", row);
+    Ok(Identity {
+        id: fields.get("id")?,
+        key: IdentityKey {
+            protocol: fields.parsed("protocol", |text| text.parse::<Protocol>().ok())?,
+            issuer: fields.get("issuer")?,
+            subject: fields.parsed("subject", |text| Subject::parse(text).ok())?,
+        },
+        slot: fields.slot()?,
+        email: fields.get("email")?,
+        linked_at: fields.time("linked_at")?,
+        last_login_at: fields.time("last_login_at")?,
+    })
+}
+
+pub(crate) fn present<DB: Backend>(row: &DB::Row) -> Result<Present, Trouble> {
+    let account = account::<DB>(row)?;
+    let fields = Fields::<DB>::of("session", row);
+    let session = Session {
+        id: SessionId(fields.get("session_id")?),
+        account: account.id,
+        slot: fields.slot()?,
+        facts: fields.parsed("facts", |text| serde_json::from_str(text).ok())?,
+        created_at: fields.time("began_at")?,
+        last_used_at: fields.time("last_used_at")?,
+        expires_at: fields.time("expires_at")?,
+        revoked_at: fields.maybe_time("revoked_at")?,
+    };
+    Ok(Present { session, account })
+}
+
+/// When a refresh token was superseded, and the session's current one.
+pub(crate) fn superseded<DB: Backend>(row: &DB::Row) -> Result<(Timestamp, TokenHash), Trouble> {
+    let fields = Fields::<DB>::of("refresh token", row);
+    Ok((fields.time("superseded_at")?, fields.hash("current_hash")?))
+}
+
+pub(crate) fn key<DB: Backend>(row: &DB::Row) -> Result<StoredKey, Trouble> {
+    let fields = Fields::<DB>::of("signing key", row);
+    Ok(StoredKey {
+        kid: fields.get("kid")?,
+        alg: fields.parsed("alg", TokenAlg::parse)?,
+        state: fields.parsed("state", KeyState::parse)?,
+        public_jwk: fields.get("public_jwk")?,
+        sealed: fields.get("sealed")?,
+        created_at: fields.time("created_at")?,
+        retires_at: fields.maybe_time("retires_at")?,
+    })
+}

@@ -1,0 +1,141 @@
+//! Every statement, once, in the words that SQLite and PostgreSQL share.
+//!
+//! Guards stand in the statements that write. Each answers with a row for what it found or wrote, and so says by itself
+//! whether its guard held.
+
+/// Names each statement and lists all of them, so that none escapes [`crate::Storage::verify`].
+macro_rules! statements {
+    ($($name:ident = $sql:expr;)*) => {
+        $(pub(crate) const $name: &str = $sql;)*
+
+        /// All of them.
+        pub(crate) const STATEMENTS: &[&str] = &[$($name),*];
+    };
+}
+
+/// The columns of [`crate::rows::account`]. Grants are joined by U+001F, which their tables do not accept in a name.
+macro_rules! account {
+    () => {
+        "a.id, a.name, a.label, a.email, a.email_verified, a.status, a.ever_linked_at, a.created_at, a.last_login_at, \
+         (SELECT string_agg(r.role, '\u{1f}' ORDER BY r.role) \
+            FROM account_roles r WHERE r.account_id = a.id) AS granted_roles, \
+         (SELECT string_agg(g.group_name, '\u{1f}' ORDER BY g.group_name) \
+            FROM account_groups g WHERE g.account_id = a.id) AS granted_groups"
+    };
+}
+
+/// The columns of [`crate::rows::present`].
+macro_rules! present {
+    () => {
+        concat!(
+            account!(),
+            ", s.id AS session_id, s.slot, s.facts, s.created_at AS began_at, s.last_used_at, s.expires_at, s.revoked_at"
+        )
+    };
+}
+
+statements! {
+    PING = "SELECT count(*) AS keys FROM signing_keys";
+
+    MIGRATIONS = "SELECT version, description, checksum FROM _sqlx_migrations ORDER BY version";
+
+    SPEND_LOGIN = "INSERT INTO spent_logins (hash, forget_at) VALUES ($1, $2) \
+        ON CONFLICT (hash) DO NOTHING RETURNING hash";
+
+    // ---- Who is who ----------------------------------------------------------------------------------------------
+
+    ACCOUNT_BY_IDENTITY = concat!("SELECT ", account!(), " FROM identities i JOIN accounts a ON a.id = i.account_id \
+        WHERE i.protocol = $1 AND i.issuer = $2 AND i.subject = $3");
+
+    ACCOUNT_BY_NAME = concat!("SELECT ", account!(), " FROM accounts a WHERE a.name = $1");
+
+    ACCOUNT_BY_ID = concat!("SELECT ", account!(), " FROM accounts a WHERE a.id = $1");
+
+    ACCOUNTS = concat!("SELECT ", account!(), " FROM accounts a \
+        WHERE ($1 IS NULL OR a.status = $1) AND ($2 IS NULL OR a.name = $2) \
+          AND ($3 IS NULL OR EXISTS (SELECT 1 FROM account_roles r WHERE r.account_id = a.id AND r.role = $3)) \
+          AND ($4 IS NULL OR a.id > $4) \
+        ORDER BY a.id LIMIT $5");
+
+    ADOPTABLE = concat!("SELECT ", account!(), " FROM accounts a \
+        WHERE a.status = 'active' AND a.ever_linked_at IS NULL");
+
+    IDENTITIES = "SELECT id, protocol, issuer, subject, slot, email, linked_at, last_login_at FROM identities \
+        WHERE account_id = $1 ORDER BY linked_at, id";
+
+    // ---- Logins --------------------------------------------------------------------------------------------------
+
+    IDENTITY_KNOWN = "SELECT id FROM identities WHERE protocol = $1 AND issuer = $2 AND subject = $3";
+
+    ENTER_IDENTITY = "UPDATE identities SET slot = $5, client_id = $6, email = $7, last_login_at = $8 \
+        WHERE protocol = $1 AND issuer = $2 AND subject = $3 AND account_id = $4 RETURNING id";
+
+    // A login without an e-mail leaves the last known one; with one, what was said of it comes with it.
+    ENTER_ACCOUNT = "UPDATE accounts SET label = coalesce($2, label), email = coalesce($3, email), \
+          email_verified = CASE WHEN $3 IS NULL THEN email_verified ELSE $4 END, last_login_at = $5 \
+        WHERE id = $1 AND status = 'active' RETURNING id";
+
+    // Threat catalogue 7.4, F1 to F3: active, and never linked, which is more than having no identity now.
+    ADOPT_ACCOUNT = "UPDATE accounts SET label = coalesce($2, label), email = coalesce($3, email), \
+          email_verified = CASE WHEN $3 IS NULL THEN email_verified ELSE $4 END, last_login_at = $5, ever_linked_at = $5 \
+        WHERE id = $1 AND status = 'active' AND ever_linked_at IS NULL \
+          AND NOT EXISTS (SELECT 1 FROM identities i WHERE i.account_id = accounts.id) RETURNING id";
+
+    CREATE_ACCOUNT = "INSERT INTO accounts \
+          (id, name, label, email, email_verified, status, ever_linked_at, created_at, last_login_at) \
+        VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8) ON CONFLICT (name) DO NOTHING RETURNING id";
+
+    GRANT_ROLE = "INSERT INTO account_roles (account_id, role) VALUES ($1, $2) \
+        ON CONFLICT (account_id, role) DO NOTHING RETURNING role";
+
+    LINK_IDENTITY = "INSERT INTO identities \
+          (id, account_id, protocol, issuer, subject, slot, client_id, email, linked_at, last_login_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) RETURNING id";
+
+    // ---- Sessions ------------------------------------------------------------------------------------------------
+
+    BEGIN_SESSION = "INSERT INTO sessions (id, account_id, identity_id, slot, issuer, idp_sid, facts, \
+          created_at, last_used_at, expires_at, ip, user_agent) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11) RETURNING id";
+
+    ADD_REFRESH = "INSERT INTO refresh_tokens (hash, session_id) VALUES ($1, $2) RETURNING session_id";
+
+    PRESENT = concat!("SELECT ", present!(), " FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = $1");
+
+    REVOKE_SESSION = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL \
+        RETURNING account_id, slot";
+
+    REVOKE_SESSIONS_OF = "UPDATE sessions SET revoked_at = $2 WHERE account_id = $1 AND revoked_at IS NULL \
+        RETURNING account_id, slot";
+
+    FIND_REFRESH = "SELECT session_id FROM refresh_tokens WHERE hash = $1";
+
+    SUPERSEDE = "UPDATE refresh_tokens SET superseded_at = $3 \
+        WHERE hash = $1 AND session_id = $2 AND superseded_at IS NULL RETURNING session_id";
+
+    USE_SESSION = "UPDATE sessions SET last_used_at = $2 \
+        WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2 \
+          AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id AND a.status = 'active') RETURNING id";
+
+    SUPERSEDED = concat!("SELECT ", present!(), ", t.superseded_at, c.hash AS current_hash FROM refresh_tokens t \
+          JOIN refresh_tokens c ON c.session_id = t.session_id AND c.superseded_at IS NULL \
+          JOIN sessions s ON s.id = t.session_id JOIN accounts a ON a.id = s.account_id \
+        WHERE t.hash = $1 AND t.session_id = $2 AND t.superseded_at IS NOT NULL \
+          AND s.revoked_at IS NULL AND s.expires_at > $3 AND a.status = 'active'");
+
+    // ---- Keys and upkeep -----------------------------------------------------------------------------------------
+
+    KEYS = "SELECT kid, alg, state, public_jwk, sealed, created_at, retires_at FROM signing_keys ORDER BY created_at, kid";
+
+    ADD_KEY = "INSERT INTO signing_keys (kid, alg, state, public_jwk, sealed, created_at, retires_at) \
+        VALUES ($1, $2, 'current', $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING kid";
+
+    RECORD = "INSERT INTO audit_events (id, time, event, account_id, slot, outcome, reason, request_id, ip) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
+
+    FORGET_LOGINS = "DELETE FROM spent_logins \
+        WHERE hash IN (SELECT hash FROM spent_logins WHERE forget_at < $1 LIMIT $2) RETURNING hash";
+
+    FORGET_SESSIONS = "DELETE FROM sessions \
+        WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 OR revoked_at < $1 LIMIT $2) RETURNING id";
+}

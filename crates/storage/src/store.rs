@@ -1,0 +1,287 @@
+//! [`Store`], implemented once for both databases: each method is one statement or one transaction.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portico_core::account::{Account, Candidates, Identity, NamePolicy};
+use portico_core::claims::IdentityKey;
+use portico_core::clock::Timestamp;
+use portico_core::keys::StoredKey;
+use portico_core::session::{SessionId, TokenHash};
+use portico_core::store::{
+    AccountFilter, AccountRef, AuditEvent, LocalAccount, Present, Rotate, Rotation, Settled, Settlement,
+    Spent, Store, StoreError,
+};
+
+use crate::backend::{Backend, Sql, Trouble, ask};
+use crate::rows::{self, Fields};
+use crate::sql;
+
+/// How long a session is kept after its end, for those who ask what happened.
+const ENDED_SESSIONS_KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// How many rows are forgotten at a time, so that nobody waits long for the file's one writer.
+const BATCH: u32 = 500;
+
+/// How many batches a sweep has at most; the next sweep goes on.
+const BATCHES: usize = 100;
+
+#[async_trait]
+impl<DB: Backend> Store for Sql<DB> {
+    async fn ping(&self) -> Result<(), StoreError> {
+        let mut connection = self.read().await?;
+        ask::<DB>(&mut connection, sql::PING).did().await?;
+        Ok(())
+    }
+
+    async fn spend_login(&self, login: &[u8; 32], forget_at: Timestamp) -> Result<Spent, StoreError> {
+        let mut connection = self.write().await?;
+        let spend = ask::<DB>(&mut connection, sql::SPEND_LOGIN).with(login.to_vec()).with(forget_at.unix());
+        Ok(if spend.did().await? { Spent::Now } else { Spent::Before })
+    }
+
+    async fn find_candidates(
+        &self,
+        identity: &IdentityKey,
+        name: Option<&str>,
+    ) -> Result<Candidates, StoreError> {
+        let mut connection = self.read().await?;
+        let by_identity = ask::<DB>(&mut connection, sql::ACCOUNT_BY_IDENTITY)
+            .with(identity.protocol.as_str().to_owned())
+            .with(identity.issuer.clone())
+            .with(identity.subject.as_str().to_owned())
+            .row()
+            .await?;
+        let by_name = match name {
+            Some(name) => {
+                ask::<DB>(&mut connection, sql::ACCOUNT_BY_NAME).with(name.to_owned()).row().await?
+            }
+            None => None,
+        };
+        Ok(Candidates {
+            by_identity: by_identity.as_ref().map(rows::account::<DB>).transpose()?,
+            by_name: by_name.as_ref().map(rows::account::<DB>).transpose()?,
+        })
+    }
+
+    async fn settle(&self, settlement: &Settlement<'_>) -> Result<Settled, StoreError> {
+        match self.settle_once(settlement).await {
+            Err(trouble) if trouble.lost_a_race() => Ok(Settled::Conflict),
+            other => Ok(other?),
+        }
+    }
+
+    async fn find_session(&self, id: SessionId) -> Result<Option<Present>, StoreError> {
+        let mut connection = self.read().await?;
+        let row = ask::<DB>(&mut connection, sql::PRESENT).with(id.0).row().await?;
+        Ok(row.as_ref().map(rows::present::<DB>).transpose()?)
+    }
+
+    async fn find_refresh(&self, presented: &TokenHash) -> Result<Option<SessionId>, StoreError> {
+        let mut connection = self.read().await?;
+        let row = ask::<DB>(&mut connection, sql::FIND_REFRESH).with(presented.0.to_vec()).row().await?;
+        let session = row.map(|row| Fields::<DB>::of("refresh token", &row).get("session_id")).transpose()?;
+        Ok(session.map(SessionId))
+    }
+
+    async fn rotate_refresh(&self, rotate: &Rotate) -> Result<Rotation, StoreError> {
+        match self.rotate_once(rotate).await {
+            Err(trouble) if trouble.lost_a_race() => Ok(self.rotate_once(rotate).await?),
+            other => Ok(other?),
+        }
+    }
+
+    async fn revoke_session(&self, id: SessionId, event: &AuditEvent) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let revoke = ask::<DB>(&mut transaction, sql::REVOKE_SESSION).with(id.0).with(event.time.unix());
+        let revoked = revoke.did().await?;
+        if revoked {
+            record::<DB>(&mut transaction, event).await?;
+        }
+        commit(transaction).await?;
+        Ok(revoked)
+    }
+
+    async fn create_account(
+        &self,
+        account: &LocalAccount,
+        event: &AuditEvent,
+    ) -> Result<Option<Account>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let free = ask::<DB>(&mut transaction, sql::CREATE_ACCOUNT)
+            .with(account.id.0)
+            .with(account.name.clone())
+            .with(account.label.clone())
+            .with(account.email.clone())
+            .with(None::<bool>)
+            .with(None::<i64>)
+            .with(event.time.unix())
+            .with(None::<i64>)
+            .did()
+            .await?;
+        if !free {
+            return Ok(None);
+        }
+        for role in &account.roles {
+            ask::<DB>(&mut transaction, sql::GRANT_ROLE).with(account.id.0).with(role.clone()).did().await?;
+        }
+        record::<DB>(&mut transaction, event).await?;
+        let made = ask::<DB>(&mut transaction, sql::ACCOUNT_BY_ID).with(account.id.0).row().await?;
+        commit(transaction).await?;
+        Ok(made.as_ref().map(rows::account::<DB>).transpose()?)
+    }
+
+    async fn list_accounts(&self, filter: &AccountFilter) -> Result<Vec<Account>, StoreError> {
+        let mut connection = self.read().await?;
+        let found = ask::<DB>(&mut connection, sql::ACCOUNTS)
+            .with(filter.standing.map(|standing| standing.as_str().to_owned()))
+            .with(filter.name.clone())
+            .with(filter.role.clone())
+            .with(filter.after.map(|after| after.0))
+            .with(i64::from(filter.limit))
+            .rows()
+            .await?;
+        Ok(found.iter().map(rows::account::<DB>).collect::<Result<_, _>>()?)
+    }
+
+    async fn find_account(
+        &self,
+        account: &AccountRef,
+    ) -> Result<Option<(Account, Vec<Identity>)>, StoreError> {
+        let mut connection = self.read().await?;
+        let found = match account {
+            AccountRef::Id(id) => ask::<DB>(&mut connection, sql::ACCOUNT_BY_ID).with(id.0),
+            AccountRef::Name(name) => ask::<DB>(&mut connection, sql::ACCOUNT_BY_NAME).with(name.clone()),
+        };
+        let Some(row) = found.row().await? else { return Ok(None) };
+        let account = rows::account::<DB>(&row)?;
+        let identities = ask::<DB>(&mut connection, sql::IDENTITIES).with(account.id.0).rows().await?;
+        Ok(Some((account, identities.iter().map(rows::identity::<DB>).collect::<Result<_, _>>()?)))
+    }
+
+    async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError> {
+        let mut connection = self.read().await?;
+        let unlinked = ask::<DB>(&mut connection, sql::ADOPTABLE).rows().await?;
+        let mut count = 0;
+        for row in &unlinked {
+            let account = rows::account::<DB>(row)?;
+            let reserved = policy.reserved.iter().any(|name| name.eq_ignore_ascii_case(&account.name));
+            count += u64::from(!reserved && !policy.is_privileged(&account));
+        }
+        Ok(count)
+    }
+
+    async fn list_keys(&self) -> Result<Vec<StoredKey>, StoreError> {
+        let mut connection = self.read().await?;
+        let keys = ask::<DB>(&mut connection, sql::KEYS).rows().await?;
+        Ok(keys.iter().map(rows::key::<DB>).collect::<Result<_, _>>()?)
+    }
+
+    async fn add_first_key(&self, key: &StoredKey) -> Result<bool, StoreError> {
+        let mut connection = self.write().await?;
+        let added = ask::<DB>(&mut connection, sql::ADD_KEY)
+            .with(key.kid.clone())
+            .with(key.alg.as_str().to_owned())
+            .with(key.public_jwk.clone())
+            .with(key.sealed.clone())
+            .with(key.created_at.unix())
+            .with(key.retires_at.map(Timestamp::unix))
+            .did()
+            .await?;
+        Ok(added)
+    }
+
+    async fn record(&self, event: &AuditEvent) -> Result<(), StoreError> {
+        let mut connection = self.write().await?;
+        Ok(record::<DB>(&mut connection, event).await?)
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let logins = self.forget(sql::FORGET_LOGINS, now).await?;
+        let sessions = self.forget(sql::FORGET_SESSIONS, now.minus(ENDED_SESSIONS_KEPT)).await?;
+        Ok(logins + sessions)
+    }
+}
+
+impl<DB: Backend> Sql<DB> {
+    async fn rotate_once(&self, rotate: &Rotate) -> Result<Rotation, Trouble> {
+        let Rotate { presented, session, next, now } = rotate;
+        let mut transaction = self.begin().await?;
+        let current = ask::<DB>(&mut transaction, sql::SUPERSEDE)
+            .with(presented.0.to_vec())
+            .with(session.0)
+            .with(now.unix())
+            .did()
+            .await?;
+        if !current {
+            return superseded::<DB>(&mut transaction, rotate).await;
+        }
+        if !ask::<DB>(&mut transaction, sql::USE_SESSION).with(session.0).with(now.unix()).did().await? {
+            // The session is over; the transaction is undone with everything in it.
+            return Ok(Rotation::Unknown);
+        }
+        ask::<DB>(&mut transaction, sql::ADD_REFRESH).with(next.0.to_vec()).with(session.0).did().await?;
+        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.0).row().await?;
+        transaction.commit().await?;
+        Ok(row.as_ref().map(rows::present::<DB>).transpose()?.map_or(Rotation::Unknown, Rotation::Rotated))
+    }
+
+    /// Forgets what ended before `end`, a batch at a time; how many rows went.
+    async fn forget(&self, statement: &'static str, end: Timestamp) -> Result<u64, Trouble> {
+        let mut gone = 0;
+        for _ in 0..BATCHES {
+            let mut connection = self.write().await?;
+            let batch = ask::<DB>(&mut connection, statement)
+                .with(end.unix())
+                .with(i64::from(BATCH))
+                .rows()
+                .await?
+                .len();
+            gone += batch as u64;
+            if batch < BATCH as usize {
+                break;
+            }
+        }
+        Ok(gone)
+    }
+}
+
+/// What is known of a refresh token that is not the current one.
+async fn superseded<DB: Backend>(
+    connection: &mut DB::Connection,
+    rotate: &Rotate,
+) -> Result<Rotation, Trouble> {
+    let row = ask::<DB>(connection, sql::SUPERSEDED)
+        .with(rotate.presented.0.to_vec())
+        .with(rotate.session.0)
+        .with(rotate.now.unix())
+        .row()
+        .await?;
+    let Some(row) = row else { return Ok(Rotation::Unknown) };
+    let (at, current) = rows::superseded::<DB>(&row)?;
+    Ok(Rotation::Superseded { present: rows::present::<DB>(&row)?, at, current })
+}
+
+/// Writes an audit event, as part of what it tells.
+pub(crate) async fn record<DB: Backend>(
+    connection: &mut DB::Connection,
+    event: &AuditEvent,
+) -> Result<(), Trouble> {
+    ask::<DB>(connection, sql::RECORD)
+        .with(event.id)
+        .with(event.time.unix())
+        .with(event.event.to_owned())
+        .with(event.account.map(|account| account.0))
+        .with(event.slot.map(|slot| slot.to_string()))
+        .with(event.outcome.to_owned())
+        .with(event.reason.map(str::to_owned))
+        .with(event.request_id.clone())
+        .with(event.ip.clone())
+        .did()
+        .await?;
+    Ok(())
+}
+
+async fn commit<DB: Backend>(transaction: sqlx::Transaction<'static, DB>) -> Result<(), StoreError> {
+    Ok(transaction.commit().await.map_err(Trouble::from)?)
+}

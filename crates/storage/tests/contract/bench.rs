@@ -1,0 +1,133 @@
+//! An open store on an empty database, and the people who use it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portico_core::account::{AccountId, Standing};
+use portico_core::clock::{Entropy, Timestamp};
+use portico_core::session::SessionId;
+use portico_core::store::{AccountRef, AuditEvent, LocalAccount, Settled, Store};
+use portico_storage::Storage;
+
+use crate::database::{Backend, Database};
+use crate::people::{Person, Visit};
+use crate::recorded::{Called, Recorded};
+
+/// The moment at which everything begins.
+pub const NOON: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+/// A moment so many seconds after noon.
+pub fn after(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(NOON.unix() + seconds)
+}
+
+pub struct Bench {
+    pub store: Arc<dyn Store>,
+    pub database: Database,
+    storage: Storage,
+}
+
+impl Bench {
+    pub async fn on(backend: Backend, called: &Called) -> Self {
+        let database = backend.fresh().await;
+        let storage = Storage::open(&database.url).await.unwrap();
+        assert_eq!(storage.migrate().await.unwrap(), 1);
+        let store = Arc::new(Recorded { inner: storage.store(), called: called.clone() });
+        Self { store, database, storage }
+    }
+
+    pub async fn close(self) {
+        self.storage.close().await;
+    }
+
+    /// An account from before single sign-on.
+    pub async fn local(&self, name: &str, roles: &[&str]) -> AccountId {
+        let account = local(name, roles);
+        self.store
+            .create_account(&account, &event("account_created", NOON))
+            .await
+            .unwrap()
+            .expect("the name is free")
+            .id
+    }
+
+    /// A person logs in for the first time and gets an account.
+    pub async fn newcomer(&self, person: Person) -> Visit {
+        let visit = Visit::creating(&person, &["Ada", "Somebody"]);
+        let Settled::Done(present) = visit.settle(&*self.store).await else { panic!("the name is free") };
+        assert_eq!(present.session.id, visit.session.id);
+        visit
+    }
+
+    /// The settlement is refused, and nothing at all is written.
+    #[track_caller]
+    pub fn conflicts<'a>(&'a self, visit: &'a Visit) -> impl Future<Output = ()> + 'a {
+        let caller = std::panic::Location::caller();
+        async move {
+            let before = self.rows().await;
+            let settled = visit.settle(&*self.store).await;
+            assert!(matches!(settled, Settled::Conflict), "at {caller}: {settled:?}");
+            assert_eq!(self.rows().await, before, "at {caller}: something was written");
+        }
+    }
+
+    pub async fn rows(&self) -> BTreeMap<&'static str, Vec<String>> {
+        self.database.rows().await
+    }
+
+    /// Gives an account another standing, as an operator will.
+    pub async fn stand(&self, account: AccountId, standing: Standing) {
+        let id = self.id(account.0);
+        let sql = format!("UPDATE accounts SET status = '{}' WHERE id = {id}", standing.as_str());
+        self.database.execute(&sql).await.unwrap();
+    }
+
+    /// An identifier in this database's SQL.
+    pub fn id(&self, id: uuid::Uuid) -> String {
+        match self.database.backend {
+            Backend::Sqlite => format!("x'{}'", id.simple()),
+            Backend::Postgres => format!("'{id}'"),
+        }
+    }
+
+    pub async fn account(&self, id: AccountId) -> portico_core::account::Account {
+        self.store.find_account(&AccountRef::Id(id)).await.unwrap().expect("the account is there").0
+    }
+
+    pub async fn is_revoked(&self, session: SessionId) -> bool {
+        self.store
+            .find_session(session)
+            .await
+            .unwrap()
+            .expect("the session is there")
+            .session
+            .revoked_at
+            .is_some()
+    }
+}
+
+/// A local account about to be made.
+pub fn local(name: &str, roles: &[&str]) -> LocalAccount {
+    LocalAccount {
+        id: AccountId(Entropy.id(NOON)),
+        name: name.to_owned(),
+        label: format!("{name}'s label"),
+        email: Some("local@example.com".to_owned()),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+    }
+}
+
+/// An event without much to tell.
+pub fn event(name: &'static str, time: Timestamp) -> AuditEvent {
+    AuditEvent {
+        id: Entropy.id(time),
+        time,
+        event: name,
+        account: None,
+        slot: None,
+        outcome: "success",
+        reason: None,
+        request_id: None,
+        ip: None,
+    }
+}

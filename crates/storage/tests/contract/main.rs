@@ -1,0 +1,85 @@
+//! What the store promises, kept on SQLite and on PostgreSQL alike.
+//!
+//! Each promise gets an empty database of its own. The PostgreSQL half needs `PORTICO_TEST_POSTGRES_URL`, an address where
+//! databases may be created. A store method that no promise called fails the suite.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests: a surprise is a failure"
+)]
+
+mod accounts;
+mod bench;
+mod database;
+mod failures;
+mod opening;
+mod people;
+mod races;
+mod recorded;
+mod sessions;
+mod settling;
+mod upkeep;
+
+use bench::Bench;
+use database::Backend;
+use recorded::Recorded;
+
+/// Keeps these promises one after another, and sees that every method of the store was called.
+macro_rules! promises {
+    ($($module:ident: $($promise:ident),*;)*) => {
+        async fn keep_all(backend: Backend) {
+            let called = recorded::Called::default();
+            $($(
+                eprintln!("{backend:?}: {}", stringify!($promise));
+                let bench = Bench::on(backend, &called).await;
+                Box::pin($module::$promise(&bench)).await;
+                bench.close().await;
+            )*)*
+            let missed = called.missed(Recorded::METHODS);
+            assert!(missed.is_empty(), "no promise is about {missed:?}");
+        }
+    };
+}
+
+promises! {
+    accounts:
+        a_local_account_has_what_was_asked_for, a_taken_name_makes_no_account, names_are_exact_bytes,
+        accounts_are_listed_by_what_is_known_of_them, an_account_is_found_with_its_identities,
+        adoptable_accounts_are_counted;
+    settling:
+        a_first_login_writes_everything, a_known_person_enters, a_login_without_an_email_keeps_the_last_one,
+        only_an_active_account_is_entered, an_identity_that_moved_is_a_conflict, the_first_free_name_is_taken,
+        a_known_identity_creates_nothing, subjects_are_exact_bytes, a_local_account_is_adopted,
+        adoption_ends_older_sessions, only_a_fit_account_is_adopted, a_replaced_session_ends,
+        a_taken_identifier_is_a_conflict, whatever_a_provider_says_can_be_kept;
+    sessions:
+        a_login_is_spent_once, an_unknown_session_is_none, a_refresh_token_rotates,
+        a_superseded_token_leads_to_the_current_one, only_a_live_session_rotates, a_token_belongs_to_its_session,
+        a_session_is_revoked_once;
+    races:
+        one_of_many_spends_wins, first_logins_of_one_identity_make_one_account,
+        people_of_one_name_get_accounts_of_their_own, one_of_many_rotations_wins, a_local_account_is_adopted_once,
+        a_revoked_session_does_not_rotate, one_of_many_first_keys_wins, one_of_many_local_accounts_gets_the_name;
+    upkeep:
+        it_answers, one_key_signs_for_each_algorithm, an_event_is_kept_as_it_is, what_ended_is_forgotten_in_time,
+        much_is_forgotten_in_batches;
+    failures:
+        a_closed_store_is_unavailable, a_broken_table_is_unavailable, a_corrupt_row_is_named, the_tables_keep_their_promises;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sqlite() {
+    keep_all(Backend::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn postgres() {
+    if Backend::Postgres.is_here("contract::postgres") {
+        keep_all(Backend::Postgres).await;
+    }
+}

@@ -1,0 +1,173 @@
+//! People as providers vouch for them, and their logins.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use portico_core::account::{AccountId, Decision, NamePolicy, decide};
+use portico_core::claims::{ClaimMap, ClaimPath, Claims, Evidence};
+use portico_core::clock::{Entropy, Timestamp};
+use portico_core::provider::{
+    Button, ClientAuth, Issuer, Kind, NonceMode, OidcSettings, Pkce, SignatureCheck, Slot, Transport,
+    UserinfoMethod, UserinfoUse,
+};
+use portico_core::session::{Caller, NewSession, RefreshToken, SessionId};
+use portico_core::slot::SlotName;
+use portico_core::store::{Present, Settled, Settlement, Store};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::bench::NOON;
+
+/// Who comes, in the words of an ID token.
+#[derive(Debug, Clone)]
+pub struct Person(Value);
+
+impl Person {
+    pub fn new(sub: &str) -> Self {
+        Self(json!({ "sub": sub }))
+    }
+
+    #[must_use]
+    pub fn with(mut self, claim: &str, value: impl Into<Value>) -> Self {
+        self.0[claim] = value.into();
+        self
+    }
+
+    pub fn claims(&self) -> Claims {
+        let id_token = self.0.as_object().unwrap().clone();
+        let issuer = Issuer::new("https://idp.example.com");
+        Claims::read(&slot(), &Evidence::Oidc { issuer, id_token, signed: true, userinfo: None }).unwrap()
+    }
+}
+
+pub fn ada() -> Person {
+    Person::new("ada-1").with("name", "Ada").with("email", "ada@example.com").with("email_verified", true)
+}
+
+fn slot() -> Slot {
+    let name = |text: &str| ClaimPath::Name(text.to_owned());
+    Slot {
+        name: SlotName::Provider1,
+        button: Button { label: "Sign in".to_owned(), icon: "mdi:account-key".to_owned() },
+        client_id: "client".to_owned(),
+        auth: ClientAuth::Public,
+        pkce: Pkce::S256,
+        scopes: vec!["openid".to_owned()],
+        audience: None,
+        extra_params: BTreeMap::new(),
+        claims: ClaimMap {
+            subject: name("sub"),
+            name: vec![name("name")],
+            email: vec![name("email")],
+            email_verified: name("email_verified"),
+            groups: name("groups"),
+            groups_wanted: true,
+        },
+        userinfo_method: UserinfoMethod::Get,
+        clock_skew: Duration::from_mins(1),
+        transport: Transport::default(),
+        name_fallback: true,
+        kind: Kind::Oidc(OidcSettings {
+            discovery_url: "https://idp.example.com/.well-known/openid-configuration".parse().unwrap(),
+            issuer: None,
+            issuer_aliases: Vec::new(),
+            signature: SignatureCheck::Verify,
+            allowed_algs: None,
+            nonce: NonceMode::Required,
+            userinfo: UserinfoUse::IfNeeded,
+            userinfo_url: None,
+        }),
+    }
+}
+
+/// A login about to be written. Identifiers are new with each.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    pub decision: Decision,
+    pub new_account: AccountId,
+    pub new_identity: Uuid,
+    pub claims: Claims,
+    pub label: Option<String>,
+    pub session: NewSession,
+    pub token: RefreshToken,
+    pub replaces: Option<SessionId>,
+    pub policy: NamePolicy,
+    pub now: Timestamp,
+}
+
+impl Visit {
+    pub fn new(person: &Person, decision: Decision) -> Self {
+        let token = RefreshToken::first(Entropy);
+        let caller = Caller {
+            ip: Some("192.0.2.7".to_owned()),
+            user_agent: Some("A browser".to_owned()),
+            request_id: "request-1".to_owned(),
+        };
+        Self {
+            decision,
+            new_account: AccountId(Entropy.id(NOON)),
+            new_identity: Entropy.id(NOON),
+            claims: person.claims(),
+            label: person.0["name"].as_str().map(str::to_owned),
+            session: NewSession {
+                id: SessionId(Entropy.id(NOON)),
+                expires_at: NOON.plus(Duration::from_hours(8)),
+                refresh: token.hash(),
+                caller,
+            },
+            token,
+            replaces: None,
+            policy: NamePolicy {
+                reserved: vec!["root".to_owned()],
+                privileged_roles: vec!["admin".to_owned()],
+            },
+            now: NOON,
+        }
+    }
+
+    pub fn creating(person: &Person, names: &[&str]) -> Self {
+        Self::new(person, Decision::Create(names.iter().map(|name| (*name).to_owned()).collect()))
+    }
+
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
+    pub async fn settle(&self, store: &dyn Store) -> Settled {
+        let settlement = Settlement {
+            decision: &self.decision,
+            new_account: self.new_account,
+            new_identity: self.new_identity,
+            claims: &self.claims,
+            label: self.label.as_deref(),
+            session: &self.session,
+            replaces: self.replaces,
+            policy: &self.policy,
+            now: self.now,
+        };
+        store.settle(&settlement).await.unwrap()
+    }
+
+    /// Settles and must not meet a conflict.
+    pub async fn succeeds(&self, store: &dyn Store) -> Present {
+        match self.settle(store).await {
+            Settled::Done(present) => *present,
+            Settled::Conflict => panic!("a conflict: {self:?}"),
+        }
+    }
+
+    /// Does what the flow does: looks, decides, settles, and on a conflict looks again, once.
+    pub async fn log_in(mut self, store: &dyn Store) -> Option<Present> {
+        let name = portico_core::account::adoptable_name(&self.claims);
+        for _ in 0..2 {
+            let found = store.find_candidates(self.claims.identity(), name.as_deref()).await.unwrap();
+            self.decision = decide(&self.policy, true, &self.claims, &found, Entropy).unwrap();
+            if let Settled::Done(present) = self.settle(store).await {
+                return Some(*present);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,151 @@
+//! Many at the same moment: the database lets one win, and nobody is left in between.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use portico_core::clock::Entropy;
+use portico_core::keys::{TokenAlg, generate};
+use portico_core::seal::Seals;
+use portico_core::session::RefreshToken;
+use portico_core::store::{Rotate, Rotation, Spent, Store};
+use tokio::runtime::Handle;
+use tokio::sync::Barrier;
+
+use crate::bench::{Bench, NOON, after, event, local};
+use crate::people::{Person, Visit, ada};
+
+/// How many start at once.
+const MANY: usize = 24;
+
+/// Everybody does something with the store at once, each on a thread of their own and with a number.
+async fn at_once<T: Send + 'static>(
+    bench: &Bench,
+    act: impl AsyncFnOnce(Arc<dyn Store>, usize) -> T + Clone + Send + 'static,
+) -> Vec<T> {
+    let (barrier, runtime) = (Arc::new(Barrier::new(MANY)), Handle::current());
+    let start = |number| {
+        let (act, store) = (act.clone(), Arc::clone(&bench.store));
+        let (barrier, runtime) = (Arc::clone(&barrier), runtime.clone());
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                barrier.wait().await;
+                act(store, number).await
+            })
+        })
+    };
+    let threads: Vec<_> = (0..MANY).map(start).collect();
+    let wait = move || threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    tokio::task::spawn_blocking(wait).await.unwrap()
+}
+
+fn count(answers: &[bool]) -> usize {
+    answers.iter().filter(|answer| **answer).count()
+}
+
+pub async fn one_of_many_spends_wins(bench: &Bench) {
+    let spends =
+        at_once(bench, async |store, _| store.spend_login(&[7; 32], after(900)).await.unwrap()).await;
+    assert_eq!(spends.iter().filter(|spent| **spent == Spent::Now).count(), 1);
+}
+
+pub async fn first_logins_of_one_identity_make_one_account(bench: &Bench) {
+    let visits = || Visit::creating(&ada(), &[]);
+    let entered = at_once(bench, async move |store, _| visits().log_in(&*store).await).await;
+    let accounts: BTreeSet<_> =
+        entered.iter().map(|present| present.as_ref().expect("everybody is in").account.id).collect();
+    assert_eq!(accounts.len(), 1);
+    assert_eq!(bench.database.count("accounts", "1 = 1").await, 1, "no orphans");
+    assert_eq!(bench.database.count("identities", "1 = 1").await, 1);
+    assert_eq!(bench.database.count("sessions", "1 = 1").await, MANY);
+    assert_eq!(bench.database.count("audit_events", "event = 'account_created'").await, 1);
+    assert_eq!(bench.database.count("audit_events", "event = 'login_succeeded'").await, MANY);
+}
+
+pub async fn people_of_one_name_get_accounts_of_their_own(bench: &Bench) {
+    let entered = at_once(bench, async |store, number| {
+        let person =
+            Person::new(&format!("sam-{number}")).with("name", "Sam").with("email", "sam@example.com");
+        Visit::creating(&person, &[]).log_in(&*store).await
+    })
+    .await;
+    let accounts: Vec<_> =
+        entered.into_iter().map(|present| present.expect("everybody is in").account).collect();
+    let names: BTreeSet<_> = accounts.iter().map(|account| account.name.as_str()).collect();
+    assert_eq!(names.len(), MANY);
+    assert!(names.contains("Sam") && names.contains("sam@example.com"));
+    assert_eq!(bench.database.count("accounts", "1 = 1").await, MANY, "no orphans");
+    assert_eq!(bench.database.count("identities", "1 = 1").await, MANY);
+}
+
+pub async fn one_of_many_rotations_wins(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let (presented, session) = (visit.token.hash(), visit.session.id);
+    let next = RefreshToken::first(Entropy).hash();
+    let rotate = Rotate { presented, session, next, now: after(60) };
+    let rotations =
+        at_once(bench, async move |store, _| match store.rotate_refresh(&rotate).await.unwrap() {
+            Rotation::Rotated(_) => true,
+            Rotation::Superseded { at, current, .. } => {
+                assert_eq!((at, current), (after(60), next));
+                false
+            }
+            Rotation::Unknown => panic!("the session is alive"),
+        })
+        .await;
+    assert_eq!(count(&rotations), 1);
+    assert_eq!(bench.database.count("refresh_tokens", "1 = 1").await, 2);
+}
+
+pub async fn a_local_account_is_adopted_once(bench: &Bench) {
+    let local = bench.local("Sam", &[]).await;
+    let entered = at_once(bench, async |store, number| {
+        let person = Person::new(&format!("sam-{number}")).with("name", "Sam");
+        Visit::creating(&person, &[]).log_in(&*store).await
+    })
+    .await;
+    let adopted: Vec<_> = entered
+        .iter()
+        .map(|present| present.as_ref().expect("everybody is in").account.id == local)
+        .collect();
+    assert_eq!(count(&adopted), 1);
+    assert_eq!(bench.database.count("accounts", "1 = 1").await, MANY);
+    assert_eq!(bench.database.count("audit_events", "event = 'account_adopted'").await, 1);
+}
+
+/// Half of them refresh, half of them sign out. Once somebody was told that the session is over, it stays over.
+pub async fn a_revoked_session_does_not_rotate(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let (presented, session) = (visit.token.hash(), visit.session.id);
+    let ended = at_once(bench, async move |store, number| {
+        if number % 2 == 0 {
+            return store.revoke_session(session, &event("logout", after(60))).await.unwrap();
+        }
+        let next = RefreshToken::first(Entropy).hash();
+        store.rotate_refresh(&Rotate { presented, session, next, now: after(60) }).await.unwrap();
+        false
+    })
+    .await;
+    assert_eq!(count(&ended), 1);
+    assert!(bench.is_revoked(session).await);
+    assert_eq!(bench.database.count("refresh_tokens", "superseded_at IS NULL").await, 1);
+}
+
+pub async fn one_of_many_first_keys_wins(bench: &Bench) {
+    let added = at_once(bench, async |store, _| {
+        let key = generate(TokenAlg::EdDSA, &Seals::new(b"secret", &[]), Entropy, NOON).unwrap();
+        store.add_first_key(&key).await.unwrap()
+    })
+    .await;
+    assert_eq!(count(&added), 1);
+    assert_eq!(bench.store.list_keys().await.unwrap().len(), 1);
+}
+
+pub async fn one_of_many_local_accounts_gets_the_name(bench: &Bench) {
+    let made = at_once(bench, async |store, _| {
+        let account = local("Sam", &["editor"]);
+        store.create_account(&account, &event("account_created", NOON)).await.unwrap().is_some()
+    })
+    .await;
+    assert_eq!(count(&made), 1);
+    assert_eq!(bench.database.count("account_roles", "1 = 1").await, 1);
+}

@@ -1,0 +1,68 @@
+//! The real store, with a list of what was asked of it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use portico_core::account::{Account, Candidates, Identity, NamePolicy};
+use portico_core::claims::IdentityKey;
+use portico_core::clock::Timestamp;
+use portico_core::keys::StoredKey;
+use portico_core::session::{SessionId, TokenHash};
+use portico_core::store::{
+    AccountFilter, AccountRef, AuditEvent, LocalAccount, Present, Rotate, Rotation, Settled, Settlement,
+    Spent, Store, StoreError,
+};
+
+/// The methods called so far, in all databases of a suite.
+#[derive(Debug, Clone, Default)]
+pub struct Called(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl Called {
+    pub fn missed(&self, methods: &[&'static str]) -> Vec<&'static str> {
+        let called = self.0.lock().unwrap();
+        methods.iter().copied().filter(|method| !called.contains(method)).collect()
+    }
+}
+
+/// A store whose calls are recorded.
+pub struct Recorded {
+    pub inner: Arc<dyn Store>,
+    pub called: Called,
+}
+
+/// Passes each method on. The compiler sees that none of the trait is missing, and so none is missing in the list.
+macro_rules! recorded {
+    ($(fn $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Recorded {
+            pub const METHODS: &'static [&'static str] = &[$(stringify!($method)),*];
+        }
+
+        #[async_trait]
+        impl Store for Recorded {
+            $(async fn $method(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.called.0.lock().unwrap().insert(stringify!($method));
+                self.inner.$method($($argument),*).await
+            })*
+        }
+    };
+}
+
+recorded! {
+    fn ping() -> ();
+    fn spend_login(login: &[u8; 32], forget_at: Timestamp) -> Spent;
+    fn find_candidates(identity: &IdentityKey, name: Option<&str>) -> Candidates;
+    fn settle(settlement: &Settlement<'_>) -> Settled;
+    fn find_session(id: SessionId) -> Option<Present>;
+    fn find_refresh(presented: &TokenHash) -> Option<SessionId>;
+    fn rotate_refresh(rotate: &Rotate) -> Rotation;
+    fn revoke_session(id: SessionId, event: &AuditEvent) -> bool;
+    fn create_account(account: &LocalAccount, event: &AuditEvent) -> Option<Account>;
+    fn list_accounts(filter: &AccountFilter) -> Vec<Account>;
+    fn find_account(account: &AccountRef) -> Option<(Account, Vec<Identity>)>;
+    fn count_adoptable(policy: &NamePolicy) -> u64;
+    fn list_keys() -> Vec<StoredKey>;
+    fn add_first_key(key: &StoredKey) -> bool;
+    fn record(event: &AuditEvent) -> ();
+    fn sweep(now: Timestamp) -> u64;
+}

@@ -1,0 +1,115 @@
+//! How a session goes on and ends, and how a login is spent.
+
+use portico_core::account::Standing;
+use portico_core::clock::Entropy;
+use portico_core::session::{RefreshToken, SessionId, TokenHash};
+use portico_core::store::{Rotate, Rotation, Spent};
+
+use crate::bench::{Bench, NOON, after, event};
+use crate::people::{Person, Visit, ada};
+
+fn fresh() -> TokenHash {
+    RefreshToken::first(Entropy).hash()
+}
+
+fn rotate(visit: &Visit, presented: TokenHash, next: TokenHash, seconds: i64) -> Rotate {
+    Rotate { presented, session: visit.session.id, next, now: after(seconds) }
+}
+
+pub async fn a_login_is_spent_once(bench: &Bench) {
+    assert_eq!(bench.store.spend_login(&[1; 32], after(900)).await.unwrap(), Spent::Now);
+    for _ in 0..3 {
+        assert_eq!(bench.store.spend_login(&[1; 32], after(1800)).await.unwrap(), Spent::Before);
+    }
+    assert_eq!(bench.store.spend_login(&[2; 32], after(900)).await.unwrap(), Spent::Now);
+    assert_eq!(bench.database.count("spent_logins", "forget_at = 1800000900").await, 2);
+}
+
+pub async fn an_unknown_session_is_none(bench: &Bench) {
+    let nobody = SessionId(Entropy.id(NOON));
+    assert!(bench.store.find_session(nobody).await.unwrap().is_none());
+    assert_eq!(bench.store.find_refresh(&fresh()).await.unwrap(), None);
+    let rotate = Rotate { presented: fresh(), session: nobody, next: fresh(), now: NOON };
+    assert!(matches!(bench.store.rotate_refresh(&rotate).await.unwrap(), Rotation::Unknown));
+    assert!(!bench.store.revoke_session(nobody, &event("logout", NOON)).await.unwrap());
+    assert!(bench.database.events().await.is_empty());
+}
+
+pub async fn a_refresh_token_rotates(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let (first, second, third) = (visit.token.hash(), fresh(), fresh());
+    for (presented, next, seconds) in [(first, second, 60), (second, third, 120)] {
+        let rotation = bench.store.rotate_refresh(&rotate(&visit, presented, next, seconds)).await.unwrap();
+        let Rotation::Rotated(present) = rotation else { panic!("{rotation:?}") };
+        assert_eq!(present.session.id, visit.session.id);
+        assert_eq!((present.session.created_at, present.session.last_used_at), (NOON, after(seconds)));
+        assert_eq!(present.session.expires_at, visit.session.expires_at);
+        assert_eq!(present.account.id, visit.new_account);
+    }
+    for token in [first, second, third] {
+        assert_eq!(bench.store.find_refresh(&token).await.unwrap(), Some(visit.session.id));
+    }
+    assert_eq!(bench.database.count("refresh_tokens", "superseded_at IS NULL").await, 1);
+}
+
+pub async fn a_superseded_token_leads_to_the_current_one(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let (first, second, third) = (visit.token.hash(), fresh(), fresh());
+    bench.store.rotate_refresh(&rotate(&visit, first, second, 60)).await.unwrap();
+    bench.store.rotate_refresh(&rotate(&visit, second, third, 120)).await.unwrap();
+    let before = bench.rows().await;
+    for (presented, superseded) in [(first, 60), (second, 120)] {
+        let rotation = bench.store.rotate_refresh(&rotate(&visit, presented, fresh(), 180)).await.unwrap();
+        let Rotation::Superseded { present, at, current } = rotation else { panic!("{rotation:?}") };
+        assert_eq!((at, current), (after(superseded), third));
+        assert_eq!((present.session.id, present.session.last_used_at), (visit.session.id, after(120)));
+    }
+    assert_eq!(bench.rows().await, before, "nothing is written");
+}
+
+pub async fn only_a_live_session_rotates(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let (first, second) = (visit.token.hash(), fresh());
+    let rotates = async |presented, next, seconds| {
+        let rotation = bench.store.rotate_refresh(&rotate(&visit, presented, next, seconds)).await.unwrap();
+        !matches!(rotation, Rotation::Unknown)
+    };
+    let over = visit.session.expires_at.unix() - NOON.unix();
+    let before = bench.rows().await;
+    assert!(!rotates(first, second, over).await, "expired");
+    for standing in [Standing::Disabled, Standing::Deleted] {
+        bench.stand(visit.new_account, standing).await;
+        assert!(!rotates(first, second, 1).await, "{standing:?}");
+    }
+    bench.stand(visit.new_account, Standing::Active).await;
+    assert_eq!(bench.rows().await, before);
+    assert!(rotates(first, second, over - 1).await, "until the last second");
+    assert!(rotates(first, fresh(), over - 1).await, "superseded is known, too");
+    assert!(!rotates(first, fresh(), over).await);
+    bench.stand(visit.new_account, Standing::Disabled).await;
+    assert!(!rotates(first, fresh(), 1).await);
+    bench.stand(visit.new_account, Standing::Active).await;
+    bench.store.revoke_session(visit.session.id, &event("logout", after(1))).await.unwrap();
+    assert!(!rotates(second, fresh(), 1).await, "revoked");
+    assert!(!rotates(first, fresh(), 1).await);
+}
+
+pub async fn a_token_belongs_to_its_session(bench: &Bench) {
+    let ada = bench.newcomer(ada()).await;
+    let other = Visit::creating(&Person::new("other"), &["Other"]);
+    other.succeeds(&*bench.store).await;
+    let before = bench.rows().await;
+    let crossed = rotate(&other, ada.token.hash(), fresh(), 60);
+    assert!(matches!(bench.store.rotate_refresh(&crossed).await.unwrap(), Rotation::Unknown));
+    assert_eq!(bench.rows().await, before);
+}
+
+pub async fn a_session_is_revoked_once(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let id = visit.session.id;
+    assert!(bench.store.revoke_session(id, &event("logout", after(60))).await.unwrap());
+    assert!(!bench.store.revoke_session(id, &event("logout", after(120))).await.unwrap());
+    let found = bench.store.find_session(id).await.unwrap().unwrap();
+    assert_eq!(found.session.revoked_at, Some(after(60)));
+    assert_eq!(bench.database.count("audit_events", "event = 'logout'").await, 1);
+}

@@ -1,0 +1,106 @@
+//! Keys, events, and what is forgotten.
+
+use portico_core::account::AccountId;
+use portico_core::clock::{Entropy, Timestamp};
+use portico_core::keys::{KeyState, StoredKey, TokenAlg};
+use portico_core::slot::SlotId;
+use portico_core::store::{AuditEvent, Rotate};
+
+use crate::bench::{Bench, NOON, after, event};
+use crate::people::{Person, Visit, ada};
+
+const DAY: i64 = 24 * 3600;
+
+pub async fn it_answers(bench: &Bench) {
+    bench.store.ping().await.unwrap();
+}
+
+fn key(kid: &str, alg: TokenAlg, created_at: Timestamp) -> StoredKey {
+    StoredKey {
+        kid: kid.to_owned(),
+        alg,
+        state: KeyState::Current,
+        public_jwk: format!(r#"{{"kid":"{kid}"}}"#),
+        sealed: vec![0, 255, 7],
+        created_at,
+        retires_at: None,
+    }
+}
+
+pub async fn one_key_signs_for_each_algorithm(bench: &Bench) {
+    assert!(bench.store.list_keys().await.unwrap().is_empty());
+    let younger = key("younger", TokenAlg::ES256, after(60));
+    let older = StoredKey { retires_at: Some(after(DAY)), ..key("older", TokenAlg::EdDSA, NOON) };
+    assert!(bench.store.add_first_key(&younger).await.unwrap());
+    assert!(bench.store.add_first_key(&older).await.unwrap());
+    assert!(!bench.store.add_first_key(&key("second", TokenAlg::ES256, after(120))).await.unwrap());
+    assert!(
+        !bench.store.add_first_key(&key("younger", TokenAlg::RS256, NOON)).await.unwrap(),
+        "a kid is unique"
+    );
+    assert_eq!(bench.store.list_keys().await.unwrap(), [older, younger]);
+    bench.database.execute("UPDATE signing_keys SET state = 'retired' WHERE kid = 'younger'").await.unwrap();
+    assert!(bench.store.add_first_key(&key("second", TokenAlg::ES256, after(120))).await.unwrap());
+    let states: Vec<_> = bench.store.list_keys().await.unwrap().iter().map(|key| key.state).collect();
+    assert_eq!(states, [KeyState::Current, KeyState::Retired, KeyState::Current]);
+}
+
+pub async fn an_event_is_kept_as_it_is(bench: &Bench) {
+    let full = AuditEvent {
+        account: Some(AccountId(Entropy.id(NOON))),
+        slot: SlotId::all().next(),
+        outcome: "failure",
+        reason: Some("account_disabled"),
+        request_id: Some("request-9".to_owned()),
+        ip: Some("2001:db8::1".to_owned()),
+        ..event("login_failed", after(1))
+    };
+    bench.store.record(&full).await.unwrap();
+    bench.store.record(&event("logout", NOON)).await.unwrap();
+    assert_eq!(bench.database.events().await, ["logout", "login_failed account_disabled"]);
+    let kept = "time = 1800000001 AND outcome = 'failure' AND slot = 'oidc/provider1' AND request_id = 'request-9' \
+        AND ip = '2001:db8::1' AND account_id IS NOT NULL";
+    assert_eq!(bench.database.count("audit_events", kept).await, 1);
+    let empty =
+        "outcome = 'success' AND account_id IS NULL AND slot IS NULL AND reason IS NULL AND ip IS NULL";
+    assert_eq!(bench.database.count("audit_events", empty).await, 1);
+}
+
+pub async fn what_ended_is_forgotten_in_time(bench: &Bench) {
+    bench.store.spend_login(&[1; 32], after(900)).await.unwrap();
+    let expired = bench.newcomer(ada()).await;
+    let mut revoked = Visit::creating(&Person::new("bruno"), &["Bruno"]);
+    revoked.session.expires_at = after(365 * DAY);
+    revoked.succeeds(&*bench.store).await;
+    let next = portico_core::session::RefreshToken::first(Entropy).hash();
+    let rotate = Rotate { presented: revoked.token.hash(), session: revoked.session.id, next, now: after(1) };
+    bench.store.rotate_refresh(&rotate).await.unwrap();
+    bench.store.revoke_session(revoked.session.id, &event("logout", after(DAY))).await.unwrap();
+    let mut living = Visit::creating(&Person::new("cleo"), &["Cleo"]);
+    living.session.expires_at = after(365 * DAY);
+    living.succeeds(&*bench.store).await;
+
+    assert_eq!(bench.store.sweep(after(900)).await.unwrap(), 0, "a mark is kept until its moment");
+    assert_eq!(bench.store.sweep(after(901)).await.unwrap(), 1);
+    let end = expired.session.expires_at.unix() - NOON.unix();
+    assert_eq!(bench.store.sweep(after(30 * DAY + end)).await.unwrap(), 0);
+    assert_eq!(bench.store.sweep(after(30 * DAY + end + 1)).await.unwrap(), 1);
+    assert!(bench.store.find_session(expired.session.id).await.unwrap().is_none());
+    assert_eq!(bench.store.find_refresh(&expired.token.hash()).await.unwrap(), None, "its tokens go with it");
+    assert_eq!(bench.store.sweep(after(31 * DAY + 1)).await.unwrap(), 1);
+    assert!(bench.store.find_session(revoked.session.id).await.unwrap().is_none());
+    assert!(bench.store.find_session(living.session.id).await.unwrap().is_some());
+    assert_eq!(bench.database.count("accounts", "1 = 1").await, 3);
+    assert_eq!(bench.database.count("identities", "1 = 1").await, 3);
+    assert_eq!(bench.database.count("audit_events", "1 = 1").await, 10, "events stay");
+}
+
+pub async fn much_is_forgotten_in_batches(bench: &Bench) {
+    for number in 0..1100_u32 {
+        let mut login = [0; 32];
+        login[..4].copy_from_slice(&number.to_be_bytes());
+        bench.store.spend_login(&login, NOON).await.unwrap();
+    }
+    assert_eq!(bench.store.sweep(after(1)).await.unwrap(), 1100);
+    assert_eq!(bench.store.sweep(after(1)).await.unwrap(), 0);
+}
