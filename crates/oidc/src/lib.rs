@@ -1,1 +1,225 @@
-//! Under construction.
+//! Speaks OpenID Connect to a provider: discovery, keys, ID tokens.
+//!
+//! [`OidcClient`] is OAuth 2.0 (`portico-oauth2`) plus identity: where the endpoints are is discovered, and who
+//! came is read from an ID token that was checked. This crate knows neither the database nor the HTTP server.
+
+mod discovery;
+mod kept;
+mod keys;
+mod logout;
+#[cfg(test)]
+mod sample;
+mod verify;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portico_core::claims::{Claims, Evidence, Subject, userinfo_needed};
+use portico_core::clock::Timestamp;
+use portico_core::error::{Check, UpstreamError};
+use portico_core::provider::{
+    Ask, Finish, Health, Issuer, Kind, NonceMode, OidcSettings, ProtocolClient, SignatureCheck, Slot,
+    Started, UserinfoUse,
+};
+use portico_oauth2::userinfo::{self, Userinfo};
+use portico_oauth2::{CodeGrant, Granted, IssRule, Outbound, authorization_request, take_code};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::discovery::{Metadata, Provider};
+use crate::kept::Want;
+use crate::verify::{Parties, UnverifiedToken};
+
+/// An OpenID Connect provider, as one slot sees it.
+pub struct OidcClient {
+    slot: Slot,
+    settings: OidcSettings,
+    http: Outbound,
+    provider: Provider,
+}
+
+impl OidcClient {
+    /// The client of an OpenID Connect slot. Asks nobody anything before the first login.
+    ///
+    /// # Panics
+    /// When the slot is one of plain OAuth 2.0.
+    pub fn new(slot: Slot, http: Outbound) -> Self {
+        let settings = match &slot.kind {
+            Kind::Oidc(settings) => settings.clone(),
+            Kind::OAuth2(_) => unreachable!("{} is not an OpenID Connect slot", slot.id()),
+        };
+        let provider = Provider::new(&slot, settings.clone(), http.clone());
+        Self { slot, settings, http, provider }
+    }
+
+    fn parties<'a>(&'a self, metadata: &'a Metadata) -> Parties<'a> {
+        Parties {
+            client_id: &self.slot.client_id,
+            issuer: &metadata.issuer,
+            aliases: &self.settings.issuer_aliases,
+        }
+    }
+
+    fn verifies(&self) -> bool {
+        self.settings.signature == SignatureCheck::Verify
+    }
+
+    /// The claims of an ID token that is good for this login (OIDC Core 3.1.3.7).
+    async fn id_token(
+        &self,
+        metadata: &Metadata,
+        granted: &Granted,
+        finish: (&str, Timestamp),
+    ) -> Result<Map<String, Value>, UpstreamError> {
+        let invalid = UpstreamError::TokenInvalid;
+        let (nonce, now) = finish;
+        let unverified = granted.unverified_id_token.as_ref().ok_or(UpstreamError::TokenMissing)?;
+        let token = UnverifiedToken::parse(unverified.expose_secret()).map_err(invalid)?;
+        token.check_kind().map_err(invalid)?;
+        if self.verifies() {
+            token.check_parties(&self.parties(metadata)).map_err(invalid)?;
+            self.check_signature(&token, metadata, now).await?;
+        } else {
+            tracing::warn!(slot = %self.slot.id(), "the signature of an ID token was not checked");
+        }
+        token.check_times(now, self.slot.clock_skew).map_err(invalid)?;
+        token.check_nonce(self.settings.nonce, nonce).map_err(invalid)?;
+        token.check_access_token(granted.access_token.expose_secret()).map_err(invalid)?;
+        Ok(token.into_claims())
+    }
+
+    /// Tries the keys at hand, and if none fits, newer ones: keys rotate, and some providers reuse a `kid`.
+    async fn check_signature(
+        &self,
+        token: &UnverifiedToken<'_>,
+        metadata: &Metadata,
+        now: Timestamp,
+    ) -> Result<(), UpstreamError> {
+        let alg = token.algorithm(&metadata.algs).map_err(UpstreamError::TokenInvalid)?;
+        let keys = self.provider.keys(metadata, now, Want::Any).await?;
+        let Err(failed) = token.check_signature(&keys, alg) else { return Ok(()) };
+        let newer = self.provider.keys(metadata, now, Want::Newer).await?;
+        if Arc::ptr_eq(&keys, &newer) {
+            return Err(UpstreamError::TokenInvalid(failed));
+        }
+        token.check_signature(&newer, alg).map_err(UpstreamError::TokenInvalid)
+    }
+
+    /// Userinfo of the ID token's person, when the slot wants it.
+    async fn userinfo(
+        &self,
+        metadata: &Metadata,
+        id_token: &Map<String, Value>,
+        access_token: &SecretString,
+        now: Timestamp,
+    ) -> Result<Option<Map<String, Value>>, UpstreamError> {
+        let needed = match self.settings.userinfo {
+            UserinfoUse::Never => false,
+            UserinfoUse::IfNeeded => {
+                metadata.userinfo.is_some() && userinfo_needed(&self.slot.claims, id_token)
+            }
+            UserinfoUse::Always => true,
+        };
+        if !needed {
+            return Ok(None);
+        }
+        let incomplete = UpstreamError::ClaimsIncomplete;
+        let sub = id_token
+            .get("sub")
+            .and_then(Value::as_str)
+            .ok_or_else(|| incomplete("it is missing or no text"))?;
+        Subject::parse(sub).map_err(incomplete)?;
+        let read = match self.read_userinfo(metadata, access_token, now).await {
+            Err(error) if self.settings.userinfo == UserinfoUse::IfNeeded => {
+                tracing::warn!(slot = %self.slot.id(), %error, "userinfo could not be read; its claims are absent");
+                return Ok(None);
+            }
+            read => read?,
+        };
+        // OIDC Core 5.3.2: userinfo of anybody else must not be used.
+        match read.get("sub") {
+            Some(Value::String(same)) if same == sub => Ok(Some(read)),
+            _ => Err(UpstreamError::TokenInvalid(Check::failed(
+                "userinfo sub",
+                "the ID token's",
+                "another one",
+            ))),
+        }
+    }
+
+    async fn read_userinfo(
+        &self,
+        metadata: &Metadata,
+        access_token: &SecretString,
+        now: Timestamp,
+    ) -> Result<Map<String, Value>, UpstreamError> {
+        let missing = || UpstreamError::Metadata("userinfo_endpoint is missing".to_owned());
+        let url = metadata.userinfo.as_ref().ok_or_else(missing)?;
+        let jwt = match userinfo::fetch(&self.http, url, self.slot.userinfo_method, access_token).await? {
+            Userinfo::Plain(userinfo) => return Ok(userinfo),
+            Userinfo::UnverifiedJwt(jwt) => jwt,
+        };
+        let token = UnverifiedToken::parse(&jwt).map_err(UpstreamError::TokenInvalid)?;
+        if self.verifies() {
+            token.check_named_parties(&self.parties(metadata)).map_err(UpstreamError::TokenInvalid)?;
+            self.check_signature(&token, metadata, now).await?;
+        }
+        Ok(token.into_claims())
+    }
+}
+
+#[async_trait]
+impl ProtocolClient for OidcClient {
+    async fn start(&self, ask: Ask<'_>) -> Result<Started, UpstreamError> {
+        let metadata = self.provider.metadata().await?;
+        let nonce = (self.settings.nonce != NonceMode::Never).then(|| ask.memory.nonce());
+        let location = authorization_request(&self.slot, &metadata.authorization, &ask, nonce);
+        Ok(Started { location, frozen: metadata.frozen() })
+    }
+
+    async fn finish(&self, finish: Finish) -> Result<Claims, UpstreamError> {
+        let metadata = self.provider.metadata().await?;
+        if finish.frozen != metadata.frozen() {
+            return Err(UpstreamError::Changed);
+        }
+        let rule = IssRule {
+            issuer: Some(&metadata.issuer),
+            aliases: &self.settings.issuer_aliases,
+            promised: metadata.promises_iss,
+        };
+        let code = take_code(finish.reply, rule)?;
+        let grant = CodeGrant {
+            slot: &self.slot,
+            token_url: &metadata.token,
+            auto: metadata.auth,
+            redirect_uri: &finish.redirect_uri,
+            memory: &finish.memory,
+            code: &code,
+        };
+        let granted = grant.redeem(&self.http).await?;
+        let nonce = finish.memory.nonce().expose_secret();
+        let id_token = self.id_token(&metadata, &granted, (nonce, finish.now)).await?;
+        let userinfo = self.userinfo(&metadata, &id_token, &granted.access_token, finish.now).await?;
+        let (issuer, signed) = (metadata.issuer.clone(), self.verifies());
+        Claims::read(&self.slot, &Evidence::Oidc { issuer, id_token, signed, userinfo })
+    }
+
+    fn end_session(&self, post_logout_redirect: Option<&Url>) -> Option<Url> {
+        let metadata = self.provider.known()?;
+        let endpoint = metadata.end_session.as_ref()?;
+        Some(logout::end_session(endpoint, &self.slot.client_id, post_logout_redirect))
+    }
+
+    fn health(&self) -> Health {
+        self.provider.health()
+    }
+
+    fn issuer(&self) -> Option<Issuer> {
+        let known = || self.provider.known().map(|metadata| metadata.issuer.clone());
+        self.settings.issuer.clone().or_else(known)
+    }
+}
+
+#[cfg(test)]
+mod tests;

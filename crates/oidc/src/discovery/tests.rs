@@ -1,0 +1,146 @@
+//! Documents, one bend at a time.
+
+use portico_core::provider::Transport;
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use super::*;
+use crate::sample;
+
+const DISCOVERY: &str = "https://idp.example/.well-known/openid-configuration";
+
+fn honest() -> Value {
+    json!({
+        "issuer": "https://idp.example",
+        "authorization_endpoint": "https://idp.example/authorize",
+        "token_endpoint": "https://idp.example/token",
+        "userinfo_endpoint": "https://elsewhere.example/userinfo",
+        "jwks_uri": "https://idp.example/jwks",
+        "end_session_endpoint": "https://idp.example/end",
+        "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
+        "op_tos_uri": "",
+    })
+}
+
+fn read(document: &Value, settings: &OidcSettings) -> Result<Metadata, UpstreamError> {
+    let http = Outbound::new(&Transport::default(), Handle::current()).unwrap();
+    Metadata::read(document.as_object().unwrap(), settings, &http)
+}
+
+/// The honest document with one member changed or taken away.
+fn bent(name: &str, value: Option<Value>) -> Value {
+    let mut document = honest();
+    match value {
+        Some(value) => document[name] = value,
+        None => drop(document.as_object_mut().unwrap().remove(name)),
+    }
+    document
+}
+
+#[tokio::test]
+async fn c13_a_document_that_cannot_be_trusted_is_refused() {
+    let settings = sample::settings(DISCOVERY);
+    for (name, value, passes) in [
+        ("issuer", Some(json!("https://idp.example")), true),
+        ("issuer", Some(json!("https://idp.example/")), true),
+        ("issuer", Some(json!("https://idp.example/tenant/7")), true),
+        ("issuer", Some(json!("https://evil.example")), false),
+        ("issuer", Some(json!("https://idp.example:8443")), false),
+        ("issuer", Some(json!("http://idp.example")), false),
+        ("issuer", Some(json!("https://idp.example.evil.example")), false),
+        ("issuer", Some(json!("https://user@idp.example")), false),
+        ("issuer", Some(json!("https://idp.example?tenant=7")), false),
+        ("issuer", Some(json!("https://idp.example#")), false),
+        ("issuer", Some(json!("not a url")), false),
+        ("issuer", Some(json!(7)), false),
+        ("issuer", None, false),
+        ("authorization_endpoint", Some(json!("https://login.other.example/authorize?p=1")), true),
+        ("authorization_endpoint", Some(json!("http://127.0.0.1:8080/authorize")), true),
+        ("authorization_endpoint", Some(json!("http://idp.example/authorize")), false),
+        ("authorization_endpoint", Some(json!("https://idp.example/authorize#x")), false),
+        ("authorization_endpoint", None, false),
+        ("token_endpoint", Some(json!("http://idp.example/token")), false),
+        ("token_endpoint", Some(json!("javascript:alert(1)")), false),
+        ("token_endpoint", Some(json!("https://user:password@idp.example/token")), false),
+        ("token_endpoint", Some(json!("/token")), false),
+        ("token_endpoint", Some(json!(["https://idp.example/token"])), false),
+        ("token_endpoint", None, false),
+        ("jwks_uri", Some(json!("http://169.254.169.254/latest")), false),
+        ("jwks_uri", None, false),
+        ("userinfo_endpoint", None, true),
+        ("userinfo_endpoint", Some(json!(null)), true),
+        ("userinfo_endpoint", Some(json!("http://idp.example/userinfo")), false),
+        ("end_session_endpoint", Some(json!("javascript:alert(1)")), true),
+        ("id_token_signing_alg_values_supported", Some(json!(["HS256", "none"])), false),
+        ("id_token_signing_alg_values_supported", Some(json!(["HS256", "EdDSA"])), true),
+        ("id_token_signing_alg_values_supported", None, true),
+        ("authorization_response_iss_parameter_supported", Some(json!(true)), true),
+        ("authorization_response_iss_parameter_supported", Some(json!("true")), false),
+    ] {
+        let code = read(&bent(name, value.clone()), &settings).err().map(|error| error.code().as_str());
+        assert_eq!(code, if passes { None } else { Some("idp_metadata_invalid") }, "{name} {value:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pinned_issuer_is_compared_byte_for_byte_and_stands_for_its_aliases() {
+    let mut settings = sample::settings(DISCOVERY);
+    settings.issuer = Some(Issuer::new("https://accounts.other.example"));
+    settings.issuer_aliases = vec![Issuer::new("accounts.other.example")];
+    for (issuer, passes) in [
+        ("https://accounts.other.example", true),
+        ("accounts.other.example", true),
+        ("https://accounts.other.example/", false),
+        ("HTTPS://accounts.other.example", false),
+        ("https://idp.example", false),
+    ] {
+        let read = read(&bent("issuer", Some(json!(issuer))), &settings);
+        let stored = read.ok().map(|metadata| metadata.issuer.to_string());
+        assert_eq!(stored.as_deref(), passes.then_some("https://accounts.other.example"), "{issuer}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_operator_says_comes_first() {
+    let plain = sample::settings(DISCOVERY);
+    let found = read(&honest(), &plain).unwrap();
+    assert_eq!(found.algs, [SigningAlg::RS256]);
+    assert_eq!(found.userinfo.as_ref().unwrap().as_str(), "https://elsewhere.example/userinfo");
+    assert!(!found.promises_iss);
+    let mut own = plain.clone();
+    own.allowed_algs = Some(vec![SigningAlg::ES256]);
+    own.userinfo_url = Some(Url::parse("https://own.example/userinfo").unwrap());
+    let found = read(&bent("userinfo_endpoint", Some(json!("nonsense"))), &own).unwrap();
+    assert_eq!(found.algs, [SigningAlg::ES256]);
+    assert_eq!(found.userinfo.as_ref().unwrap().as_str(), "https://own.example/userinfo");
+    for (methods, expected) in [
+        (None, AuthMethod::Basic),
+        (Some(json!(["client_secret_post", "client_secret_basic"])), AuthMethod::Basic),
+        (Some(json!(["client_secret_post"])), AuthMethod::Post),
+        (Some(json!(["private_key_jwt", "client_secret_post"])), AuthMethod::Post),
+        (Some(json!(["private_key_jwt"])), AuthMethod::Basic),
+        (Some(json!("client_secret_post")), AuthMethod::Basic),
+    ] {
+        let document = bent("token_endpoint_auth_methods_supported", methods.clone());
+        assert_eq!(read(&document, &plain).unwrap().auth, expected, "{methods:?}");
+    }
+}
+
+#[tokio::test]
+async fn m16_every_endpoint_and_the_issuer_are_part_of_the_mark() {
+    let settings = sample::settings(DISCOVERY);
+    let mark = |document: &Value| read(document, &settings).unwrap().frozen();
+    let first = mark(&honest());
+    for (name, expected_same) in [
+        ("issuer", false),
+        ("authorization_endpoint", false),
+        ("token_endpoint", false),
+        ("userinfo_endpoint", false),
+        ("jwks_uri", false),
+        ("end_session_endpoint", true),
+        ("service_documentation", true),
+    ] {
+        let second = mark(&bent(name, Some(json!("https://idp.example/another"))));
+        assert_eq!(first == second, expected_same, "{name}");
+    }
+}

@@ -1,0 +1,486 @@
+//! One fault at a time, each beside what passes.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair,
+};
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde_json::json;
+
+use super::*;
+
+const NOW: i64 = 1_900_000_000;
+const ISSUER: &str = "https://idp.example";
+const NONCE: &str = "the-nonce";
+const ACCESS_TOKEN: &str = "the-access-token";
+
+/// A key pair with its published half.
+struct Pair {
+    private: EncodingKey,
+    alg: SigningAlg,
+    jwk: Value,
+}
+
+impl Pair {
+    fn new(private: EncodingKey, alg: SigningAlg) -> Self {
+        let jwk = serde_json::to_value(Jwk::from_encoding_key(&private, jws(alg)).unwrap()).unwrap();
+        let mut pair = Self { private, alg, jwk };
+        for name in ["alg", "use", "kid"] {
+            pair.jwk.as_object_mut().unwrap().remove(name);
+        }
+        pair
+    }
+
+    fn ec(curve: &'static EcdsaSigningAlgorithm, alg: SigningAlg) -> Self {
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new()).unwrap();
+        Self::new(EncodingKey::from_ec_der(pkcs8.as_ref()), alg)
+    }
+
+    fn es256() -> Self {
+        Self::ec(&ECDSA_P256_SHA256_FIXED_SIGNING, SigningAlg::ES256)
+    }
+
+    fn rsa() -> Self {
+        let der: Pkcs8V1Der<'_> =
+            aws_lc_rs::rsa::KeyPair::generate(KeySize::Rsa2048).unwrap().as_der().unwrap();
+        let body = STANDARD.encode(der.as_ref());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+        Self::new(EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap(), SigningAlg::RS256)
+    }
+
+    fn ed() -> Self {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
+        Self::new(EncodingKey::from_ed_der(pkcs8.as_ref()), SigningAlg::EdDSA)
+    }
+
+    fn published(&self, kid: &str) -> Value {
+        let mut jwk = self.jwk.clone();
+        jwk["kid"] = json!(kid);
+        jwk
+    }
+}
+
+static EC: LazyLock<Pair> = LazyLock::new(Pair::es256);
+static OTHER: LazyLock<Pair> = LazyLock::new(Pair::es256);
+static RSA: LazyLock<Pair> = LazyLock::new(Pair::rsa);
+
+fn set(keys: &[Value]) -> KeySet {
+    let document = json!({ "keys": keys });
+    KeySet::read(document.as_object().unwrap()).unwrap()
+}
+
+fn encoded(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+/// A token before it is signed.
+struct Draft {
+    header: Value,
+    claims: Value,
+}
+
+impl Draft {
+    fn honest(alg: SigningAlg) -> Self {
+        let hash = digest::digest(hash_of(alg), ACCESS_TOKEN.as_bytes());
+        let left = &hash.as_ref()[..hash.as_ref().len() / 2];
+        Self {
+            header: json!({ "alg": alg.as_str(), "kid": "k1", "typ": "JWT" }),
+            claims: json!({
+                "iss": ISSUER, "aud": "portico", "sub": "ada", "exp": NOW + 300, "iat": NOW, "nonce": NONCE,
+                "at_hash": URL_SAFE_NO_PAD.encode(left),
+            }),
+        }
+    }
+
+    fn message(&self) -> String {
+        format!("{}.{}", encoded(&self.header), encoded(&self.claims))
+    }
+
+    fn signed(&self, by: &Pair) -> String {
+        self.signed_as(by, jws(by.alg))
+    }
+
+    fn signed_as(&self, by: &Pair, alg: Algorithm) -> String {
+        let message = self.message();
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &by.private, alg).unwrap();
+        format!("{message}.{signature}")
+    }
+}
+
+/// What a slot is like.
+struct Rules {
+    algs: Vec<SigningAlg>,
+    aliases: Vec<Issuer>,
+    skew: u64,
+    nonce: NonceMode,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { algs: SigningAlg::ALL.to_vec(), aliases: Vec::new(), skew: 60, nonce: NonceMode::Required }
+    }
+}
+
+impl Rules {
+    /// The name of the check that fails.
+    fn judge(&self, token: &str, keys: &KeySet) -> Result<(), &'static str> {
+        let issuer = Issuer::new(ISSUER);
+        let parties = Parties { client_id: "portico", issuer: &issuer, aliases: &self.aliases };
+        let judge = || {
+            let token = UnverifiedToken::parse(token)?;
+            token.check_kind()?;
+            token.check_parties(&parties)?;
+            token.check_signature(keys, token.algorithm(&self.algs)?)?;
+            token.check_times(Timestamp::from_unix(NOW), Duration::from_secs(self.skew))?;
+            token.check_nonce(self.nonce, NONCE)?;
+            token.check_access_token(ACCESS_TOKEN)
+        };
+        judge().map_err(|check: Check| check.name)
+    }
+
+    fn judge_claims(&self, change: impl FnOnce(&mut Value)) -> Result<(), &'static str> {
+        let mut draft = Draft::honest(SigningAlg::ES256);
+        change(&mut draft.claims);
+        self.judge(&draft.signed(&EC), &set(&[EC.published("k1")]))
+    }
+}
+
+fn judge_claim(name: &str, value: Option<Value>) -> Result<(), &'static str> {
+    Rules::default().judge_claims(|claims| match value {
+        Some(value) => claims[name] = value,
+        None => drop(claims.as_object_mut().unwrap().remove(name)),
+    })
+}
+
+fn judge_header(name: &str, value: Option<Value>) -> Result<(), &'static str> {
+    let mut draft = Draft::honest(SigningAlg::ES256);
+    match value {
+        Some(value) => draft.header[name] = value,
+        None => drop(draft.header.as_object_mut().unwrap().remove(name)),
+    }
+    Rules::default().judge(&draft.signed(&EC), &set(&[EC.published("k1")]))
+}
+
+#[test]
+fn an_honest_token_of_every_algorithm_passes() {
+    let p384 = Pair::ec(&ECDSA_P384_SHA384_FIXED_SIGNING, SigningAlg::ES384);
+    let ed = Pair::ed();
+    for alg in SigningAlg::ALL {
+        let pair = match alg {
+            SigningAlg::ES256 => &*EC,
+            SigningAlg::ES384 => &p384,
+            SigningAlg::EdDSA => &ed,
+            _ => &*RSA,
+        };
+        let token = Draft::honest(alg).signed_as(pair, jws(alg));
+        let keys = set(&[EC.published("x"), RSA.published("y"), pair.published("k1")]);
+        assert_eq!(Rules::default().judge(&token, &keys), Ok(()), "{alg:?}");
+        let others = SigningAlg::ALL.into_iter().filter(|other| *other != alg).collect();
+        let rules = Rules { algs: others, ..Rules::default() };
+        assert_eq!(rules.judge(&token, &keys), Err("alg"), "{alg:?} is not on the list");
+    }
+}
+
+#[test]
+fn c02_a_signature_must_be_by_a_published_key() {
+    let honest = Draft::honest(SigningAlg::ES256);
+    let published = || set(&[EC.published("k1")]);
+    let message = honest.message();
+    let zeros = URL_SAFE_NO_PAD.encode([0; 64]);
+    let foreign = honest.signed(&OTHER);
+    let foreign = foreign.rsplit_once('.').unwrap().1;
+    for (what, signature) in [
+        ("none", ""),
+        ("zeros", zeros.as_str()),
+        ("another key's", foreign),
+        ("no base64", "%%%"),
+        ("padded", "AAA="),
+        ("short", "AA"),
+    ] {
+        let token = format!("{message}.{signature}");
+        assert_eq!(Rules::default().judge(&token, &published()), Err("signature"), "{what}");
+    }
+    // Another message under a good signature.
+    let good = honest.signed(&EC);
+    let signature = good.rsplit_once('.').unwrap().1;
+    let mut other = Draft::honest(SigningAlg::ES256);
+    other.claims["sub"] = json!("eve");
+    let token = format!("{}.{signature}", other.message());
+    assert_eq!(Rules::default().judge(&token, &published()), Err("signature"));
+    assert_eq!(Rules::default().judge(&good, &published()), Ok(()));
+    // A key of the right kind for an algorithm that its set does not reserve it for, and one for encryption.
+    let rsa = Draft::honest(SigningAlg::PS256).signed_as(&RSA, Algorithm::PS256);
+    for (name, value, expected) in
+        [("alg", "RS256", Err("signature")), ("alg", "PS256", Ok(())), ("use", "sig", Ok(()))]
+    {
+        let mut jwk = RSA.published("k1");
+        jwk[name] = json!(value);
+        assert_eq!(Rules::default().judge(&rsa, &set(&[jwk])), expected, "{name} {value}");
+    }
+    // RS256 written over a PS256 signature and the other way round.
+    let mut swapped = Draft::honest(SigningAlg::RS256);
+    swapped.header["alg"] = json!("RS256");
+    let token = swapped.signed_as(&RSA, Algorithm::PS256);
+    assert_eq!(Rules::default().judge(&token, &set(&[RSA.published("k1")])), Err("signature"));
+}
+
+#[test]
+fn c02_the_header_chooses_neither_algorithm_nor_key() {
+    for alg in
+        [json!("none"), json!("NoNe"), json!(""), json!("HS256"), json!("ES512"), json!(null), json!(7)]
+    {
+        assert_eq!(judge_header("alg", Some(alg.clone())), Err("alg"), "{alg}");
+    }
+    assert_eq!(judge_header("alg", None), Err("alg"));
+    for alg in ["RS256", "ES384", "EdDSA"] {
+        assert_eq!(judge_header("alg", Some(json!(alg))), Err("signature"), "{alg}: no key of that kind");
+    }
+    // HMAC with what everybody knows.
+    let mut draft = Draft::honest(SigningAlg::ES256);
+    draft.header["alg"] = json!("HS256");
+    for secret in [EC.jwk.to_string(), String::new()] {
+        let message = draft.message();
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+        let token = format!("{message}.{signature}");
+        assert_eq!(Rules::default().judge(&token, &set(&[EC.published("k1")])), Err("alg"));
+    }
+    // A key that the token brings along.
+    for name in ["jwk", "jku", "x5u", "x5c"] {
+        let mut draft = Draft::honest(SigningAlg::ES256);
+        draft.header[name] =
+            if name == "jwk" { OTHER.published("k1") } else { json!("https://evil.example") };
+        let keys = set(&[EC.published("k1")]);
+        assert_eq!(Rules::default().judge(&draft.signed(&OTHER), &keys), Err("signature"), "{name}");
+        assert_eq!(Rules::default().judge(&draft.signed(&EC), &keys), Ok(()), "{name} is not looked at");
+    }
+}
+
+#[test]
+fn m07_the_kid_finds_the_key_and_without_one_all_that_fit_are_tried() {
+    let [good, other] = [&*EC, &*OTHER].map(|pair| move |kid: &str| pair.published(kid));
+    for (kid, keys, expected) in [
+        (Some(json!("k1")), vec![other("k0"), good("k1")], Ok(())),
+        (Some(json!("k1")), vec![other("k1"), good("k1")], Ok(())),
+        (Some(json!("k1")), vec![good("k0"), other("k1")], Err("signature")),
+        (Some(json!("k1")), vec![good("k0")], Err("signature")),
+        (Some(json!("K1")), vec![good("k1")], Err("signature")),
+        (Some(json!(7)), vec![good("k1")], Err("kid")),
+        (Some(json!(null)), vec![good("k1")], Err("kid")),
+        (None, vec![other("k0"), RSA.published("k2"), good("k1")], Ok(())),
+        (None, vec![other("k0")], Err("signature")),
+        (None, [vec![other("k0"); 9], vec![good("k1")]].concat(), Ok(())),
+        (None, [vec![other("k0"); 10], vec![good("k1")]].concat(), Err("signature")),
+    ] {
+        let mut draft = Draft::honest(SigningAlg::ES256);
+        match &kid {
+            Some(kid) => draft.header["kid"] = kid.clone(),
+            None => drop(draft.header.as_object_mut().unwrap().remove("kid")),
+        }
+        assert_eq!(
+            Rules::default().judge(&draft.signed(&EC), &set(&keys)),
+            expected,
+            "{kid:?} {}",
+            keys.len()
+        );
+    }
+}
+
+#[test]
+fn m09_h08_only_a_plain_signed_token_of_sane_size_is_taken_apart() {
+    let honest = Draft::honest(SigningAlg::ES256);
+    let good = honest.signed(&EC);
+    let (header, payload) = (encoded(&honest.header), encoded(&honest.claims));
+    let sized = |size: usize| URL_SAFE_NO_PAD.encode(format!("{{\"a\":\"{}\"}}", "x".repeat(size - 8)));
+    let doubled = URL_SAFE_NO_PAD.encode(r#"{"sub":"a","sub":"b"}"#);
+    for (what, token, expected) in [
+        ("the honest one", good.clone(), None),
+        ("nothing", String::new(), Some("form")),
+        ("one part", "x".to_owned(), Some("form")),
+        ("two parts", format!("{header}.{payload}"), Some("form")),
+        ("four parts", format!("{good}.x"), Some("form")),
+        ("an encrypted one", "a.b.c.d.e".to_owned(), Some("form")),
+        ("many parts", "a.".repeat(10_000), Some("form")),
+        ("empty parts", "..".to_owned(), Some("header")),
+        ("no base64", format!("%.{payload}.AA"), Some("header")),
+        ("padded", format!("{header}=.{payload}.AA"), Some("header")),
+        ("a header that is no object", format!("{}.{payload}.AA", encoded(&json!([]))), Some("header")),
+        ("a doubled header", format!("{doubled}.{payload}.AA"), Some("header")),
+        ("a doubled payload", format!("{header}.{doubled}.AA"), Some("payload")),
+        (
+            "a payload that is no JSON",
+            format!("{header}.{}.AA", URL_SAFE_NO_PAD.encode("x")),
+            Some("payload"),
+        ),
+        ("a large header", format!("{}.{payload}.AA", sized(8 * 1024 + 1)), Some("header")),
+        ("a large payload", format!("{header}.{}.AA", sized(256 * 1024 + 1)), Some("payload")),
+        ("a large signature", format!("{header}.{payload}.{}", "A".repeat(4000)), Some("signature")),
+    ] {
+        let found = UnverifiedToken::parse(&token).err().map(|check| check.name);
+        assert_eq!(found, expected, "{what}");
+    }
+    assert!(UnverifiedToken::parse(&format!("{}.{}.AA", sized(8 * 1024), sized(256 * 1024))).is_ok());
+    for crit in [json!(["b64"]), json!([]), json!(null)] {
+        assert_eq!(judge_header("crit", Some(crit)), Err("crit"));
+    }
+}
+
+#[test]
+fn c03_other_kinds_of_token_are_no_id_token() {
+    for (typ, expected) in [
+        (None, Ok(())),
+        (Some(json!("jwt")), Ok(())),
+        (Some(json!("JWT")), Ok(())),
+        (Some(json!("at+jwt")), Err("typ")),
+        (Some(json!("AT+JWT")), Err("typ")),
+        (Some(json!("application/at+jwt")), Err("typ")),
+        (Some(json!("logout+jwt")), Err("typ")),
+        (Some(json!(7)), Err("typ")),
+    ] {
+        assert_eq!(judge_header("typ", typ.clone()), expected, "{typ:?}");
+    }
+    for events in [json!({}), json!(null)] {
+        assert_eq!(judge_claim("events", Some(events)), Err("events"));
+    }
+}
+
+#[test]
+fn c03_c09_issuer_and_audience_are_compared_as_they_stand() {
+    for (name, value, expected) in [
+        ("iss", Some(json!("https://idp.example")), Ok(())),
+        ("iss", Some(json!("https://idp.example/")), Err("iss")),
+        ("iss", Some(json!("HTTPS://idp.example")), Err("iss")),
+        ("iss", Some(json!("https://idp.example:443")), Err("iss")),
+        ("iss", Some(json!("https://user@idp.example")), Err("iss")),
+        ("iss", Some(json!("")), Err("iss")),
+        ("iss", Some(json!(["https://idp.example"])), Err("iss")),
+        ("iss", Some(json!(null)), Err("iss")),
+        ("iss", None, Err("iss")),
+        ("aud", Some(json!(["portico"])), Ok(())),
+        ("aud", Some(json!(["other", "portico"])), Ok(())),
+        ("aud", Some(json!("other")), Err("aud")),
+        ("aud", Some(json!("Portico")), Err("aud")),
+        ("aud", Some(json!("portico ")), Err("aud")),
+        ("aud", Some(json!(["other"])), Err("aud")),
+        ("aud", Some(json!(["portico", 7])), Err("aud")),
+        ("aud", Some(json!([])), Err("aud")),
+        ("aud", Some(json!({ "0": "portico" })), Err("aud")),
+        ("aud", Some(json!(null)), Err("aud")),
+        ("aud", None, Err("aud")),
+        ("azp", None, Ok(())),
+        ("azp", Some(json!("portico")), Ok(())),
+        ("azp", Some(json!("other")), Err("azp")),
+        ("azp", Some(json!("")), Err("azp")),
+        ("azp", Some(json!(["portico"])), Err("azp")),
+    ] {
+        assert_eq!(judge_claim(name, value.clone()), expected, "{name} {value:?}");
+    }
+    let rules = Rules { aliases: vec![Issuer::new("idp.example")], ..Rules::default() };
+    for (iss, expected) in [("idp.example", Ok(())), (ISSUER, Ok(())), ("idp.example/", Err("iss"))] {
+        assert_eq!(rules.judge_claims(|claims| claims["iss"] = json!(iss)), expected, "{iss}");
+    }
+}
+
+#[test]
+fn h21_c09_times_are_judged_to_the_second_and_by_number_only() {
+    for (name, value, expected) in [
+        ("exp", Some(json!(NOW - 59)), Ok(())),
+        ("exp", Some(json!(NOW - 60)), Err("exp")),
+        ("exp", Some(json!(NOW - 61)), Err("exp")),
+        ("exp", Some(json!(4_102_444_800_i64)), Ok(())),
+        ("exp", Some(json!(u64::MAX)), Ok(())),
+        ("exp", Some(json!(1e300)), Ok(())),
+        ("exp", Some(json!(4_294_967_295.5)), Ok(())),
+        ("exp", Some(json!(-1)), Err("exp")),
+        ("exp", Some(json!(-1e300)), Err("exp")),
+        ("exp", Some(json!("9999999999")), Err("exp")),
+        ("exp", Some(json!([NOW + 300])), Err("exp")),
+        ("exp", Some(json!(true)), Err("exp")),
+        ("exp", Some(json!(null)), Err("exp")),
+        ("exp", None, Err("exp")),
+        ("iat", Some(json!(NOW + 60)), Ok(())),
+        ("iat", Some(json!(NOW + 61)), Err("iat")),
+        ("iat", Some(json!("now")), Err("iat")),
+        ("iat", None, Err("iat")),
+        ("nbf", None, Ok(())),
+        ("nbf", Some(json!(0)), Ok(())),
+        ("nbf", Some(json!(NOW + 60)), Ok(())),
+        ("nbf", Some(json!(NOW + 61)), Err("nbf")),
+        ("nbf", Some(json!(1e300)), Err("nbf")),
+        ("nbf", Some(json!(u64::MAX)), Err("nbf")),
+        ("nbf", Some(json!("0")), Err("nbf")),
+        ("nbf", Some(json!(null)), Err("nbf")),
+    ] {
+        assert_eq!(judge_claim(name, value.clone()), expected, "{name} {value:?}");
+    }
+    let exact = Rules { skew: 0, ..Rules::default() };
+    for (exp, expected) in [(NOW + 1, Ok(())), (NOW, Err("exp")), (NOW - 1, Err("exp"))] {
+        assert_eq!(exact.judge_claims(|claims| claims["exp"] = json!(exp)), expected, "{exp}");
+    }
+}
+
+#[test]
+fn h15_a_nonce_is_this_logins_or_the_operator_does_without() {
+    use NonceMode::{IfPresent, Never, Required};
+    for (mode, nonce, passes) in [
+        (Required, Some(json!(NONCE)), true),
+        (Required, Some(json!("another")), false),
+        (Required, Some(json!("")), false),
+        (Required, Some(json!(7)), false),
+        (Required, Some(json!(null)), false),
+        (Required, None, false),
+        (IfPresent, Some(json!(NONCE)), true),
+        (IfPresent, Some(json!("another")), false),
+        (IfPresent, Some(json!("")), false),
+        (IfPresent, Some(json!(null)), false),
+        (IfPresent, None, true),
+        (Never, Some(json!("another")), false),
+        (Never, Some(json!(7)), false),
+        (Never, Some(json!("")), true),
+        (Never, None, true),
+    ] {
+        let rules = Rules { nonce: mode, ..Rules::default() };
+        let judged = rules.judge_claims(|claims| match &nonce {
+            Some(nonce) => claims["nonce"] = nonce.clone(),
+            None => drop(claims.as_object_mut().unwrap().remove("nonce")),
+        });
+        assert_eq!(judged, if passes { Ok(()) } else { Err("nonce") }, "{mode:?} {nonce:?}");
+    }
+}
+
+#[test]
+fn m08_a_hash_of_the_access_token_must_be_right_when_it_is_there() {
+    for (value, expected) in [
+        (None, Ok(())),
+        (Some(json!("")), Err("at_hash")),
+        (Some(json!("AAAAAAAAAAAAAAAAAAAAAA")), Err("at_hash")),
+        (Some(json!(7)), Err("at_hash")),
+        (Some(json!(null)), Err("at_hash")),
+    ] {
+        assert_eq!(judge_claim("at_hash", value.clone()), expected, "{value:?}");
+    }
+}
+
+#[test]
+fn h09_no_check_tells_a_nonce_or_a_token() {
+    let draft = Draft::honest(SigningAlg::ES256);
+    let text = draft.signed(&EC);
+    let token = UnverifiedToken::parse(&text).unwrap();
+    for failed in [
+        token.check_nonce(NonceMode::Required, "another-CANARY").unwrap_err(),
+        token.check_access_token("another-CANARY").unwrap_err(),
+        token.check_signature(&set(&[OTHER.published("k1")]), SigningAlg::ES256).unwrap_err(),
+    ] {
+        let told = failed.to_string();
+        for secret in ["CANARY", NONCE, ACCESS_TOKEN, text.rsplit_once('.').unwrap().1] {
+            assert!(!told.contains(secret), "{told}");
+        }
+    }
+}
