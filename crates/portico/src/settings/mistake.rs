@@ -1,0 +1,101 @@
+//! What is wrong with the settings, told so that the operator can mend it. Knows no values: none is ever
+//! repeated.
+
+use std::fmt;
+
+/// Where a mistake was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// An environment variable.
+    Variable(String),
+    /// A TOML path, and the file it stands in.
+    Key {
+        /// The path, such as `security.signing_alg`.
+        path: String,
+        /// The file, as the operator named it.
+        file: String,
+    },
+    /// A TOML file as a whole.
+    File(String),
+    /// A flag of the command line.
+    Flag(&'static str),
+}
+
+/// One mistake: where, what is wrong, and what to do. Shown on one line, without any value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where it was made.
+    pub place: Place,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What loading the settings has to tell.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// They keep the service from starting.
+    pub(super) mistakes: Vec<Mistake>,
+    /// They are logged at the start.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Mistake {
+    pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
+        Self { place, message: message.into() }
+    }
+
+    pub(super) fn variable(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Place::Variable(name.into()), message)
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match &self.place {
+            Place::Variable(name) => name.clone(),
+            Place::Key { path, file } => format!("{path} in {file}"),
+            Place::File(file) => file.clone(),
+            Place::Flag(flag) => (*flag).to_owned(),
+        };
+        // Names and paths come from outside; a mistake stays on its line.
+        for part in place.chars().chain(": ".chars()).chain(self.message.chars()) {
+            if part.is_control() { write!(f, "{}", part.escape_default())? } else { write!(f, "{part}")? }
+        }
+        Ok(())
+    }
+}
+
+/// The best guess of what was meant, as the end of a sentence; empty when nothing comes close.
+pub(super) fn did_you_mean<'a>(written: &str, known: impl Iterator<Item = &'a String>) -> String {
+    known
+        .map(|name| (strsim::normalized_damerau_levenshtein(written, name), name))
+        .filter(|(likeness, _)| *likeness >= 0.75)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_one_line() {
+        let mistake = Mistake::variable("PORTICO_X\nY", "is wrong\r\u{1b}[31m");
+        assert_eq!(mistake.to_string(), r"PORTICO_X\nY: is wrong\r\u{1b}[31m");
+        let key = Place::Key { path: "log.level".to_owned(), file: "portico.toml".to_owned() };
+        assert_eq!(Mistake::new(key, "is wrong").to_string(), "log.level in portico.toml: is wrong");
+    }
+
+    #[test]
+    fn guesses_are_close_or_none() {
+        let known = ["SECURITY_SIGNING_ALG", "SECURITY_ROLES", "LOG_LEVEL"].map(str::to_owned);
+        for (written, guess) in [
+            ("SECURITY_SING_ALG", "; did you mean SECURITY_SIGNING_ALG?"),
+            ("SECURITY_ROLE", "; did you mean SECURITY_ROLES?"),
+            ("LOGLEVEL", "; did you mean LOG_LEVEL?"),
+            ("SOMETHING_ELSE", ""),
+        ] {
+            assert_eq!(did_you_mean(written, known.iter()), guess, "{written}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The understood values, and a way to ask for them that notes what is missing or wrong. Knows no setting by
+//! name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use config::ValueKind;
+use portico_core::slot::SlotId;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::mistake::{Mistake, Report};
+use super::sources::{Origin, Raw};
+use super::table::{Otherwise, Row, Setting};
+use super::values::{Value, decode};
+
+/// The values of all settings, defaults included, by path.
+pub(super) struct Known {
+    values: BTreeMap<String, Found>,
+    /// Settings whose value could not be understood; the mistake is reported.
+    broken: BTreeSet<String>,
+    raw: Raw,
+}
+
+/// A value, and where it comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) value: Value,
+    pub(super) origin: Origin,
+}
+
+/// Asks for the global settings, or for those of one slot.
+pub(super) struct Reader<'a> {
+    known: &'a Known,
+    slot: Option<SlotId>,
+    pub(super) report: &'a mut Report,
+}
+
+impl Known {
+    /// Understands every raw value, those of slots that are not enabled too.
+    pub(super) fn understand(raw: Raw, report: &mut Report) -> Self {
+        let mut known = Self { values: BTreeMap::new(), broken: BTreeSet::new(), raw };
+        for setting in Setting::all() {
+            let path = setting.path();
+            let (understood, origin) = match (known.raw.find(&path), setting.otherwise()) {
+                (Some((raw, origin)), _) => (decode(&setting.row.kind, &raw.kind), origin),
+                (None, Otherwise::Is(text)) if !known.raw.is_broken(&path) => {
+                    (decode(&setting.row.kind, &ValueKind::String(text.to_owned())), Origin::Default)
+                }
+                (None, Otherwise::Is(_) | Otherwise::Required | Otherwise::Unset(_)) => continue,
+            };
+            match understood {
+                Ok(value) => drop(known.values.insert(path, Found { value, origin })),
+                Err(wrong) => {
+                    report.mistakes.push(Mistake::new(known.raw.place(&setting, &origin), wrong));
+                    known.broken.insert(path);
+                }
+            }
+        }
+        known
+    }
+
+    /// The value of a setting, if it has one.
+    pub(super) fn find(&self, setting: &Setting) -> Option<&Found> {
+        self.values.get(&setting.path())
+    }
+
+    /// Whether somebody set it.
+    pub(super) fn is_set(&self, setting: &Setting) -> bool {
+        self.find(setting).is_some_and(|found| found.origin != Origin::Default)
+    }
+
+    /// A mistake about the setting's value, or about its absence.
+    pub(super) fn mistake(&self, setting: &Setting, message: impl Into<String>) -> Mistake {
+        let origin = self.find(setting).map_or(Origin::Default, |found| found.origin.clone());
+        Mistake::new(self.raw.place(setting, &origin), message)
+    }
+
+    /// The variable of a setting, under the prefix in use.
+    pub(super) fn variable(&self, setting: &Setting) -> String {
+        self.raw.variable_for(setting)
+    }
+
+    /// The value of `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub(super) fn otlp_endpoint(&self) -> Option<&str> {
+        self.raw.otlp_endpoint.as_deref()
+    }
+
+    /// The settings of Portico and of this slot.
+    pub(super) fn reader<'a>(&'a self, slot: Option<SlotId>, report: &'a mut Report) -> Reader<'a> {
+        Reader { known: self, slot, report }
+    }
+
+    fn is_broken(&self, path: &str) -> bool {
+        self.broken.contains(path) || self.raw.is_broken(path)
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Notes that the value of this setting, or its absence, is wrong.
+    pub(super) fn wrong(&mut self, row: &'static Row, message: impl Into<String>) {
+        self.report.mistakes.push(self.known.mistake(&self.setting(row), message));
+    }
+
+    /// Whether somebody set it.
+    pub(super) fn is_set(&self, row: &'static Row) -> bool {
+        self.known.is_set(&self.setting(row))
+    }
+
+    /// A text that has a form of its own. What `parse` says against it becomes a mistake.
+    pub(super) fn parse<T, E: Into<String>>(
+        &mut self,
+        row: &'static Row,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let Value::Text(text) = self.value(row)? else { return None };
+        parse(text).map_err(|wrong| self.wrong(row, wrong)).ok()
+    }
+
+    /// A list whose entries have a form of their own.
+    pub(super) fn parse_each<T, E: Into<String>>(
+        &mut self,
+        row: &'static Row,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let items = self.list(row)?;
+        let parsed: Result<Vec<_>, _> = items.iter().map(|item| parse(item)).collect();
+        parsed.map_err(|wrong| self.wrong(row, wrong)).ok()
+    }
+
+    pub(super) fn text(&mut self, row: &'static Row) -> Option<String> {
+        let Value::Text(text) = self.value(row)? else { return None };
+        Some(text.clone())
+    }
+
+    pub(super) fn choice<T: Copy>(&mut self, row: &'static Row, words: &[(&str, T)]) -> Option<T> {
+        let chosen = self.text(row)?;
+        words.iter().find(|(word, _)| *word == chosen).map(|(_, meaning)| *meaning)
+    }
+
+    pub(super) fn secret(&mut self, row: &'static Row) -> Option<SecretString> {
+        let Value::Secret(secret) = self.value(row)? else { return None };
+        Some(secret.clone())
+    }
+
+    /// A secret that has a form of its own. What `parse` says against it must not repeat it.
+    pub(super) fn parse_secret<T>(
+        &mut self,
+        row: &'static Row,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let secret = self.secret(row)?;
+        parse(secret.expose_secret()).map_err(|wrong| self.wrong(row, wrong)).ok()
+    }
+
+    /// A list of such secrets.
+    pub(super) fn parse_secrets<T>(
+        &mut self,
+        row: &'static Row,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let Value::Secrets(secrets) = self.value(row)? else { return None };
+        let parsed: Result<Vec<_>, _> = secrets.iter().map(|secret| parse(secret.expose_secret())).collect();
+        parsed.map_err(|wrong| self.wrong(row, wrong)).ok()
+    }
+
+    pub(super) fn url(&mut self, row: &'static Row) -> Option<Url> {
+        let Value::Url(url) = self.value(row)? else { return None };
+        Some(url.clone())
+    }
+
+    pub(super) fn flag(&mut self, row: &'static Row) -> Option<bool> {
+        let Value::Flag(flag) = self.value(row)? else { return None };
+        Some(*flag)
+    }
+
+    pub(super) fn list(&mut self, row: &'static Row) -> Option<&'a [String]> {
+        let Value::List(items) = self.value(row)? else { return None };
+        Some(items)
+    }
+
+    pub(super) fn pairs(&mut self, row: &'static Row) -> Option<&'a BTreeMap<String, String>> {
+        let Value::Pairs(pairs) = self.value(row)? else { return None };
+        Some(pairs)
+    }
+
+    pub(super) fn lists(&mut self, row: &'static Row) -> Option<&'a BTreeMap<String, Vec<String>>> {
+        let Value::Lists(lists) = self.value(row)? else { return None };
+        Some(lists)
+    }
+
+    pub(super) fn duration(&mut self, row: &'static Row) -> Option<Duration> {
+        let Value::Seconds(seconds) = self.value(row)? else { return None };
+        Some(Duration::from_secs(*seconds))
+    }
+
+    pub(super) fn number(&mut self, row: &'static Row) -> Option<u64> {
+        let Value::Number(number) = self.value(row)? else { return None };
+        Some(*number)
+    }
+
+    fn setting(&self, row: &'static Row) -> Setting {
+        let slot = self.slot.filter(|slot| row.is_of(*slot));
+        Setting { row, slot }
+    }
+
+    /// The value. That a required one is missing is noted; so `None` of a setting with a default is a noted
+    /// mistake.
+    fn value(&mut self, row: &'static Row) -> Option<&'a Value> {
+        let setting = self.setting(row);
+        let found = self.known.find(&setting);
+        if found.is_none()
+            && matches!(setting.otherwise(), Otherwise::Required)
+            && !self.known.is_broken(&setting.path())
+        {
+            let message = match setting.slot {
+                Some(slot) => format!("is missing; {slot} is enabled and needs it"),
+                None => format!("is missing; set it, or {} in the TOML file", setting.path()),
+            };
+            self.wrong(row, message);
+        }
+        found.map(|found| &found.value)
+    }
+}
+
+/// Shows no values: some are secrets.
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}

@@ -1,0 +1,235 @@
+//! Keeps the documents in step with the table: `config/default.toml`, `docs/configuration.md`, the Helm chart.
+//!
+//! The two former are written from the table: run the tests once with `PORTICO_WRITE_REFERENCE=1`, look at the
+//! difference, commit.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use config::ValueKind;
+use portico_core::slot::{Protocol, SlotId, SlotName};
+use serde_json::Value as Json;
+
+use super::not_yet::remark;
+use super::table::{self, Home, Kind, Otherwise, Row, Setting};
+use super::values::decode;
+
+/// Stands for a value that has no default.
+const NONE: &str = "…";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Compares a file with what it must be, or writes it.
+fn check(path: &str, expected: &str) {
+    #[expect(clippy::disallowed_methods, reason = "tests read their own environment")]
+    if std::env::var_os("PORTICO_WRITE_REFERENCE").is_some() {
+        std::fs::write(root().join(path), expected).unwrap();
+    }
+    assert!(
+        read(path) == expected,
+        "{path} is not what the table says; run this test with PORTICO_WRITE_REFERENCE=1"
+    );
+}
+
+/// A default as TOML writes it, or a placeholder.
+fn toml(row: &Row, otherwise: Otherwise) -> String {
+    match otherwise {
+        Otherwise::Is(text) if matches!(row.kind, Kind::Seconds(_)) => format!("\"{text}\""),
+        Otherwise::Is(text) => {
+            let shown = decode(&row.kind, &ValueKind::String(text.to_owned())).unwrap().shown(&row.kind);
+            // JSON's texts, numbers, flags and lists are TOML's; empty tables, too.
+            shown.to_string().replace(',', ", ")
+        }
+        Otherwise::Required | Otherwise::Unset(_) => match row.kind {
+            Kind::List | Kind::Words | Kind::Secrets => format!("[\"{NONE}\"]"),
+            Kind::Flag => format!("false  # {NONE}"),
+            _ => format!("\"{NONE}\""),
+        },
+    }
+}
+
+fn entry(setting: &Setting, text: &mut String) {
+    let row = setting.row;
+    let mut about = row.about.to_owned();
+    match setting.otherwise() {
+        Otherwise::Required => about += " Required.",
+        Otherwise::Unset(words) => write!(about, " Default: {words}.").unwrap(),
+        Otherwise::Is(_) => {}
+    }
+    if let Some(remark) = remark(row) {
+        write!(about, " {remark}").unwrap();
+    }
+    let name = row.path.rsplit('.').next().unwrap();
+    let value = toml(row, setting.otherwise());
+    write!(text, "\n{}# PORTICO_{}\n#{name} = {value}\n", comment(&about), setting.variable()).unwrap();
+}
+
+/// Words as lines of a comment.
+fn comment(words: &str) -> String {
+    let (mut text, mut length) = ("#".to_owned(), 1);
+    for word in words.split(' ') {
+        if length + word.len() > 110 {
+            text += "\n#";
+            length = 1;
+        }
+        write!(text, " {word}").unwrap();
+        length += 1 + word.len();
+    }
+    text + "\n"
+}
+
+const DEFAULT_HEAD: &str = "\
+# Every setting of Portico: one sentence, its variable, its default.
+#
+# Each line such as `#name = value` shows the default; take the # away to change it. Values with … have no default.
+# Environment variables win over this file. docs/configuration.md explains more.
+";
+
+fn default_toml() -> String {
+    let mut text = DEFAULT_HEAD.to_owned();
+    let mut section = "";
+    for row in table::GLOBAL {
+        let (own, _) = row.path.split_once('.').unwrap();
+        if own != section {
+            section = own;
+            write!(text, "\n[{section}]\n").unwrap();
+        }
+        entry(&Setting { row, slot: None }, &mut text);
+    }
+    for protocol in Protocol::ALL {
+        for name in [SlotName::Provider1, SlotName::Google] {
+            let like = match name {
+                SlotName::Google => "Only what differs from the other slots.",
+                SlotName::Provider1 | SlotName::Provider2 => "The slot provider2 has the same.",
+            };
+            let slot = SlotId { protocol, name };
+            write!(text, "\n# {like}\n[security.{protocol}_provider_settings.{name}]\n").unwrap();
+            let differs = |row: &Row| row.google.is_some() || row.home == Home::GoogleSlots;
+            let shown =
+                Setting::all_of(slot).filter(|setting| name != SlotName::Google || differs(setting.row));
+            shown.for_each(|setting| entry(&setting, &mut text));
+        }
+    }
+    text
+}
+
+fn words(row: &Row, otherwise: Otherwise) -> String {
+    match otherwise {
+        Otherwise::Required => "**required**".to_owned(),
+        Otherwise::Unset(words) => words.to_owned(),
+        Otherwise::Is("") if matches!(row.kind, Kind::Pairs | Kind::Lists | Kind::List | Kind::Secrets) => {
+            "empty".to_owned()
+        }
+        Otherwise::Is(text) => format!("`{text}`"),
+    }
+}
+
+fn about(row: &Row) -> String {
+    let not_yet = remark(row).map(|remark| format!(" *{remark}*")).unwrap_or_default();
+    let choices = match row.kind {
+        Kind::Choice(words) => format!(" One of `{}`.", words.join("`, `")),
+        _ => String::new(),
+    };
+    format!("{}{choices}{not_yet}", row.about)
+}
+
+fn global_table() -> String {
+    let mut text =
+        "| variable, after `PORTICO_` | TOML | default | meaning |\n|---|---|---|---|\n".to_owned();
+    for row in table::GLOBAL {
+        let variable = Setting { row, slot: None }.variable();
+        let otherwise = words(row, row.otherwise);
+        writeln!(text, "| `{variable}` | `{}` | {otherwise} | {} |", row.path, about(row)).unwrap();
+    }
+    text
+}
+
+fn slot_table() -> String {
+    let mut text = "| name | slots | default | meaning |\n|---|---|---|---|\n".to_owned();
+    for row in table::SLOT {
+        let home = match row.home {
+            Home::Global | Home::EverySlot => "all",
+            Home::OidcSlots => "oidc",
+            Home::OAuth2Slots => "oauth2",
+            Home::GoogleSlots => "google",
+        };
+        let google = row.google.map(|google| format!("; google: {}", words(row, google))).unwrap_or_default();
+        let otherwise = words(row, row.otherwise);
+        writeln!(text, "| `{}` | {home} | {otherwise}{google} | {} |", row.path, about(row)).unwrap();
+    }
+    text
+}
+
+/// Puts a table between its two marks.
+fn between(document: &str, name: &str, table: &str) -> String {
+    let (begin, end) = (format!("<!-- begin: {name} -->\n"), format!("<!-- end: {name} -->"));
+    let (before, rest) = document.split_once(&begin).unwrap_or_else(|| panic!("no {begin}"));
+    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("no {end}"));
+    format!("{before}{begin}{table}{end}{after}")
+}
+
+#[test]
+fn the_defaults_file_is_the_table() {
+    check("config/default.toml", &default_toml());
+}
+
+#[test]
+fn the_reference_page_is_the_table() {
+    let page = between(&read("docs/configuration.md"), "global settings", &global_table());
+    check("docs/configuration.md", &between(&page, "slot settings", &slot_table()));
+    for variable in [table::DATABASE_URL, table::OTLP_ENDPOINT, "PORTICO_CONFIG", "PORTICO_ENV_PREFIX"] {
+        assert!(page.contains(variable), "{variable}");
+    }
+}
+
+#[test]
+fn the_chart_knows_the_same_slots_and_settings() {
+    let schema: Json = serde_json::from_str(&read("charts/portico/values.schema.json")).unwrap();
+    for protocol in Protocol::ALL {
+        let slots = &schema["properties"][protocol.as_str()]["properties"];
+        let enabled: Vec<_> = SlotName::ALL.map(|name| Json::from(name.as_str())).into();
+        assert_eq!(slots["enabled"]["items"]["enum"], Json::Array(enabled));
+        let definition = &schema["$defs"][format!("{protocol}Slot")]["properties"];
+        for name in SlotName::ALL {
+            assert_eq!(slots[name.as_str()]["$ref"], format!("#/$defs/{protocol}Slot"));
+            let known: BTreeSet<_> = Setting::all_of(SlotId { protocol, name })
+                .map(|setting| setting.row.path.to_owned())
+                .collect();
+            let own = definition.as_object().unwrap().keys().filter(|key| *key != "settings");
+            for key in own {
+                assert!(known.contains(&snake_case(key)), "{protocol}/{name}: {key}");
+            }
+        }
+    }
+    for protocol in Protocol::ALL {
+        let icon = &schema["$defs"][format!("{protocol}Slot")]["properties"]["icon"]["pattern"];
+        assert_eq!(icon, "^([a-z0-9-]+:[a-z0-9-]+)?$");
+    }
+    // What the chart sets itself, nobody may set in its `settings`.
+    let own = schema["properties"]["settings"]["propertyNames"]["not"]["pattern"].as_str().unwrap();
+    let own = own.split_once("|(").unwrap().1.trim_end_matches(")$)").split('|');
+    let variables: BTreeSet<_> =
+        table::GLOBAL.iter().map(|row| Setting { row, slot: None }.variable()).collect();
+    own.for_each(|variable| assert!(variables.contains(variable), "{variable}"));
+    let values = read("charts/portico/values.yaml");
+    let mentioned =
+        values.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter(|word| word.contains('_'));
+    mentioned.for_each(|variable| assert!(variables.contains(variable), "{variable}"));
+}
+
+fn snake_case(camel: &str) -> String {
+    camel.chars().fold(String::new(), |mut snake, c| {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+        snake
+    })
+}

@@ -1,0 +1,329 @@
+//! The settings of one enabled slot become what the flow works with. Knows nothing of other slots.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portico_core::claims::{ClaimMap, ClaimPath};
+use portico_core::provider::{
+    Button, ClientAuth, Issuer, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, Secrets, SignatureCheck,
+    SigningAlg, Slot, Transport, UserinfoMethod, UserinfoUse,
+};
+use portico_core::public_url::is_loopback;
+use portico_core::slot::{Protocol, SlotId};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use url::Url;
+
+use super::reader::Reader;
+use super::table::{self, Row};
+
+/// What every slot takes from the global settings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shared {
+    /// Whether the name fallback is on at all.
+    pub(super) name_fallback: bool,
+    /// Whether roles are made of groups.
+    pub(super) roles_from_groups: bool,
+}
+
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+
+/// Parameters of the authorization request that Portico sets itself, or that stand in for all of them (RFC 9101).
+const RESERVED_PARAMS: [&str; 12] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "audience",
+    "response_mode",
+    "request",
+    "request_uri",
+];
+
+/// First path segments of Entra addresses that stand for more than one tenant.
+const ALL_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
+
+/// The slot, or `None` after noting what is wrong.
+pub(super) fn slot(read: &mut Reader<'_>, id: SlotId, shared: Shared) -> Option<Slot> {
+    let transport = transport(read);
+    let http = transport.as_ref().is_some_and(|transport| transport.allow_insecure_http);
+    let kind = match id.protocol {
+        Protocol::Oidc => oidc(read, http).map(Kind::Oidc),
+        Protocol::OAuth2 => oauth2(read, http).map(Kind::OAuth2),
+    };
+    let verified = match &kind {
+        Some(Kind::Oidc(oidc)) => oidc.signature == SignatureCheck::Verify,
+        Some(Kind::OAuth2(_)) | None => true,
+    };
+    let (client_id, auth) = (read.text(&table::CLIENT_ID), auth(read));
+    let (button, claims) = (button(read), claims(read, shared));
+    let pkce = read.flag(&table::PKCE_ENABLED);
+    let scopes = read.parse_each(&table::SCOPES, scope);
+    let extra_params = extra_params(read);
+    let methods = [("get", UserinfoMethod::Get), ("post", UserinfoMethod::Post)];
+    let userinfo_method = read.choice(&table::USERINFO_METHOD, &methods);
+    let clock_skew = read.duration(&table::CLOCK_SKEW);
+    let own_fallback = read.flag(&table::ACCOUNT_NAME_FALLBACK).unwrap_or(true);
+    Some(Slot {
+        name: id.name,
+        button: button?,
+        client_id: client_id?,
+        auth: auth?,
+        pkce: if pkce? { Pkce::S256 } else { Pkce::OffByOperator },
+        scopes: scopes?,
+        audience: read.text(&table::AUDIENCE),
+        extra_params: extra_params?,
+        claims: claims?,
+        userinfo_method: userinfo_method?,
+        clock_skew: clock_skew?,
+        transport: transport?,
+        // A name in a token that nobody verified adopts no account.
+        name_fallback: shared.name_fallback && own_fallback && verified,
+        kind: kind?,
+    })
+}
+
+fn button(read: &mut Reader<'_>) -> Option<Button> {
+    let label = read.text(&table::DISPLAY_LABEL);
+    let icon = read.parse(&table::ICON, |icon| {
+        let part = |part: &str| {
+            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            !part.is_empty() && part.chars().all(fits)
+        };
+        let fits = icon.split_once(':').is_some_and(|(set, name)| part(set) && part(name));
+        if fits {
+            Ok(icon.to_owned())
+        } else {
+            Err("must look like mdi:account-key: lower case, digits, hyphens, one colon")
+        }
+    });
+    Some(Button { label: label?, icon: icon? })
+}
+
+/// Exactly one way to prove who we are, and exactly what it needs (RFC 6749 2.3).
+fn auth(read: &mut Reader<'_>) -> Option<ClientAuth> {
+    let method = read.text(&table::TOKEN_ENDPOINT_AUTH_METHOD);
+    let next = read.secret(&table::CLIENT_SECRET_NEXT);
+    let Some(current) = read.secret(&table::CLIENT_SECRET) else {
+        if next.is_some() {
+            read.wrong(
+                &table::CLIENT_SECRET_NEXT,
+                "is set without client_secret; the first secret stands there",
+            );
+        }
+        return match method?.as_str() {
+            "auto" | "none" => Some(ClientAuth::Public),
+            _ => {
+                read.wrong(&table::CLIENT_SECRET, "is missing; token_endpoint_auth_method needs it");
+                None
+            }
+        };
+    };
+    let secrets = Secrets { current, next };
+    match method?.as_str() {
+        "auto" => Some(ClientAuth::Auto(secrets)),
+        "client_secret_basic" => Some(ClientAuth::Basic(secrets)),
+        "client_secret_post" => Some(ClientAuth::Post(secrets)),
+        _ => {
+            let message = "sends no secret, but client_secret is set; take one of them away";
+            read.wrong(&table::TOKEN_ENDPOINT_AUTH_METHOD, message);
+            None
+        }
+    }
+}
+
+fn claims(read: &mut Reader<'_>, shared: Shared) -> Option<ClaimMap> {
+    let subject = read.parse(&table::SUBJECT_CLAIM, |text| {
+        if text.contains(',') || text.starts_with('[') {
+            Err("must be one claim, not a list")
+        } else {
+            claim(text)
+        }
+    });
+    let name = read.parse_each(&table::NAME_CLAIM, claim);
+    let email = read.parse_each(&table::EMAIL_CLAIM, claim);
+    let email_verified = read.parse(&table::EMAIL_VERIFIED_CLAIM, claim);
+    let groups = read.parse(&table::GROUPS_CLAIM, claim);
+    let allowed_groups = read.list(&table::ALLOWED_GROUPS)?;
+    Some(ClaimMap {
+        subject: subject?,
+        name: name?,
+        email: email?,
+        email_verified: email_verified?,
+        groups: groups?,
+        groups_wanted: read.is_set(&table::GROUPS_CLAIM)
+            || !allowed_groups.is_empty()
+            || shared.roles_from_groups,
+    })
+}
+
+/// A name, or a JSON Pointer (RFC 6901 3: each `~` is `~0` or `~1`).
+fn claim(text: &str) -> Result<ClaimPath, &'static str> {
+    let escaped = |rest: &str| rest.starts_with(['0', '1']);
+    match ClaimPath::parse(text) {
+        Some(ClaimPath::Pointer(pointer)) if !pointer.split('~').skip(1).all(escaped) => {
+            Err("is no JSON Pointer: a ~ in it must be written ~0")
+        }
+        Some(path) => Ok(path),
+        None => Err("has an empty claim name"),
+    }
+}
+
+/// A scope token (RFC 6749 3.3).
+fn scope(text: &str) -> Result<String, &'static str> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    if text.bytes().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("has a scope with characters that no scope has")
+    }
+}
+
+fn extra_params(read: &mut Reader<'_>) -> Option<BTreeMap<String, String>> {
+    let params = read.pairs(&table::EXTRA_AUTHORIZATION_PARAMS)?;
+    let reserved = |name: &str| RESERVED_PARAMS.iter().find(|reserved| reserved.eq_ignore_ascii_case(name));
+    let message = match params.keys().find_map(|name| reserved(name)) {
+        Some(&("audience" | "response_mode")) => {
+            "has audience or response_mode, which are settings of their own".to_owned()
+        }
+        Some(name) => format!("has {name}, which Portico sets itself"),
+        None if params.contains_key("") => "has a parameter without a name".to_owned(),
+        None => return Some(params.clone()),
+    };
+    read.wrong(&table::EXTRA_AUTHORIZATION_PARAMS, message);
+    None
+}
+
+fn transport(read: &mut Reader<'_>) -> Option<Transport> {
+    let allow_insecure_http = read.flag(&table::ALLOW_INSECURE_HTTP);
+    let set = read.is_set(&table::CA_BUNDLE);
+    let roots = read.parse(&table::CA_BUNDLE, |path| {
+        let pem = std::fs::read(path).map_err(|error| format!("the file {path} cannot be read: {error}"))?;
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        match certificates {
+            Ok(certificates) if !certificates.is_empty() => Ok(Arc::from(pem)),
+            Ok(_) | Err(_) => Err(format!("the file {path} has no certificates in PEM")),
+        }
+    });
+    if set && roots.is_none() {
+        return None;
+    }
+    Some(Transport { extra_roots: roots, allow_insecure_http: allow_insecure_http? })
+}
+
+/// An endpoint. TLS is a must (RFC 6749 3.1, 3.2; OIDC Discovery 4), except on this host or where the operator says
+/// so.
+fn endpoint(read: &mut Reader<'_>, row: &'static Row, allow_http: bool) -> Option<Url> {
+    let url = read.url(row)?;
+    if url.scheme() == "https" || allow_http || is_loopback(&url) {
+        return Some(url);
+    }
+    read.wrong(
+        row,
+        "must begin with https://; http needs localhost, 127.0.0.1, [::1], or allow_insecure_http",
+    );
+    None
+}
+
+fn oidc(read: &mut Reader<'_>, allow_http: bool) -> Option<OidcSettings> {
+    let discovery_url = endpoint(read, &table::DISCOVERY_URL, allow_http);
+    if discovery_url.as_ref().is_some_and(of_many_tenants) {
+        read.wrong(
+            &table::DISCOVERY_URL,
+            "stands for more than one tenant, which is not supported yet; name your tenant in it",
+        );
+    }
+    let issuer = issuer(read);
+    let issuer_aliases = issuer_aliases(read, issuer.as_ref());
+    let signature = read.flag(&table::ID_TOKEN_VERIFY_SIGNATURE);
+    let modes = [
+        ("required", NonceMode::Required),
+        ("if_present", NonceMode::IfPresent),
+        ("never", NonceMode::Never),
+    ];
+    let nonce = read.choice(&table::NONCE_MODE, &modes);
+    let uses = [
+        ("always", UserinfoUse::Always),
+        ("if_needed", UserinfoUse::IfNeeded),
+        ("never", UserinfoUse::Never),
+    ];
+    let userinfo = read.choice(&table::USERINFO, &uses);
+    let userinfo_url = endpoint(read, &table::USERINFO_OVERRIDE, allow_http);
+    let allowed_algs = read.parse_each(&table::ALLOWED_ALGS, |name| {
+        let known = SigningAlg::ALL.map(SigningAlg::as_str).join(", ");
+        SigningAlg::parse(name).ok_or_else(|| format!("may only have {known}"))
+    });
+    Some(OidcSettings {
+        discovery_url: document(discovery_url?),
+        issuer,
+        issuer_aliases,
+        signature: if signature? { SignatureCheck::Verify } else { SignatureCheck::SkippedByOperator },
+        allowed_algs: allowed_algs.filter(|algs| !algs.is_empty()),
+        nonce: nonce?,
+        userinfo: userinfo?,
+        userinfo_url,
+    })
+}
+
+/// The address of the discovery document, whether or not the operator wrote its last part (OIDC Discovery 4).
+fn document(mut url: Url) -> Url {
+    if !url.path().contains("/.well-known/") {
+        let path = format!("{}{WELL_KNOWN}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+    }
+    url
+}
+
+fn of_many_tenants(url: &Url) -> bool {
+    let entra = url.host_str().is_some_and(|host| host.starts_with("login.microsoftonline."));
+    let first = url.path_segments().and_then(|mut segments| segments.next()).unwrap_or_default();
+    entra && ALL_TENANTS.iter().any(|name| name.eq_ignore_ascii_case(first))
+}
+
+fn issuer(read: &mut Reader<'_>) -> Option<Issuer> {
+    let issuer = read.text(&table::ISSUER)?;
+    if issuer.contains(['{', '}']) {
+        read.wrong(
+            &table::ISSUER,
+            "is a template for many tenants, which is not supported yet; name your tenant in it",
+        );
+        return None;
+    }
+    Some(Issuer::new(issuer))
+}
+
+fn issuer_aliases(read: &mut Reader<'_>, issuer: Option<&Issuer>) -> Vec<Issuer> {
+    let set = read.is_set(&table::ISSUER_ALIASES);
+    let aliases = read.list(&table::ISSUER_ALIASES).unwrap_or_default();
+    // Google's alias is for Google's issuer only.
+    if !set && issuer.is_none_or(|issuer| issuer.as_str() != table::GOOGLE_ISSUER) {
+        return Vec::new();
+    }
+    if !aliases.is_empty() && issuer.is_none() {
+        read.wrong(&table::ISSUER_ALIASES, "needs issuer, under which accounts are stored; set that, too");
+    }
+    aliases.iter().map(Issuer::new).collect()
+}
+
+fn oauth2(read: &mut Reader<'_>, allow_http: bool) -> Option<OAuth2Settings> {
+    let authorization_url = endpoint(read, &table::AUTHORIZATION_URL, allow_http);
+    let token_url = endpoint(read, &table::TOKEN_URL, allow_http);
+    let userinfo_url = endpoint(read, &table::USERINFO_URL, allow_http);
+    let issuer = issuer(read);
+    let namespace = read.text(&table::IDENTITY_NAMESPACE);
+    let without_query = token_url.clone().map(|mut url| {
+        url.set_query(None);
+        url.into()
+    });
+    Some(OAuth2Settings {
+        authorization_url: authorization_url?,
+        token_url: token_url?,
+        userinfo_url: userinfo_url?,
+        issuer,
+        identity_namespace: namespace.or(without_query)?,
+    })
+}

@@ -1,0 +1,103 @@
+//! What is refused for now, what is warned about, and what is never shown.
+
+use super::*;
+
+#[test]
+fn what_is_not_there_yet_is_refused_unless_it_means_off() {
+    for (name, refused, accepted) in [
+        ("OIDC_PROVIDER1_RESPONSE_MODE", "form_post", "query"),
+        ("OIDC_PROVIDER1_TOKEN_ENDPOINT_AUTH_METHOD", "private_key_jwt", "none"),
+        ("OIDC_PROVIDER1_GROUPS_SEPARATOR", "comma", "none"),
+        ("OIDC_PROVIDER1_ALLOWED_GROUPS", "staff", ""),
+        ("OIDC_PROVIDER1_ALLOWED_EMAIL_DOMAINS", "example.com", ""),
+        ("OIDC_PROVIDER1_ALLOWED_SUBJECTS", "42", ""),
+        ("OIDC_PROVIDER1_ALLOWED_TENANTS", "a", "[]"),
+        ("SECURITY_ROLES", r#"{"admin": ["staff"]}"#, "{}"),
+        ("SERVER_CORS_ORIGINS", "https://app.example.com", ""),
+        ("SERVER_RETURN_ORIGINS", "https://app.example.com", "[]"),
+        ("SERVER_RATE_LIMIT", "60", "0"),
+        ("AUDIT_RETENTION", "30d", "0"),
+        ("OIDC_GOOGLE_FETCH_GROUPS", "true", "no"),
+    ] {
+        let name = format!("PORTICO_{name}");
+        let slots =
+            [&OIDC[..], &GOOGLE[..3], &[("PORTICO_SECURITY_OIDC_PROVIDERS", "provider1,google")]].concat();
+        let told: Vec<_> = load(&[&slots, &[(&name, refused)]]).map(|_| ()).expect_err(&name);
+        assert!(told[0].starts_with(&format!("{name}: is not supported yet")), "{told:?}");
+        fine(&[&slots, &[(&name, accepted)]]);
+    }
+    for (name, value) in [
+        ("PORTICO_OIDC_PROVIDER1_CLIENT_KEY", "CANARY"),
+        ("PORTICO_OIDC_PROVIDER1_CLIENT_KEY_ID", "x"),
+        ("PORTICO_OIDC_PROVIDER1_CLIENT_CERTIFICATE", "x"),
+        ("PORTICO_OAUTH2_PROVIDER1_EMAILS_URL", "https://git.example.com/emails"),
+        ("PORTICO_SECURITY_DEFAULT_ROLE", "x"),
+        ("PORTICO_SECURITY_SSO_USER_DEFAULT_GROUP", "x"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"),
+    ] {
+        let told = mistake(&[&OIDC, &OAUTH2, &[(name, value)]]);
+        assert!(told.starts_with(&format!("{name}: ")) && told.contains("not supported yet"), "{told}");
+    }
+    fine(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]]);
+}
+
+#[test]
+fn what_is_weak_is_warned_about() {
+    let told = |groups: &[&[(&str, &str)]], words: &str| {
+        fine(groups).warnings.iter().any(|warning| warning.contains(words))
+    };
+    let quiet = [("PORTICO_SERVER_RATE_LIMIT", "0"), ("PORTICO_AUDIT_RETENTION", "0")];
+    assert!(told(&[], "no slot is enabled") && !told(&[&OIDC], "no slot is enabled"));
+    for (name, value, words) in [
+        ("OIDC_PROVIDER1_PKCE_ENABLED", "false", "pkce_enabled is false; only the nonce"),
+        ("OIDC_PROVIDER1_ID_TOKEN_VERIFY_SIGNATURE", "0", "id_token_verify_signature is false"),
+        ("OIDC_PROVIDER1_NONCE_MODE", "if_present", "nonce_mode is if_present"),
+        ("OIDC_PROVIDER1_NONCE_MODE", "never", "nonce_mode is never"),
+        ("OIDC_PROVIDER1_SCOPES", "profile", "scopes has no openid"),
+        ("OAUTH2_PROVIDER1_PKCE_ENABLED", "no", "pkce_enabled is false; a stolen code"),
+        ("SERVER_TRUSTED_PROXIES", "10.0.0.0/8", "server.trusted_proxies"),
+        ("STORAGE_URL", "postgres://db.example.org/portico", "clear text"),
+    ] {
+        let name = format!("PORTICO_{name}");
+        assert!(!told(&[&OIDC, &OAUTH2], words), "{words}");
+        assert!(told(&[&OIDC, &OAUTH2, &[(&name, value)]], words), "{words}");
+    }
+    assert!(told(&[&OIDC], "oidc/provider1: everybody whom the provider knows may log in"));
+    assert!(told(&[&GOOGLE], "oidc/google: ANYBODY WITH AN ACCOUNT AT accounts.google.com MAY LOG IN"));
+    // The name fallback, where names can be chosen.
+    let off = [("PORTICO_SECURITY_SSO_ACCOUNT_NAME_FALLBACK", "false")];
+    let own = [("PORTICO_OAUTH2_PROVIDER1_ACCOUNT_NAME_FALLBACK", "false")];
+    assert!(!told(&[&OIDC], "name fallback"));
+    assert!(told(&[&OAUTH2], "the name fallback is on for oauth2/provider1"));
+    assert!(told(&[&GOOGLE], "the name fallback is on for oidc/google, oauth2/google"));
+    assert!(!told(&[&OAUTH2, &off], "name fallback") && !told(&[&OAUTH2, &own], "name fallback"));
+    assert!(told(&[], "server.rate_limit") && told(&[], "audit.retention"));
+    assert!(!told(&[&quiet], "server.rate_limit") && !told(&[&quiet], "audit.retention"));
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let loaded = fine(&[
+        &OIDC,
+        &[
+            ("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET", "CANARY-secret"),
+            ("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_NEXT", "CANARY-next"),
+            ("PORTICO_STORAGE_URL", "postgres://portico:CANARY-password@db.example.org/portico"),
+        ],
+    ]);
+    let shown =
+        [render(&loaded, true), render(&loaded, false), format!("{loaded:?}"), loaded.warnings.concat()];
+    for text in shown {
+        assert!(!text.contains("CANARY") && !text.contains(KEY), "{text}");
+    }
+    let lines = render(&loaded, false);
+    assert!(lines.contains("security.secret_key = ***    # PORTICO_SECURITY_SECRET_KEY\n"), "{lines}");
+    assert!(
+        lines.contains(
+            "storage.url = postgres://portico:***@db.example.org/portico    # PORTICO_STORAGE_URL\n"
+        )
+    );
+    assert!(lines.contains("provider1.issuer = (from discovery; OAuth 2.0: none)    # default\n"));
+    assert!(lines.contains("security.signing_alg = ES256    # default\n"));
+    assert!(!lines.contains("provider2"), "not enabled");
+}

@@ -1,0 +1,436 @@
+//! Raw texts and TOML values become typed values, each by the kind of its setting. Knows no setting by name.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use config::ValueKind;
+use secrecy::SecretString;
+use serde_json::json;
+use url::Url;
+
+use super::table::Kind;
+
+/// A value that fits its setting's kind.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Text(String),
+    Secret(SecretString),
+    Secrets(Vec<SecretString>),
+    /// Never with a user name, a password or a fragment.
+    Url(Url),
+    Flag(bool),
+    List(Vec<String>),
+    Pairs(BTreeMap<String, String>),
+    Lists(BTreeMap<String, Vec<String>>),
+    /// A duration in seconds.
+    Seconds(u64),
+    Number(u64),
+}
+
+/// Says what is wrong with a value, without repeating it.
+type Wrong = String;
+
+/// Reads a raw value as this kind.
+pub(super) fn decode(kind: &Kind, raw: &ValueKind) -> Result<Value, Wrong> {
+    match kind {
+        Kind::Text => plain_text(raw).map(Value::Text),
+        Kind::StorageUrl => text(raw).map(|text| Value::Text(text.to_owned())),
+        Kind::Secret => text(raw).map(|text| Value::Secret(text.into())),
+        Kind::Secrets => {
+            list(raw, false).map(|texts| Value::Secrets(texts.into_iter().map(Into::into).collect()))
+        }
+        Kind::Url => text(raw).and_then(address).map(Value::Url),
+        Kind::Choice(words) => choice(words, text(raw)?).map(Value::Text),
+        Kind::Flag => flag(raw).map(Value::Flag),
+        Kind::List => list(raw, false).map(Value::List),
+        Kind::Words => list(raw, true).map(Value::List),
+        Kind::Pairs => pairs(raw).map(Value::Pairs),
+        Kind::Lists => lists(raw).map(Value::Lists),
+        Kind::Seconds(range) => seconds(raw, range).map(Value::Seconds),
+        Kind::Number(range) => number(raw, range).map(Value::Number),
+    }
+}
+
+fn text(raw: &ValueKind) -> Result<&str, Wrong> {
+    match raw {
+        ValueKind::String(text) if text.is_empty() => {
+            Err("is empty; give it a value, or leave it out".to_owned())
+        }
+        ValueKind::String(text) => Ok(text),
+        _ => Err("must be a text, in quotes".to_owned()),
+    }
+}
+
+fn plain_text(raw: &ValueKind) -> Result<String, Wrong> {
+    let text = text(raw)?;
+    if text.chars().any(char::is_control) {
+        return Err("has a control character, perhaps a line break at its end".to_owned());
+    }
+    if text.trim() != text {
+        return Err("has a blank at its beginning or end".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn choice(words: &[&str], text: &str) -> Result<String, Wrong> {
+    if words.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be one of {}", words.join(", ")))
+    }
+}
+
+/// An absolute http or https address, as endpoints have one (RFC 6749 3.1, 3.2: without a fragment).
+fn address(text: &str) -> Result<Url, Wrong> {
+    let blank = |c: char| c.is_whitespace() || c.is_control();
+    let url = Url::parse(text).ok().filter(|url| !text.contains(blank) && url.has_host());
+    let url = url.filter(|url| ["http", "https"].contains(&url.scheme()));
+    let url = url.ok_or("must be an absolute URL that begins with https://")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must have no user name and no password".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("must have no fragment".to_owned());
+    }
+    Ok(url)
+}
+
+fn flag(raw: &ValueKind) -> Result<bool, Wrong> {
+    let word = match raw {
+        ValueKind::Boolean(flag) => return Ok(*flag),
+        ValueKind::I64(number) => number.to_string(),
+        ValueKind::String(text) => text.to_ascii_lowercase(),
+        _ => String::new(),
+    };
+    match word.as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+fn list(raw: &ValueKind, at_blanks: bool) -> Result<Vec<String>, Wrong> {
+    let text = match raw {
+        ValueKind::Array(items) => {
+            return items.iter().map(|item| text(&item.kind).map(str::to_owned)).collect();
+        }
+        ValueKind::String(text) => text.trim(),
+        _ => return Err("must be a list of texts".to_owned()),
+    };
+    if text.starts_with('[') {
+        let wrong = |_| "begins with [ and is no JSON list of texts".to_owned();
+        let items: Vec<String> = serde_json::from_str(text).map_err(wrong)?;
+        return if items.iter().any(String::is_empty) {
+            Err("has an empty entry".to_owned())
+        } else {
+            Ok(items)
+        };
+    }
+    if at_blanks {
+        let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+        return Ok(words.map(str::to_owned).collect());
+    }
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let items: Vec<_> = text.split(',').map(|item| item.trim().to_owned()).collect();
+    if items.iter().any(String::is_empty) {
+        Err("has an empty entry between its commas".to_owned())
+    } else {
+        Ok(items)
+    }
+}
+
+/// The entries of a table; in a variable it is a JSON object.
+fn table(raw: &ValueKind) -> Result<BTreeMap<String, ValueKind>, Wrong> {
+    match raw {
+        ValueKind::Table(entries) => {
+            Ok(entries.iter().map(|(name, value)| (name.clone(), value.kind.clone())).collect())
+        }
+        ValueKind::String(text) if text.trim().is_empty() => Ok(BTreeMap::new()),
+        ValueKind::String(text) => {
+            let wrong = |_| "is no JSON object".to_owned();
+            let object: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(text).map_err(wrong)?;
+            Ok(object.into_iter().map(|(name, value)| (name, from_json(value))).collect())
+        }
+        _ => Err("must be a table".to_owned()),
+    }
+}
+
+fn pairs(raw: &ValueKind) -> Result<BTreeMap<String, String>, Wrong> {
+    let entry = |(name, value)| match value {
+        ValueKind::String(text) => Ok((name, text)),
+        ValueKind::I64(number) => Ok((name, number.to_string())),
+        ValueKind::Boolean(flag) => Ok((name, flag.to_string())),
+        _ => Err(format!("must have a text for each name, which {name:?} has not")),
+    };
+    table(raw)?.into_iter().map(entry).collect()
+}
+
+fn lists(raw: &ValueKind) -> Result<BTreeMap<String, Vec<String>>, Wrong> {
+    let entry = |(name, value)| match list(&value, false) {
+        Ok(items) => Ok((name, items)),
+        Err(_) => Err(format!("must have a list of texts for each name, which {name:?} has not")),
+    };
+    table(raw)?.into_iter().map(entry).collect()
+}
+
+fn from_json(value: serde_json::Value) -> ValueKind {
+    match value {
+        serde_json::Value::Null => ValueKind::Nil,
+        serde_json::Value::Bool(flag) => ValueKind::Boolean(flag),
+        serde_json::Value::Number(number) => {
+            number.as_i64().map_or_else(|| ValueKind::Float(f64::NAN), ValueKind::I64)
+        }
+        serde_json::Value::String(text) => ValueKind::String(text),
+        serde_json::Value::Array(items) => ValueKind::Array(
+            items.into_iter().map(|item| config::Value::new(None, from_json(item))).collect(),
+        ),
+        serde_json::Value::Object(entries) => {
+            let entries =
+                entries.into_iter().map(|(name, value)| (name, config::Value::new(None, from_json(value))));
+            ValueKind::Table(entries.collect())
+        }
+    }
+}
+
+const UNITS: [(&str, u64); 4] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)];
+
+fn seconds(raw: &ValueKind, range: &RangeInclusive<u64>) -> Result<u64, Wrong> {
+    let text = match raw {
+        ValueKind::I64(number) => number.to_string(),
+        ValueKind::String(text) => text.trim().to_owned(),
+        _ => String::new(),
+    };
+    let unit = UNITS.into_iter().find_map(|(unit, length)| Some((text.strip_suffix(unit)?, length)));
+    let (digits, length) = unit.unwrap_or((&text, 1));
+    let found = whole_number(digits).and_then(|number| number.checked_mul(length));
+    found.filter(|seconds| range.contains(seconds)).ok_or_else(|| {
+        let (least, most) = (duration_text(*range.start()), duration_text(*range.end()));
+        format!(
+            "must be a number of seconds or a duration such as 90s, 15m, 12h or 30d, from {least} to {most}"
+        )
+    })
+}
+
+fn number(raw: &ValueKind, range: &RangeInclusive<u64>) -> Result<u64, Wrong> {
+    let found = match raw {
+        ValueKind::I64(number) => u64::try_from(*number).ok(),
+        ValueKind::String(text) => whole_number(text.trim()),
+        _ => None,
+    };
+    let wrong = || format!("must be a whole number from {} to {}", range.start(), range.end());
+    found.filter(|number| range.contains(number)).ok_or_else(wrong)
+}
+
+fn whole_number(digits: &str) -> Option<u64> {
+    let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if all { digits.parse().ok() } else { None }
+}
+
+/// Seconds as they are written in settings: `15m`.
+pub(super) fn duration_text(seconds: u64) -> String {
+    let fits = |(_, length): &(&str, u64)| seconds >= *length && seconds.is_multiple_of(*length);
+    UNITS
+        .into_iter()
+        .find(fits)
+        .map_or_else(|| "0".to_owned(), |(unit, length)| format!("{}{unit}", seconds / length))
+}
+
+/// What stands in place of a secret.
+const MASK: &str = "***";
+
+impl Value {
+    /// The value for people to see, secrets masked.
+    pub(super) fn shown(&self, kind: &Kind) -> serde_json::Value {
+        match self {
+            Self::Text(text) if matches!(kind, Kind::StorageUrl) => json!(without_password(text)),
+            Self::Text(text) => json!(text),
+            Self::Secret(_) => json!(MASK),
+            Self::Secrets(secrets) => json!(vec![MASK; secrets.len()]),
+            Self::Url(url) => json!(url.as_str()),
+            Self::Flag(flag) => json!(flag),
+            Self::List(items) => json!(items),
+            Self::Pairs(entries) => json!(entries),
+            Self::Lists(entries) => json!(entries),
+            Self::Seconds(seconds) => json!(duration_text(*seconds)),
+            Self::Number(number) => json!(number),
+        }
+    }
+}
+
+/// A database address whose password, wherever it stands, is masked.
+fn without_password(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else { return MASK.to_owned() };
+    if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
+        return MASK.to_owned();
+    }
+    if url.query().is_some() {
+        let secret = |name: &str| name.to_ascii_lowercase().contains("pass");
+        let pairs: Vec<_> = url
+            .query_pairs()
+            .map(|(name, value)| {
+                if secret(&name) {
+                    (name.into_owned(), MASK.to_owned())
+                } else {
+                    (name.into_owned(), value.into_owned())
+                }
+            })
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_text(kind: &Kind, text: &str) -> Result<serde_json::Value, Wrong> {
+        decode(kind, &ValueKind::String(text.to_owned())).map(|value| value.shown(kind))
+    }
+
+    fn from_toml(kind: &Kind, toml: &str) -> Result<serde_json::Value, Wrong> {
+        let file = super::super::file::File::parse("t".to_owned(), &format!("x = {toml}")).unwrap();
+        let tree = config::Source::collect(&file).unwrap();
+        decode(kind, &tree["x"].kind).map(|value| value.shown(kind))
+    }
+
+    #[test]
+    fn flags() {
+        for text in ["true", "TRUE", "1", "yes", "On"] {
+            assert_eq!(from_text(&Kind::Flag, text), Ok(json!(true)), "{text}");
+        }
+        for text in ["false", "False", "0", "NO", "off"] {
+            assert_eq!(from_text(&Kind::Flag, text), Ok(json!(false)), "{text}");
+        }
+        for text in ["", "2", "t", "enabled", " true"] {
+            assert!(from_text(&Kind::Flag, text).is_err(), "{text}");
+        }
+        assert_eq!(from_toml(&Kind::Flag, "false"), Ok(json!(false)));
+        assert!(from_toml(&Kind::Flag, "2").is_err());
+        assert!(from_toml(&Kind::Flag, "[true]").is_err());
+    }
+
+    #[test]
+    fn lists_of_texts() {
+        for (text, items) in [
+            ("", json!([])),
+            (" a , b ", json!(["a", "b"])),
+            (r#"["cn=a,ou=b", "c"]"#, json!(["cn=a,ou=b", "c"])),
+            ("a b", json!(["a b"])),
+            ("[]", json!([])),
+        ] {
+            assert_eq!(from_text(&Kind::List, text), Ok(items), "{text}");
+        }
+        for text in ["a,,b", "a,", ",", "[a]", "[1]", r#"[""]"#, r#"["a"] "#.trim_end_matches("] ")] {
+            assert!(from_text(&Kind::List, text).is_err(), "{text}");
+        }
+        assert_eq!(
+            from_text(&Kind::Words, "openid  email,profile"),
+            Ok(json!(["openid", "email", "profile"]))
+        );
+        assert_eq!(from_toml(&Kind::List, r#"["a", "b,c"]"#), Ok(json!(["a", "b,c"])));
+        assert_eq!(from_toml(&Kind::List, "'name'"), Ok(json!(["name"])));
+        for toml in ["[1]", "['']", "1", "{ a = 'b' }"] {
+            assert!(from_toml(&Kind::List, toml).is_err(), "{toml}");
+        }
+    }
+
+    #[test]
+    fn tables() {
+        let object = r#"{"prompt": "login", "max_age": 0, "flag": true}"#;
+        let pairs = json!({"prompt": "login", "max_age": "0", "flag": "true"});
+        assert_eq!(from_text(&Kind::Pairs, object), Ok(pairs.clone()));
+        assert_eq!(from_toml(&Kind::Pairs, "{ prompt = 'login', max_age = 0, flag = true }"), Ok(pairs));
+        assert_eq!(from_text(&Kind::Pairs, ""), Ok(json!({})));
+        for text in ["prompt=login", "[]", r#"{"a": ["b"]}"#, r#"{"a": null}"#, r#"{"a": 1.5}"#] {
+            assert!(from_text(&Kind::Pairs, text).is_err(), "{text}");
+        }
+        let roles = json!({"trusted": ["staff", "oidc/provider1:ops"], "admin": ["boss"]});
+        assert_eq!(from_text(&Kind::Lists, &roles.to_string()), Ok(roles));
+        assert_eq!(from_toml(&Kind::Lists, "{ a = 'b' }"), Ok(json!({"a": ["b"]})));
+        assert!(from_text(&Kind::Lists, r#"{"a": 1}"#).is_err());
+    }
+
+    #[test]
+    fn durations_and_numbers() {
+        let day = Kind::Seconds(0..=86400);
+        for (text, shown) in
+            [("0", "0"), ("90", "90s"), ("90s", "90s"), ("15m", "15m"), ("60m", "1h"), ("24h", "1d")]
+        {
+            assert_eq!(from_text(&day, text), Ok(json!(shown)), "{text}");
+        }
+        for text in [
+            "",
+            "soon",
+            "1.5h",
+            "-1",
+            "+1",
+            "1h30m",
+            "2d",
+            "m",
+            "1 h",
+            "99999999999999999999d",
+            "300000000000000000m",
+        ] {
+            assert!(from_text(&day, text).is_err(), "{text}");
+        }
+        assert_eq!(from_toml(&day, "60"), Ok(json!("1m")));
+        assert!(from_toml(&day, "-60").is_err() && from_toml(&day, "1.5").is_err());
+        let few = Kind::Number(0..=9);
+        assert_eq!((from_text(&few, "9"), from_toml(&few, "0")), (Ok(json!(9)), Ok(json!(0))));
+        assert!(
+            from_text(&few, "10").is_err() && from_text(&few, "x").is_err() && from_toml(&few, "-1").is_err()
+        );
+    }
+
+    #[test]
+    fn addresses_and_texts() {
+        for right in ["https://idp.example.com/a?b=c", "http://127.0.0.1:8080/x"] {
+            assert_eq!(from_text(&Kind::Url, right), Ok(json!(right)));
+        }
+        for wrong in [
+            "",
+            "not a url",
+            "idp.example.com",
+            "ftp://idp.example.com",
+            "https://",
+            "https://u@idp.example.com/",
+            "https://u:p@idp.example.com/",
+            "https://idp.example.com/#f",
+            "https://idp.example.com/ a",
+            " https://idp.example.com/",
+            "https://idp.example.com/\n",
+        ] {
+            assert!(from_text(&Kind::Url, wrong).is_err(), "{wrong:?}");
+        }
+        for wrong in ["", " a", "a ", "a\n", "a\u{0}b"] {
+            assert!(from_text(&Kind::Text, wrong).is_err(), "{wrong:?}");
+        }
+        assert!(from_toml(&Kind::Text, "7").is_err());
+        assert_eq!(from_text(&Kind::Choice(&["get", "post"]), "post"), Ok(json!("post")));
+        assert_eq!(
+            from_text(&Kind::Choice(&["get", "post"]), "POST"),
+            Err("must be one of get, post".to_owned())
+        );
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        assert_eq!(from_text(&Kind::Secret, "CANARY"), Ok(json!("***")));
+        assert_eq!(from_text(&Kind::Secrets, "CANARY,CANARY"), Ok(json!(["***", "***"])));
+        for (url, shown) in [
+            ("sqlite://portico.db", "sqlite://portico.db"),
+            ("sqlite::memory:", "sqlite::memory:"),
+            ("postgres://portico:CANARY@db/p", "postgres://portico:***@db/p"),
+            ("postgres://db/p?user=u&Password=CANARY", "postgres://db/p?user=u&Password=***"),
+            ("postgres://u:CANARY@[db/p", "***"),
+        ] {
+            assert_eq!(from_text(&Kind::StorageUrl, url), Ok(json!(shown)), "{url}");
+        }
+        let debug = format!("{:?}", decode(&Kind::Secret, &ValueKind::String("CANARY".to_owned())));
+        assert!(!debug.contains("CANARY"), "{debug}");
+    }
+}

@@ -1,0 +1,150 @@
+//! What is allowed and deserves a look: told at each start. Decides nothing.
+
+use portico_core::provider::{Kind, NonceMode, OidcSettings, Pkce, SignatureCheck, Slot};
+use url::Url;
+
+use super::Settings;
+
+/// Hosts of providers where anybody can have an account.
+const PUBLIC_PROVIDERS: [&str; 15] = [
+    "accounts.google.com",
+    "appleid.apple.com",
+    "bitbucket.org",
+    "codeberg.org",
+    "discord.com",
+    "github.com",
+    "gitlab.com",
+    "id.twitch.tv",
+    "login.live.com",
+    "login.yahoo.com",
+    "oauth.reddit.com",
+    "slack.com",
+    "twitter.com",
+    "www.facebook.com",
+    "www.linkedin.com",
+];
+
+/// A sentence for each thing that an operator should know of.
+pub(super) fn warnings(settings: &Settings) -> Vec<String> {
+    let mut warnings: Vec<_> = settings.slots.iter().flat_map(of_slot).collect();
+    if settings.slots.is_empty() {
+        let lists = "security.oidc_providers or security.oauth2_providers";
+        warnings.push(format!("no slot is enabled, so nobody can log in; name slots in {lists}"));
+    }
+    warnings.extend(of_fallback(settings));
+    warnings.extend(of_storage(&settings.storage_url));
+    warnings
+}
+
+fn of_slot(slot: &Slot) -> Vec<String> {
+    let mut warnings = vec![match public_provider(slot) {
+        Some(host) => {
+            format!("ANYBODY WITH AN ACCOUNT AT {host} MAY LOG IN, because there are no access rules yet")
+        }
+        None => {
+            "everybody whom the provider knows may log in, because there are no access rules yet".to_owned()
+        }
+    }];
+    let mut warn = |sentence: &str| warnings.push(sentence.to_owned());
+    match (slot.pkce, &slot.kind) {
+        (Pkce::S256, _) => {}
+        (Pkce::OffByOperator, Kind::Oidc(_)) => {
+            warn("pkce_enabled is false; only the nonce ties a code to its login");
+        }
+        (Pkce::OffByOperator, Kind::OAuth2(_)) => {
+            warn("pkce_enabled is false; a stolen code can be used in another login");
+        }
+    }
+    if slot.transport.allow_insecure_http {
+        warn("allow_insecure_http is true; whoever is on the network can log in as anybody");
+    }
+    if let Kind::Oidc(oidc) = &slot.kind {
+        of_oidc(oidc, &mut warn);
+        if !slot.scopes.iter().any(|scope| scope == "openid") {
+            warn("scopes has no openid; the provider may send no ID token");
+        }
+    }
+    let id = slot.id();
+    warnings.into_iter().map(|sentence| format!("{id}: {sentence}")).collect()
+}
+
+fn of_oidc(oidc: &OidcSettings, warn: &mut impl FnMut(&str)) {
+    match oidc.signature {
+        SignatureCheck::Verify => {}
+        SignatureCheck::SkippedByOperator => {
+            warn(
+                "id_token_verify_signature is false; signature, audience and issuer of ID tokens are not checked",
+            );
+        }
+    }
+    match oidc.nonce {
+        NonceMode::Required => {}
+        NonceMode::IfPresent => warn("nonce_mode is if_present; the ID token of another login may pass"),
+        NonceMode::Never => warn("nonce_mode is never; the ID token of another login may pass"),
+    }
+}
+
+/// The provider's host, when anybody can have an account there.
+fn public_provider(slot: &Slot) -> Option<&str> {
+    let url = match &slot.kind {
+        Kind::Oidc(oidc) => &oidc.discovery_url,
+        Kind::OAuth2(oauth2) => &oauth2.authorization_url,
+    };
+    url.host_str().filter(|host| PUBLIC_PROVIDERS.contains(host))
+}
+
+/// Names can be chosen at public providers, and OAuth 2.0 has no signed proof of them.
+fn of_fallback(settings: &Settings) -> Option<String> {
+    let risky = |slot: &&Slot| {
+        slot.name_fallback && (public_provider(slot).is_some() || matches!(slot.kind, Kind::OAuth2(_)))
+    };
+    let slots: Vec<_> = settings.slots.iter().filter(risky).map(|slot| slot.id().to_string()).collect();
+    (!slots.is_empty()).then(|| {
+        format!(
+            "the name fallback is on for {}: a person who chooses the right name there adopts a local account; \
+             set account_name_fallback to false for them, or security.sso_account_name_fallback for all",
+            slots.join(", ")
+        )
+    })
+}
+
+/// PostgreSQL on another host, without the promise of TLS with the right certificate.
+fn of_storage(storage_url: &str) -> Option<String> {
+    let url = Url::parse(storage_url).ok().filter(|url| url.scheme().starts_with("postgres"))?;
+    let option =
+        |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let here = url.host_str().is_none_or(|host| ["", "localhost", "127.0.0.1", "[::1]"].contains(&host));
+    let local = here && option("host").is_none_or(|host| host.starts_with('/'));
+    let encrypted = ["sslmode", "ssl-mode"]
+        .into_iter()
+        .filter_map(option)
+        .any(|mode| ["require", "verify-ca", "verify-full"].contains(&mode.to_ascii_lowercase().as_str()));
+    (!local && !encrypted).then(|| {
+        "storage.url: the connection to PostgreSQL may be in clear text; put sslmode=verify-full into it"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clear_text_to_another_host_is_warned_about() {
+        for (url, warned) in [
+            ("postgres://u:p@db.example.org/portico", true),
+            ("postgresql://db.example.org/portico?sslmode=prefer", true),
+            ("postgres://db.example.org/portico?sslmode=disable", true),
+            ("postgres://db.example.org/portico?sslmode=verify-full", false),
+            ("postgres://db.example.org/portico?sslmode=require", false),
+            ("postgres://127.0.0.1:5432/portico", false),
+            ("postgres://localhost/portico", false),
+            ("postgres:///portico?host=/run/postgresql", false),
+            ("postgres:///portico", false),
+            ("postgres:///portico?host=db.example.org", true),
+            ("sqlite://portico.db", false),
+        ] {
+            assert_eq!(of_storage(url).is_some(), warned, "{url}");
+        }
+    }
+}
