@@ -23,6 +23,7 @@ BEGIN
     RETURN NEW;
 END
 $$;
+
 CREATE TRIGGER accounts_keep_their_name BEFORE UPDATE OF name ON accounts
 FOR EACH ROW EXECUTE FUNCTION accounts_keep_their_name();
 
@@ -34,6 +35,7 @@ BEGIN
     RETURN NEW;
 END
 $$;
+
 CREATE TRIGGER accounts_stay_linked BEFORE UPDATE OF ever_linked_at ON accounts
 FOR EACH ROW EXECUTE FUNCTION accounts_stay_linked();
 
@@ -76,7 +78,8 @@ BEGIN
     RETURN NEW;
 END
 $$;
-CREATE TRIGGER identities_need_a_mark BEFORE INSERT ON identities
+
+CREATE TRIGGER identities_need_a_mark BEFORE INSERT OR UPDATE OF account_id ON identities
 FOR EACH ROW EXECUTE FUNCTION identities_need_a_mark();
 
 CREATE TABLE sessions (

@@ -64,6 +64,12 @@ BEGIN
     SELECT RAISE(ABORT, 'an account with an identity is marked as linked');
 END;
 
+CREATE TRIGGER identities_move_to_a_mark BEFORE UPDATE OF account_id ON identities
+WHEN (SELECT ever_linked_at FROM accounts WHERE id = NEW.account_id) IS NULL
+BEGIN
+    SELECT RAISE(ABORT, 'an account with an identity is marked as linked');
+END;
+
 CREATE TABLE sessions (
     id           BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
     account_id   BLOB NOT NULL REFERENCES accounts,

@@ -2,6 +2,8 @@
 
 use std::pin::Pin;
 
+use portico_core::claims::IdentityKey;
+use portico_core::store::StoreError;
 use sqlx::error::BoxDynError;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
@@ -11,8 +13,6 @@ use sqlx::{
 };
 use tokio::runtime::Handle;
 use uuid::Uuid;
-
-use portico_core::store::StoreError;
 
 use crate::migrations::Step;
 
@@ -44,8 +44,8 @@ where
     }
 }
 
-/// A database that runs statements. Every statement of ours answers with rows, also those that write: how many came is how
-/// many were written.
+/// A database that runs statements. Every statement of ours answers with rows, also those that write: as many came as
+/// were written.
 pub(crate) trait Runs: Database {
     /// Runs a statement to its end.
     fn run<'c>(
@@ -224,6 +224,13 @@ impl<DB: Backend> Statement<'_, DB> {
             Ok(arguments)
         });
         self
+    }
+
+    /// The three texts of an identity.
+    pub(crate) fn with_identity(self, key: &IdentityKey) -> Self {
+        self.with(key.protocol.as_str().to_owned())
+            .with(key.issuer.clone())
+            .with(key.subject.as_str().to_owned())
     }
 
     /// Runs it; every row.

@@ -47,9 +47,7 @@ async fn enter<DB: Backend>(
 ) -> Result<Option<Entered>, Trouble> {
     let claims = settlement.claims;
     let identity = ask::<DB>(connection, sql::ENTER_IDENTITY)
-        .with(claims.identity().protocol.as_str().to_owned())
-        .with(claims.identity().issuer.clone())
-        .with(claims.identity().subject.as_str().to_owned())
+        .with_identity(claims.identity())
         .with(account.0)
         .with(claims.slot().to_string())
         .with(claims.client_id().to_owned())
@@ -70,8 +68,7 @@ async fn adopt<DB: Backend>(
     settlement: &Settlement<'_>,
     account: AccountId,
 ) -> Result<Option<Entered>, Trouble> {
-    if is_known::<DB>(connection, settlement.claims).await?
-        || !update_account::<DB>(connection, sql::ADOPT_ACCOUNT, settlement, account).await?
+    if !update_account::<DB>(connection, sql::ADOPT_ACCOUNT, settlement, account).await?
         || is_privileged::<DB>(connection, settlement, account).await?
     {
         return Ok(None);
@@ -85,7 +82,7 @@ async fn adopt<DB: Backend>(
     for session in &ended {
         note_end::<DB>(connection, settlement, session, "account_adopted").await?;
     }
-    link::<DB>(connection, settlement, account).await.map(Some)
+    link::<DB>(connection, settlement, account).await
 }
 
 /// The identity is still unknown, and one of the names is free.
@@ -94,9 +91,6 @@ async fn create<DB: Backend>(
     settlement: &Settlement<'_>,
     names: &[String],
 ) -> Result<Option<Entered>, Trouble> {
-    if is_known::<DB>(connection, settlement.claims).await? {
-        return Ok(None);
-    }
     let account = settlement.new_account;
     for name in names {
         let free = ask::<DB>(connection, sql::CREATE_ACCOUNT)
@@ -112,19 +106,10 @@ async fn create<DB: Backend>(
             .await?;
         if free {
             note::<DB>(connection, settlement, "account_created", account).await?;
-            return link::<DB>(connection, settlement, account).await.map(Some);
+            return link::<DB>(connection, settlement, account).await;
         }
     }
     Ok(None)
-}
-
-async fn is_known<DB: Backend>(connection: &mut DB::Connection, claims: &Claims) -> Result<bool, Trouble> {
-    ask::<DB>(connection, sql::IDENTITY_KNOWN)
-        .with(claims.identity().protocol.as_str().to_owned())
-        .with(claims.identity().issuer.clone())
-        .with(claims.identity().subject.as_str().to_owned())
-        .did()
-        .await
 }
 
 async fn is_privileged<DB: Backend>(
@@ -154,27 +139,28 @@ async fn update_account<DB: Backend>(
         .await
 }
 
-/// Links the identity. That nobody else has it is the table's constraint.
+/// Links the identity, unless somebody has it: the table's constraint is the guard.
 async fn link<DB: Backend>(
     connection: &mut DB::Connection,
     settlement: &Settlement<'_>,
     account: AccountId,
-) -> Result<Entered, Trouble> {
+) -> Result<Option<Entered>, Trouble> {
     let (claims, identity) = (settlement.claims, settlement.new_identity);
-    ask::<DB>(connection, sql::LINK_IDENTITY)
+    let unknown = ask::<DB>(connection, sql::LINK_IDENTITY)
         .with(identity)
         .with(account.0)
-        .with(claims.identity().protocol.as_str().to_owned())
-        .with(claims.identity().issuer.clone())
-        .with(claims.identity().subject.as_str().to_owned())
+        .with_identity(claims.identity())
         .with(claims.slot().to_string())
         .with(claims.client_id().to_owned())
         .with(address(claims))
         .with(settlement.now.unix())
         .did()
         .await?;
+    if !unknown {
+        return Ok(None);
+    }
     note::<DB>(connection, settlement, "identity_linked", account).await?;
-    Ok(Entered { account, identity })
+    Ok(Some(Entered { account, identity }))
 }
 
 /// The session with its first refresh token, in place of the one that the browser had.

@@ -29,7 +29,8 @@ macro_rules! present {
     () => {
         concat!(
             account!(),
-            ", s.id AS session_id, s.slot, s.facts, s.created_at AS began_at, s.last_used_at, s.expires_at, s.revoked_at"
+            ", s.id AS session_id, s.slot, s.facts, s.created_at AS began_at, s.last_used_at, s.expires_at, \
+               s.revoked_at"
         )
     };
 }
@@ -51,10 +52,11 @@ statements! {
 
     ACCOUNT_BY_ID = concat!("SELECT ", account!(), " FROM accounts a WHERE a.id = $1");
 
+    // The comparison comes first: PostgreSQL learns a parameter's type from it, and not from IS NULL.
     ACCOUNTS = concat!("SELECT ", account!(), " FROM accounts a \
-        WHERE ($1 IS NULL OR a.status = $1) AND ($2 IS NULL OR a.name = $2) \
-          AND ($3 IS NULL OR EXISTS (SELECT 1 FROM account_roles r WHERE r.account_id = a.id AND r.role = $3)) \
-          AND ($4 IS NULL OR a.id > $4) \
+        WHERE (a.status = $1 OR $1 IS NULL) AND (a.name = $2 OR $2 IS NULL) \
+          AND (EXISTS (SELECT 1 FROM account_roles r WHERE r.account_id = a.id AND r.role = $3) OR $3 IS NULL) \
+          AND (a.id > $4 OR $4 IS NULL) \
         ORDER BY a.id LIMIT $5");
 
     ADOPTABLE = concat!("SELECT ", account!(), " FROM accounts a \
@@ -64,8 +66,6 @@ statements! {
         WHERE account_id = $1 ORDER BY linked_at, id";
 
     // ---- Logins --------------------------------------------------------------------------------------------------
-
-    IDENTITY_KNOWN = "SELECT id FROM identities WHERE protocol = $1 AND issuer = $2 AND subject = $3";
 
     ENTER_IDENTITY = "UPDATE identities SET slot = $5, client_id = $6, email = $7, last_login_at = $8 \
         WHERE protocol = $1 AND issuer = $2 AND subject = $3 AND account_id = $4 RETURNING id";
@@ -77,9 +77,9 @@ statements! {
 
     // Threat catalogue 7.4, F1 to F3: active, and never linked, which is more than having no identity now.
     ADOPT_ACCOUNT = "UPDATE accounts SET label = coalesce($2, label), email = coalesce($3, email), \
-          email_verified = CASE WHEN $3 IS NULL THEN email_verified ELSE $4 END, last_login_at = $5, ever_linked_at = $5 \
-        WHERE id = $1 AND status = 'active' AND ever_linked_at IS NULL \
-          AND NOT EXISTS (SELECT 1 FROM identities i WHERE i.account_id = accounts.id) RETURNING id";
+          email_verified = CASE WHEN $3 IS NULL THEN email_verified ELSE $4 END, \
+          last_login_at = $5, ever_linked_at = $5 \
+        WHERE id = $1 AND status = 'active' AND ever_linked_at IS NULL RETURNING id";
 
     CREATE_ACCOUNT = "INSERT INTO accounts \
           (id, name, label, email, email_verified, status, ever_linked_at, created_at, last_login_at) \
@@ -90,7 +90,8 @@ statements! {
 
     LINK_IDENTITY = "INSERT INTO identities \
           (id, account_id, protocol, issuer, subject, slot, client_id, email, linked_at, last_login_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) RETURNING id";
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) \
+        ON CONFLICT (protocol, issuer, subject) DO NOTHING RETURNING id";
 
     // ---- Sessions ------------------------------------------------------------------------------------------------
 
@@ -125,7 +126,8 @@ statements! {
 
     // ---- Keys and upkeep -----------------------------------------------------------------------------------------
 
-    KEYS = "SELECT kid, alg, state, public_jwk, sealed, created_at, retires_at FROM signing_keys ORDER BY created_at, kid";
+    KEYS = "SELECT kid, alg, state, public_jwk, sealed, created_at, retires_at FROM signing_keys \
+        ORDER BY created_at, kid";
 
     ADD_KEY = "INSERT INTO signing_keys (kid, alg, state, public_jwk, sealed, created_at, retires_at) \
         VALUES ($1, $2, 'current', $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING kid";

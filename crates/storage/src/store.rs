@@ -46,12 +46,8 @@ impl<DB: Backend> Store for Sql<DB> {
         name: Option<&str>,
     ) -> Result<Candidates, StoreError> {
         let mut connection = self.read().await?;
-        let by_identity = ask::<DB>(&mut connection, sql::ACCOUNT_BY_IDENTITY)
-            .with(identity.protocol.as_str().to_owned())
-            .with(identity.issuer.clone())
-            .with(identity.subject.as_str().to_owned())
-            .row()
-            .await?;
+        let by_identity =
+            ask::<DB>(&mut connection, sql::ACCOUNT_BY_IDENTITY).with_identity(identity).row().await?;
         let by_name = match name {
             Some(name) => {
                 ask::<DB>(&mut connection, sql::ACCOUNT_BY_NAME).with(name.to_owned()).row().await?

@@ -167,7 +167,9 @@ fn about_identities(bench: &Bench, visit: &Visit, local: AccountId) -> Twins {
              linked_at, last_login_at FROM identities LIMIT 1; DELETE FROM identities WHERE id = {new}"
         )
     };
+    let give = |account: &str| format!("UPDATE identities SET account_id = {account}");
     vec![
+        (give(&local), give(&account)),
         (copy(&account, "subject"), copy(&account, "'other'")),
         (copy(&local, "'other'"), copy(&account, "'ADA-1'")),
         (copy(&new, "'other'"), copy(&account, "'ada-1 '")),

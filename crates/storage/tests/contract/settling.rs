@@ -89,7 +89,10 @@ pub async fn an_identity_that_moved_is_a_conflict(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     let other = bench.local("Other", &[]).await;
     bench.conflicts(&Visit::new(&ada(), Decision::Use(other))).await;
-    let moved = format!("UPDATE identities SET account_id = {}", bench.id(other.0));
+    let other_id = bench.id(other.0);
+    let moved = format!(
+        "UPDATE accounts SET ever_linked_at = 0 WHERE id = {other_id}; UPDATE identities SET account_id = {other_id}"
+    );
     bench.database.execute(&moved).await.unwrap();
     bench.conflicts(&Visit::new(&ada(), Decision::Use(first.new_account))).await;
     Visit::new(&ada(), Decision::Use(other)).succeeds(&*bench.store).await;
