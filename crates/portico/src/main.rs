@@ -1,1 +1,7 @@
-fn main() {}
+//! The `portico` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portico::cli::run()
+}

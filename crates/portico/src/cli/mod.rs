@@ -1,0 +1,159 @@
+//! The command line: what can be said, and how each word ends.
+
+mod accounts;
+mod config;
+mod migrate;
+mod serve;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{Loaded, Mistake, Sources};
+
+/// A login broker: one URL per login button, and session tokens of your own.
+#[derive(Debug, Parser)]
+#[command(name = "portico", version, about, propagate_version = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 69 store unavailable, 78 wrong configuration.
+Settings come from environment variables and an optional TOML file; see docs/configuration.md.";
+
+/// Stand before or after the command.
+#[derive(Debug, Args)]
+struct Global {
+    /// TOML file with settings; environment variables win over it [also: PORTICO_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Read variables that begin with this instead of PORTICO [also: PORTICO_ENV_PREFIX]
+    #[arg(long, global = true, value_name = "PREFIX")]
+    env_prefix: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service (the default)
+    Serve,
+    /// Run a demonstration: embedded database, demo identity provider, a page with login buttons
+    #[cfg(feature = "demo")]
+    Demo,
+    /// Print the effective settings and where each comes from, secrets masked
+    Config(config::Config),
+    /// Bring the database to this version's schema
+    Migrate(migrate::Migrate),
+    /// See and make accounts
+    #[command(subcommand)]
+    Accounts(accounts::Accounts),
+}
+
+/// How a command failed, and with which exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong settings: every mistake, a line each. Exit code 78.
+    Mistakes(Vec<Mistake>),
+    /// Something else is wrong with the configuration. Exit code 78.
+    Configuration(String),
+    /// The store cannot be used. Exit code 69.
+    Store(String),
+    /// Anything else. Exit code 1.
+    Failed(String),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Mistakes(_) | Self::Configuration(_) => ExitCode::from(78),
+            Self::Store(_) => ExitCode::from(69),
+            Self::Failed(_) => ExitCode::from(1),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mistakes(mistakes) => {
+                let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Self::Configuration(what) | Self::Store(what) | Self::Failed(what) => {
+                write!(f, "portico: {what}")
+            }
+        }
+    }
+}
+
+impl From<portico_core::store::StoreError> for Failure {
+    fn from(error: portico_core::store::StoreError) -> Self {
+        Self::Store(chain(&error))
+    }
+}
+
+/// An error and what caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let mut line = error.to_string();
+    for cause in causes.map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    // One TLS implementation for everything; a second call is harmless.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let Cli { global, command } = Cli::parse();
+    let done = match command.unwrap_or(Command::Serve) {
+        Command::Serve => global.load().and_then(serve::serve),
+        #[cfg(feature = "demo")]
+        Command::Demo => crate::demo::run(),
+        Command::Config(config) => global.load().map(|loaded| config.run(&loaded)),
+        Command::Migrate(migrate) => global.load().and_then(|loaded| migrate.run(&loaded)),
+        Command::Accounts(accounts) => global.load().and_then(|loaded| accounts.run(&loaded)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+impl Global {
+    fn load(self) -> Result<Loaded, Failure> {
+        Loaded::load(Sources::of_process(self.config, self.env_prefix)).map_err(Failure::Mistakes)
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command line answers the person who typed it")]
+fn complain(failure: &Failure) {
+    eprintln!("{failure}");
+}
+
+/// Writes a command's result. A reader that went away (`| head`) is no error.
+pub(crate) fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

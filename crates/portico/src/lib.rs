@@ -1,0 +1,10 @@
+//! Puts Portico together: settings in, running service or finished command out.
+//!
+//! Everything here is wiring. What Portico decides stands in `portico-core`.
+
+pub mod cli;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod log;
+pub mod settings;
+pub mod wire;

@@ -1,0 +1,126 @@
+//! What Portico writes to standard error: one line per event, JSON for machines, text for a terminal.
+
+use std::fmt;
+use std::io::IsTerminal as _;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, fmt as layer};
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A JSON object: `timestamp`, `level`, `message`, `target` and the named fields of event and request.
+    Json,
+    /// Words, with colours on a terminal.
+    Text,
+}
+
+impl LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    pub fn default_here() -> Self {
+        if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }
+    }
+}
+
+/// Starts logging. `filter` is a level or tracing filter directives that parsed before.
+///
+/// # Errors
+/// When the filter does not parse, or logging was started before.
+pub fn start(format: LogFormat, filter: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let lines = layer::Subscriber::builder()
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => lines.fmt_fields(JsonFields).event_format(JsonLine).try_init(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+    }
+}
+
+/// Keeps a span's fields as the inside of a JSON object.
+struct JsonFields;
+
+impl<'writer> FormatFields<'writer> for JsonFields {
+    fn format_fields<R: tracing_subscriber::field::RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
+        let mut map = Fields::default();
+        fields.record(&mut map);
+        write!(writer, "{}", Value::Object(map.0))
+    }
+
+    fn add_fields(
+        &self,
+        current: &'writer mut FormattedFields<Self>,
+        fields: &tracing::span::Record<'_>,
+    ) -> fmt::Result {
+        let mut map = Fields(serde_json::from_str(&current.fields).unwrap_or_default());
+        fields.record(&mut map);
+        current.fields = Value::Object(map.0).to_string();
+        Ok(())
+    }
+}
+
+/// One event as one line of JSON; fields of the surrounding spans stand beside its own.
+struct JsonLine;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for JsonLine {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), Value::String(time));
+        line.insert("level".to_owned(), Value::String(event.metadata().level().to_string()));
+        let mut own = Fields::default();
+        event.record(&mut own);
+        line.insert("message".to_owned(), own.0.remove("message").unwrap_or_default());
+        line.insert("target".to_owned(), Value::String(event.metadata().target().to_owned()));
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
+        {
+            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>()
+                && let Ok(Value::Object(fields)) = serde_json::from_str(&fields.fields)
+            {
+                line.extend(fields);
+            }
+        }
+        line.extend(own.0);
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().to_owned(), Value::String(format!("{value:?}")));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}

@@ -1,0 +1,197 @@
+//! The one place that knows every crate: settings become clients, store, broker and listeners.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::ServiceConfig;
+use actix_web::{App, HttpServer};
+use portico_core::clock::{Clock, Entropy};
+use portico_core::flow::{Broker, Parts};
+use portico_core::keys::{KeyError, Keys};
+use portico_core::provider::{Kind, ProtocolClient, Slot};
+use portico_core::seal::Seals;
+use portico_core::store::Store;
+use portico_oauth2::{OAuth2Client, Outbound};
+use portico_oidc::OidcClient;
+use portico_storage::{OpenError, Storage};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::cli::{Failure, chain};
+use crate::settings::Settings;
+
+/// How long a process that was told to stop waits for the requests under way, in seconds.
+const DRAIN_SECONDS: u64 = 30;
+
+/// How often keys of other replicas are looked for.
+const KEYS_EVERY: Duration = Duration::from_secs(30);
+
+/// How often what has ended is forgotten.
+const SWEEP_EVERY: Duration = Duration::from_mins(15);
+
+/// The runtime of everything that is not an HTTP worker of ours: calls to providers, database connections, upkeep.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    let failed = |error| Failure::Failed(format!("the runtime could not be started: {error}"));
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)
+}
+
+/// Opens the store for a command, runs the command, and closes the store again.
+pub(crate) fn with_store<T>(
+    settings: &Settings,
+    command: impl AsyncFnOnce(&dyn Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    runtime()?.block_on(async {
+        let storage = Storage::open(&settings.storage_url).await?;
+        prepare(&storage, settings.auto_migrate).await?;
+        let done = command(storage.store().as_ref()).await;
+        storage.close().await;
+        done
+    })
+}
+
+/// Brings the database to this version's schema; how many migrations that took.
+pub(crate) fn migrate(settings: &Settings) -> Result<usize, Failure> {
+    runtime()?.block_on(async {
+        let storage = Storage::open(&settings.storage_url).await?;
+        let applied = storage.migrate().await?;
+        storage.close().await;
+        Ok(applied)
+    })
+}
+
+/// Migrates, or refuses a database that needs it.
+pub(crate) async fn prepare(storage: &Storage, auto_migrate: bool) -> Result<(), Failure> {
+    if auto_migrate {
+        storage.migrate().await?;
+        return Ok(());
+    }
+    match storage.pending().await? {
+        0 => Ok(()),
+        pending => Err(Failure::Store(format!(
+            "the database lacks {pending} migration(s) and STORAGE_AUTO_MIGRATE is off; run `portico migrate`"
+        ))),
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Locked(_) => Self::Configuration(chain(&error)),
+            _ => Self::Store(chain(&error)),
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Store(store) => store.into(),
+            KeyError::Sealed(_) => Self::Configuration(format!(
+                "{error}; set the key it was sealed under, or list that key in SECURITY_SECRET_KEY_PREVIOUS"
+            )),
+            KeyError::Broken { .. } => Self::Failed(chain(&error)),
+        }
+    }
+}
+
+/// Makes the broker of these settings. `outbound` is where calls to providers run.
+///
+/// # Errors
+/// When a client cannot be made, or the store has no usable signing key.
+pub async fn assemble(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    outbound: &Handle,
+) -> Result<Arc<Broker>, Failure> {
+    let seals = Seals::new(settings.secret_key.expose(), &settings.secret_key_previous_bytes());
+    let keys = Keys::load(store.as_ref(), settings.signing_alg, &seals, Entropy, clock.now()).await?;
+    let slots = settings.slots.iter().map(|slot| Ok((slot.clone(), client(slot, outbound)?)));
+    Ok(Arc::new(Broker::new(Parts {
+        public_url: settings.public_url.clone(),
+        slots: slots.collect::<Result<_, Failure>>()?,
+        store,
+        keys,
+        seals,
+        clock,
+        lifetimes: settings.lifetimes,
+        policy: settings.name_policy.clone(),
+        audience: settings.token_audience.clone(),
+        post_logout_redirect: settings.post_logout_redirect_url.clone(),
+    })))
+}
+
+fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolClient>, Failure> {
+    let http = Outbound::new(&slot.transport, outbound.clone())
+        .map_err(|error| Failure::Failed(format!("{}: {}", slot.id(), chain(&error))))?;
+    Ok(match slot.kind {
+        Kind::Oidc(_) => Arc::new(OidcClient::new(slot.clone(), http)),
+        Kind::OAuth2(_) => Arc::new(OAuth2Client::new(slot.clone(), http)),
+    })
+}
+
+/// The running listeners.
+pub struct Listeners {
+    public: Server,
+    operator: Server,
+}
+
+impl Listeners {
+    /// Starts both listeners. `more` adds services to the public one; the demo has a page of its own.
+    ///
+    /// # Errors
+    /// When a listener cannot be used.
+    pub fn start(
+        app: &Arc<portico_http::Portico>,
+        (public, operator): (TcpListener, TcpListener),
+        more: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let for_public = Arc::clone(app);
+        let public_app = move || App::new().configure(&more).configure(portico_http::configure(&for_public));
+        let for_operator = Arc::clone(app);
+        let operator_app = move || App::new().configure(portico_http::configure_operator(&for_operator));
+        Ok(Self {
+            public: HttpServer::new(public_app).shutdown_timeout(DRAIN_SECONDS).listen(public)?.run(),
+            operator: HttpServer::new(operator_app).workers(1).disable_signals().listen(operator)?.run(),
+        })
+    }
+
+    /// Stops the public listener from outside; the operator's follows.
+    pub fn handle(&self) -> ServerHandle {
+        self.public.handle()
+    }
+
+    /// Runs until the process is told to stop or [`Listeners::handle`] is used; requests under way are finished first.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub async fn run(self) -> std::io::Result<()> {
+        let operator = self.operator.handle();
+        let background = actix_web::rt::spawn(self.operator);
+        let done = self.public.await;
+        operator.stop(false).await;
+        let _ = background.await;
+        done
+    }
+}
+
+/// What happens from time to time while the service runs: keys of other replicas become known, and what ended is
+/// forgotten. Ends with the runtime.
+pub(crate) async fn upkeep(broker: Arc<Broker>) {
+    let mut keys = tokio::time::interval(KEYS_EVERY);
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = keys.tick() => {
+                if let Err(error) = broker.reload_keys().await {
+                    tracing::warn!(error = chain(&error), "the signing keys could not be read again");
+                }
+            }
+            _ = sweep.tick() => match broker.store().sweep(broker.clock().now()).await {
+                Ok(rows) => tracing::debug!(rows, "forgot what had ended"),
+                Err(error) => tracing::warn!(error = chain(&error), "what had ended could not be forgotten"),
+            },
+        }
+    }
+}
