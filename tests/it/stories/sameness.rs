@@ -13,7 +13,7 @@ async fn both_databases_tell_the_same_story() {
     let sqlite = told(Backend::Sqlite).await;
     let postgres = told(Backend::Postgres).await;
     assert_eq!(sqlite, postgres);
-    assert_eq!(sqlite.as_array().unwrap().len(), 9);
+    assert_eq!(sqlite.as_array().unwrap().len(), 11);
 }
 
 /// Everything that can be seen, without what is random or the moment.

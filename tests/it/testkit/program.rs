@@ -253,9 +253,8 @@ impl Service {
 
     /// Stops it; what it was started with, in the same folder.
     pub fn stop(mut self) -> Program {
-        let program = std::mem::replace(&mut self.program, Program::new());
         assert_eq!(self.end().0, 0);
-        program
+        std::mem::replace(&mut self.program, Program::new())
     }
 
     /// Asks it to stop; the exit code, and what it logged in all.
