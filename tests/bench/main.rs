@@ -1,0 +1,106 @@
+//! First figures: complete logins against the demo identity provider, and the session endpoint beside a bare handler.
+//!
+//! `cargo bench -p portico-tests` builds everything in release mode and prints a table. Broker, provider and bare handler
+//! are processes of their own; the load comes from this one. PostgreSQL is measured too when
+//! `PORTICO_TEST_POSTGRES_URL` names a database that may be written to.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    clippy::unchecked_time_subtraction,
+    unreachable_pub,
+    reason = "a measuring program: it stops at the first surprise and talks to the terminal"
+)]
+
+mod load;
+mod process;
+
+use std::time::{Duration, Instant};
+
+use load::{Figures, logins, requests};
+use process::{Bare, Broker, Idp};
+
+const WARM_UP: usize = 200;
+const LOGINS: usize = 4000;
+const IN_FLIGHT: usize = 500;
+const LENGTH: Duration = Duration::from_secs(5);
+
+fn main() {
+    if std::env::args().any(|arg| arg == "--bare") {
+        return process::serve_bare();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        println!("| what | store | result |\n|---|---|---|");
+        measure("SQLite", "sqlite://bench.db").await;
+        match std::env::var("PORTICO_TEST_POSTGRES_URL") {
+            Ok(url) => measure("PostgreSQL", &url).await,
+            Err(_) => println!("| logins | PostgreSQL | SKIPPED: PORTICO_TEST_POSTGRES_URL is not set |"),
+        }
+    });
+}
+
+async fn measure(store: &str, url: &str) {
+    let idp = Idp::start();
+    let broker = Broker::start(&idp, url).await;
+    println!("| ready after start | {store} | {:.0} ms |", broker.ready_after.as_secs_f64() * 1000.0);
+    println!("| memory when idle | {store} | {:.1} MB |", broker.memory_mb());
+    logins(&broker, WARM_UP, 4, "oidc/provider1").await;
+    for slot in ["oidc/provider1", "oauth2/provider1"] {
+        for at_once in [1, 16] {
+            row(store, slot, at_once, &broker, LOGINS / if at_once == 1 { 4 } else { 1 }).await;
+        }
+    }
+    row(store, "oidc/provider1", IN_FLIGHT, &broker, LOGINS).await;
+    println!(
+        "| peak memory after {IN_FLIGHT} logins in flight | {store} | {:.1} MB |",
+        broker.peak_memory_mb()
+    );
+    sessions(store, &broker).await;
+}
+
+async fn row(store: &str, slot: &'static str, at_once: usize, broker: &Broker, count: usize) {
+    let cpu = broker.cpu();
+    let started = Instant::now();
+    let figures = logins(broker, count, at_once, slot).await;
+    let wall = started.elapsed();
+    let spent = (broker.cpu() - cpu).as_secs_f64() * 1000.0 / count as f64;
+    println!(
+        "| logins through {slot}, {at_once} at once | {store} | {}, {spent:.2} ms CPU of the broker each |",
+        speak(&figures, count, wall)
+    );
+}
+
+async fn sessions(store: &str, broker: &Broker) {
+    let token = load::log_in(broker, "oidc/provider1").await.access;
+    let bare = Bare::start();
+    let before = bare.cpu();
+    let (count, figures, wall) = requests(&bare.url(), &token, 32, LENGTH).await;
+    answered("bare actix-web handler", store, &speak(&figures, count, wall), bare.cpu() - before, count);
+    let before = broker.cpu();
+    let (count, figures, wall) = requests(&broker.url("/auth/session"), &token, 32, LENGTH).await;
+    answered(
+        "GET /auth/session with a bearer JWT",
+        store,
+        &speak(&figures, count, wall),
+        broker.cpu() - before,
+        count,
+    );
+}
+
+fn answered(what: &str, store: &str, figures: &str, cpu: Duration, count: usize) {
+    println!(
+        "| {what} | {store} | {figures}, {:.1} µs CPU of the server each |",
+        cpu.as_secs_f64() * 1e6 / count as f64
+    );
+}
+
+fn speak(figures: &Figures, count: usize, wall: Duration) -> String {
+    let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    let rate = count as f64 / wall.as_secs_f64();
+    format!("{rate:.0}/s, p50 {:.2} ms, p99 {:.2} ms", ms(figures.at(0.50)), ms(figures.at(0.99)))
+}
