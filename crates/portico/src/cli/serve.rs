@@ -72,7 +72,7 @@ async fn warn_of_adoption(settings: &Settings, broker: &Broker) {
              set SECURITY_SSO_ACCOUNT_NAME_FALLBACK=false once everybody has logged in"
         ),
         Err(error) => {
-            tracing::warn!(error = chain(&error), "the accounts open to adoption could not be counted")
+            tracing::warn!(error = chain(&error), "the accounts open to adoption could not be counted");
         }
     }
 }
