@@ -128,29 +128,36 @@ pub enum Decision {
     Adopt(AccountId),
     /// A new account with the first of these names that is free.
     Create(Vec<String>),
+    /// The account of the session that asked for one more identity.
+    Link(AccountId),
 }
 
-/// The account that has the identity is disabled or deleted.
+/// Why a person is no account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotActive(pub AccountId);
+pub enum Refusal {
+    /// The account that has the identity is disabled or deleted.
+    NotActive(AccountId),
+    /// The identity to link belongs to another account.
+    Taken(AccountId),
+}
 
 /// Decides which account a person is.
 ///
 /// `fallback` is the name fallback's switch for this slot. `entropy` makes the suffix of a name that is taken.
 ///
 /// # Errors
-/// [`NotActive`] when the identity's account may not be used.
+/// [`Refusal::NotActive`] when the identity's account may not be used.
 pub fn decide(
     policy: &NamePolicy,
     fallback: bool,
     claims: &Claims,
     found: &Candidates,
     entropy: Entropy,
-) -> Result<Decision, NotActive> {
+) -> Result<Decision, Refusal> {
     if let Some(known) = &found.by_identity {
         return match known.standing {
             Standing::Active => Ok(Decision::Use(known.id)),
-            Standing::Disabled | Standing::Deleted => Err(NotActive(known.id)),
+            Standing::Disabled | Standing::Deleted => Err(Refusal::NotActive(known.id)),
         };
     }
     if fallback
@@ -161,6 +168,18 @@ pub fn decide(
         return Ok(Decision::Adopt(local.id));
     }
     Ok(Decision::Create(names_for(policy, claims, entropy)))
+}
+
+/// Decides about an identity that a signed-in person proved in order to link it. An identity never moves.
+///
+/// # Errors
+/// [`Refusal::Taken`] when it belongs to another account already.
+pub fn decide_link(account: AccountId, found: &Candidates) -> Result<Decision, Refusal> {
+    match &found.by_identity {
+        None => Ok(Decision::Link(account)),
+        Some(known) if known.id == account => Ok(Decision::Use(account)),
+        Some(other) => Err(Refusal::Taken(other.id)),
+    }
 }
 
 /// Section 7.4 of the threat catalogue, F1 and F2: never linked, active, not privileged, not reserved.

@@ -74,8 +74,31 @@ pub struct ClaimMap {
     pub email_verified: ClaimPath,
     /// The groups.
     pub groups: ClaimPath,
+    /// How one string holds several groups.
+    pub groups_separator: GroupsSeparator,
     /// Whether anything is configured that needs groups.
     pub groups_wanted: bool,
+}
+
+/// How one string holds several groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupsSeparator {
+    /// Not at all: one string is one group.
+    None,
+    /// With commas between.
+    Comma,
+    /// With blanks between.
+    Space,
+}
+
+impl GroupsSeparator {
+    fn split(self, text: &str) -> Vec<&str> {
+        match self {
+            Self::None => vec![text],
+            Self::Comma => text.split(',').map(str::trim).collect(),
+            Self::Space => text.split_ascii_whitespace().collect(),
+        }
+    }
 }
 
 /// Claims that only the ID token may supply, whatever userinfo says.
@@ -170,6 +193,16 @@ pub struct Facts {
     pub acr: Option<String>,
     /// The provider's session id (OIDC Back-Channel Logout 1.0, 2.1).
     pub idp_sid: Option<String>,
+    /// The subject, for the access rule.
+    pub subject: Option<String>,
+    /// The e-mail, for the access rule.
+    pub email: Option<String>,
+    /// Whether the provider called that e-mail verified.
+    pub email_verified: bool,
+    /// Entra ID's tenant, from the ID token.
+    pub tid: Option<String>,
+    /// Google's hosted domain, from the ID token.
+    pub hd: Option<String>,
 }
 
 /// A person as a provider vouches for them. Made only from [`Evidence`].
@@ -201,14 +234,15 @@ impl Claims {
             other => format!("{source}#{}", other.as_str()),
         };
         let subject = documents.subject(&map.subject)?;
+        let email = documents.email(map);
         Ok(Self {
             slot: slot.id(),
             client_id: slot.client_id.clone(),
-            identity: IdentityKey { protocol: slot.id().protocol, issuer, subject },
             name: documents.name(map),
             preferred_username: documents.text(&ClaimPath::Name("preferred_username".to_owned())),
-            email: documents.email(map),
-            facts: documents.facts(map),
+            facts: documents.facts(map, &subject, email.as_ref()),
+            identity: IdentityKey { protocol: slot.id().protocol, issuer, subject },
+            email,
         })
     }
 
@@ -322,18 +356,23 @@ impl<'a> Documents<'a> {
         })
     }
 
-    fn facts(&self, map: &ClaimMap) -> Facts {
+    fn facts(&self, map: &ClaimMap, subject: &Subject, email: Option<&Email>) -> Facts {
         let only_id_token = |name: &str| self.oidc.then(|| self.first.get(name)).flatten();
-        let groups = self.find(&map.groups).and_then(groups_in);
+        let short = |name: &str| {
+            only_id_token(name).and_then(Value::as_str).filter(|text| text.len() <= 255).map(str::to_owned)
+        };
+        let groups = self.find(&map.groups).and_then(|value| groups_in(value, map.groups_separator));
         Facts {
             groups_overage: groups.is_none() && self.has_overage(&map.groups),
             groups,
-            amr: only_id_token("amr").and_then(groups_in),
+            amr: only_id_token("amr").and_then(|value| groups_in(value, GroupsSeparator::None)),
             acr: only_id_token("acr").and_then(Value::as_str).map(|acr| acr.chars().take(255).collect()),
-            idp_sid: only_id_token("sid")
-                .and_then(Value::as_str)
-                .filter(|sid| sid.len() <= 255)
-                .map(str::to_owned),
+            idp_sid: short("sid"),
+            subject: Some(subject.as_str().to_owned()),
+            email: email.map(|email| email.address.clone()),
+            email_verified: email.is_some_and(|email| email.verified == Some(true)),
+            tid: short("tid"),
+            hd: short("hd"),
         }
     }
 
@@ -361,16 +400,22 @@ fn is_true(value: &Value) -> bool {
     value.as_bool().unwrap_or_else(|| value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true")))
 }
 
-/// One string or a list of strings, at most 1000 of 256 bytes; anything else is not a list of groups.
-fn groups_in(value: &Value) -> Option<Vec<String>> {
-    let fits = |text: &&str| !text.is_empty() && text.len() <= 256;
-    match value {
-        Value::String(one) => Some(Some(one.as_str()).filter(fits).map(str::to_owned).into_iter().collect()),
-        Value::Array(many) if many.len() <= 1000 => {
-            many.iter().map(|entry| entry.as_str().filter(fits).map(str::to_owned)).collect()
+/// The shapes that groups come in: one string (perhaps of several, separated), a list of strings, a list of objects with
+/// a `name`, or the keys of a map. At most 1000 of 256 bytes; anything else is not a list of groups.
+fn groups_in(value: &Value, separator: GroupsSeparator) -> Option<Vec<String>> {
+    let named = |entry: &'_ Value| -> Option<String> {
+        entry.as_str().or_else(|| entry.get("name")?.as_str()).map(str::to_owned)
+    };
+    let groups: Vec<String> = match value {
+        Value::String(one) => {
+            separator.split(one).into_iter().filter(|group| !group.is_empty()).map(str::to_owned).collect()
         }
-        _ => None,
-    }
+        Value::Array(many) => many.iter().map(named).collect::<Option<_>>()?,
+        Value::Object(map) => map.keys().cloned().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => return None,
+    };
+    let fit = groups.len() <= 1000 && groups.iter().all(|group| !group.is_empty() && group.len() <= 256);
+    fit.then_some(groups)
 }
 
 #[cfg(test)]

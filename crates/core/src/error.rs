@@ -1,6 +1,7 @@
 //! Why a request is refused: closed causes for the log, one stable code for the stranger.
 
 use crate::account::AccountId;
+use crate::admission::NotAllowed;
 use crate::store::StoreError;
 
 /// The stable, public name of a refusal.
@@ -19,6 +20,11 @@ pub enum Code {
     LoginNotAllowed,
     AccountDisabled,
     CsrfFailed,
+    Forbidden,
+    ReauthenticationRequired,
+    IdentityConflict,
+    LastIdentity,
+    HandoffInvalid,
     ProviderUnknown,
     NotFound,
     MethodNotAllowed,
@@ -48,6 +54,11 @@ impl Code {
             Self::LoginNotAllowed => "login_not_allowed",
             Self::AccountDisabled => "account_disabled",
             Self::CsrfFailed => "csrf_failed",
+            Self::Forbidden => "forbidden",
+            Self::ReauthenticationRequired => "reauthentication_required",
+            Self::IdentityConflict => "identity_conflict",
+            Self::LastIdentity => "last_identity",
+            Self::HandoffInvalid => "handoff_invalid",
             Self::ProviderUnknown => "provider_unknown",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -198,6 +209,15 @@ pub enum LoginError {
     /// The account is disabled or deleted.
     #[error("account {0} is disabled or deleted")]
     AccountDisabled(AccountId),
+    /// The slot's access rule does not let the person in; nothing was written.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// The identity to link belongs to another account; nothing moved.
+    #[error("the identity belongs to account {0} already")]
+    IdentityConflict(AccountId),
+    /// The person's login is too old for what they ask.
+    #[error("the session's login is older than ten minutes")]
+    ReauthenticationRequired,
     /// The store failed; nothing was written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -215,6 +235,9 @@ impl LoginError {
             Self::StateInvalid(_) => Code::LoginStateInvalid,
             Self::Upstream(upstream) => upstream.code(),
             Self::AccountDisabled(_) => Code::AccountDisabled,
+            Self::NotAllowed(_) => Code::LoginNotAllowed,
+            Self::IdentityConflict(_) => Code::IdentityConflict,
+            Self::ReauthenticationRequired => Code::ReauthenticationRequired,
             Self::Store(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }
@@ -230,6 +253,18 @@ pub enum SessionError {
     /// The account is disabled or deleted.
     #[error("account {0} is disabled or deleted")]
     AccountDisabled(AccountId),
+    /// The hand-off code or its verifier is wrong, used or expired.
+    #[error("{0}")]
+    HandoffInvalid(&'static str),
+    /// The person's login is too old for what they ask.
+    #[error("the session's login is older than ten minutes")]
+    ReauthenticationRequired,
+    /// It is the account's last identity.
+    #[error("it is the account's last identity")]
+    LastIdentity,
+    /// The person has no such identity or session.
+    #[error("the person has no such {0}")]
+    NotFound(&'static str),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -244,6 +279,10 @@ impl SessionError {
         match self {
             Self::Invalid(_) => Code::SessionInvalid,
             Self::AccountDisabled(_) => Code::AccountDisabled,
+            Self::HandoffInvalid(_) => Code::HandoffInvalid,
+            Self::ReauthenticationRequired => Code::ReauthenticationRequired,
+            Self::LastIdentity => Code::LastIdentity,
+            Self::NotFound(_) => Code::NotFound,
             Self::Store(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }

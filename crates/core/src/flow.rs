@@ -1,29 +1,38 @@
 //! The one order of things: how a login begins and finishes, how a session goes on and ends.
 
+mod arrival;
+mod keys;
+mod own;
 mod sessions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use moka::future::Cache;
 use url::Url;
 
-use crate::account::{AccountId, Candidates, NamePolicy, NotActive, adoptable_name, clean, decide};
-use crate::claims::Claims;
+use crate::account::NamePolicy;
+use crate::admission::RoleMap;
+use crate::audit::{AuditEvent, Event};
 use crate::clock::{Clock, Entropy};
 use crate::error::{LoginError, UpstreamError};
 use crate::keys::Keys;
 use crate::login::{
-    LOGIN_LIFETIME, PendingLogin, ReturnTo, SPENT_MARGIN, SealedLogin, Sealing, State, memory_of,
+    Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, memory_of,
 };
 use crate::provider::{Ask, Finish, Health, ProtocolClient, Reply, Slot};
 use crate::public_url::PublicUrl;
+use crate::return_to::{ReturnTo, WebOrigin, Wish};
 use crate::seal::Seals;
-use crate::session::{Caller, Lifetimes, NewSession, RefreshToken, SessionId};
+use crate::session::{Caller, Lifetimes, RefreshToken, SessionId};
 use crate::slot::SlotId;
-use crate::store::{AuditEvent, Present, Settled, Settlement, Spent, Store, StoreError};
+use crate::store::{Present, Retention, Spent, Store, StoreError};
 use crate::token::{AccessClaims, Issuance, issue};
+
+use arrival::Arrival;
+pub use keys::KEY_NOTICE;
 
 /// How long a revocation on another replica may go unnoticed here.
 pub const REVOCATION_DELAY: Duration = Duration::from_secs(5);
@@ -46,10 +55,18 @@ pub struct Parts {
     pub lifetimes: Lifetimes,
     /// Rules about names and adoption.
     pub policy: NamePolicy,
+    /// Which groups bring which roles.
+    pub roles: RoleMap,
+    /// Granted locally at a first login when the provider sent no groups.
+    pub default_group: Option<String>,
     /// The audience of our tokens.
     pub audience: Vec<String>,
     /// Where the provider sends the browser after its own logout.
     pub post_logout_redirect: Option<Url>,
+    /// Origins beside the public one that a login may lead back to.
+    pub return_origins: Vec<WebOrigin>,
+    /// How long audit events are kept; zero is for ever.
+    pub audit_retention: Duration,
 }
 
 /// The login broker.
@@ -59,6 +76,8 @@ pub struct Broker {
     sessions: Cache<SessionId, Arc<Present>>,
     /// Access tokens whose signature was verified a moment ago, by hash.
     believed: moka::sync::Cache<[u8; 32], Arc<AccessClaims>>,
+    /// When the keys were last read again because a token named one that is not known, in Unix seconds.
+    keys_missed_at: AtomicI64,
 }
 
 /// A login that has begun.
@@ -82,18 +101,31 @@ pub struct Callback {
     /// What the provider answers.
     pub reply: Reply,
     /// The session that the browser has already.
-    pub replaces: Option<SessionId>,
+    pub browser: Option<SessionId>,
     /// Who sent it.
     pub caller: Caller,
 }
 
 /// A login that has finished.
 #[derive(Debug)]
-pub struct Finished {
-    /// The new session's tokens.
-    pub tokens: Tokens,
-    /// Where the browser goes.
-    pub return_to: Url,
+pub enum Finished {
+    /// A session of this browser has begun.
+    SignedIn {
+        /// The new session's tokens.
+        tokens: Box<Tokens>,
+        /// Where the browser goes.
+        return_to: Url,
+    },
+    /// A one-time code waits for its frontend.
+    HandedOff {
+        /// Where the browser goes, the code in the query.
+        return_to: Url,
+    },
+    /// The browser's account has one more identity.
+    Linked {
+        /// Where the browser goes.
+        return_to: Url,
+    },
 }
 
 /// What a session is used with.
@@ -122,10 +154,14 @@ impl Broker {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         let places = parts.slots.iter().enumerate().map(|(place, (slot, _))| (slot.id(), place)).collect();
-        let sessions = Cache::builder().max_capacity(10_000).time_to_live(REVOCATION_DELAY).build();
+        let sessions = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(REVOCATION_DELAY)
+            .support_invalidation_closures()
+            .build();
         let believed =
             moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REVOCATION_DELAY).build();
-        Self { parts, places, sessions, believed }
+        Self { parts, places, sessions, believed, keys_missed_at: AtomicI64::new(0) }
     }
 
     /// Our address.
@@ -138,17 +174,14 @@ impl Broker {
         self.parts.slots.iter().map(|(slot, client)| (slot, client.as_ref()))
     }
 
+    /// Origins beside the public one that a login may lead back to.
+    pub fn return_origins(&self) -> &[WebOrigin] {
+        &self.parts.return_origins
+    }
+
     /// Our signing keys.
     pub fn keys(&self) -> &Keys {
         &self.parts.keys
-    }
-
-    /// Reads the signing keys again.
-    ///
-    /// # Errors
-    /// When the store fails; the keys known so far stay.
-    pub async fn reload_keys(&self) -> Result<(), crate::keys::KeyError> {
-        self.parts.keys.reload(self.parts.store.as_ref(), &self.parts.seals, self.parts.clock.now()).await
     }
 
     /// The memory.
@@ -196,8 +229,13 @@ impl Broker {
     }
 
     /// Begins a login: nothing is written anywhere but into the browser's cookie.
-    pub async fn begin(&self, id: SlotId, return_to: Option<&str>) -> Result<Begun, LoginError> {
-        let return_to = ReturnTo::parse(return_to, &self.parts.public_url).map_err(LoginError::BadRequest)?;
+    pub async fn begin(&self, id: SlotId, wish: &Wish<'_>) -> Result<Begun, LoginError> {
+        let checked = wish.check(&self.parts.public_url, &self.parts.return_origins);
+        let (return_to, challenge) = checked.map_err(LoginError::BadRequest)?;
+        self.start(id, &return_to, challenge.map_or(Intent::SignIn, Intent::HandOff)).await
+    }
+
+    async fn start(&self, id: SlotId, return_to: &ReturnTo, intent: Intent) -> Result<Begun, LoginError> {
         let (slot, client) = self.place(id)?;
         let state = State::random(Entropy);
         let memory = memory_of(&state, &self.parts.seals);
@@ -209,17 +247,47 @@ impl Broker {
             slot: id,
             state: &state,
             started: self.parts.clock.now(),
-            return_to: &return_to,
+            intent,
+            return_to,
             settings: slot.fingerprint(),
             provider: started.frozen,
         };
-        Ok(Begun { location: started.location, cookie: sealing.seal(&self.parts.seals, Entropy) })
+        Ok(Begun { location: started.location, cookie: sealing.seal(&self.parts.seals) })
     }
 
     /// Finishes a login. Up to and including the spending of the login no other host is asked anything; from there on
     /// the login can never be tried again, however it ends.
     pub async fn finish(&self, callback: Callback) -> Result<Finished, LoginError> {
         let (slot, client) = self.place(callback.slot)?;
+        let pending = self.open(slot, &callback)?;
+        let return_to = pending.return_to.url(&self.parts.public_url).map_err(LoginError::Internal)?;
+        let forget_at = callback.cookie.tag.started().plus(LOGIN_LIFETIME).plus(SPENT_MARGIN);
+        match self.parts.store.spend_login(&callback.state.hash(), forget_at).await? {
+            Spent::Now => {}
+            Spent::Before => return Err(LoginError::StateInvalid("the login was spent before")),
+        }
+        let finish = Finish {
+            redirect_uri: self.parts.public_url.callback(callback.slot),
+            memory: pending.memory,
+            frozen: pending.provider,
+            reply: callback.reply,
+            now: self.parts.clock.now(),
+        };
+        let (browser, caller, intent) = (callback.browser, &callback.caller, pending.intent);
+        let finished = async {
+            self.check_rivals(callback.slot)?;
+            let claims = client.finish(finish).await?;
+            self.settle(&Arrival { slot, claims: &claims, intent, browser, caller }, return_to).await
+        };
+        let finished = finished.await;
+        if let Err(error) = &finished {
+            self.record_failure(callback.slot, error, caller).await;
+        }
+        finished
+    }
+
+    /// Opens the callback's login, and makes sure that nothing it rests on has changed since it began.
+    fn open(&self, slot: &Slot, callback: &Callback) -> Result<PendingLogin, LoginError> {
         let now = self.parts.clock.now();
         let pending =
             PendingLogin::open(&callback.cookie, callback.slot, &callback.state, now, &self.parts.seals)
@@ -227,120 +295,52 @@ impl Broker {
         if pending.settings != slot.fingerprint() {
             return Err(LoginError::StateInvalid("the slot's settings changed since the login started"));
         }
-        let forget_at = callback.cookie.tag.started().plus(LOGIN_LIFETIME).plus(SPENT_MARGIN);
-        match self.parts.store.spend_login(&callback.state.hash(), forget_at).await? {
-            Spent::Now => {}
-            Spent::Before => return Err(LoginError::StateInvalid("the login was spent before")),
+        if !pending.return_to.is_allowed(&self.parts.public_url, &self.parts.return_origins) {
+            return Err(LoginError::StateInvalid("the login leads to an origin that is no longer allowed"));
         }
-        let return_to = pending.return_to.url(&self.parts.public_url).map_err(LoginError::Internal)?;
-        let finish = Finish {
-            redirect_uri: self.parts.public_url.callback(callback.slot),
-            memory: pending.memory,
-            frozen: pending.provider,
-            reply: callback.reply,
-            now,
-        };
-        let claims = match self.check_rivals(callback.slot) {
-            Ok(()) => client.finish(finish).await.map_err(LoginError::from),
-            Err(down) => Err(down),
-        };
-        let signed_in = match claims {
-            Ok(claims) => self.settle(slot, &claims, callback.replaces, &callback.caller).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &signed_in {
-            self.record_failure(callback.slot, error, &callback.caller).await;
-        }
-        Ok(Finished { tokens: signed_in?, return_to })
-    }
-
-    /// Finds or makes the account and begins its session. When somebody was faster, looks again, once.
-    async fn settle(
-        &self,
-        slot: &Slot,
-        claims: &Claims,
-        replaces: Option<SessionId>,
-        caller: &Caller,
-    ) -> Result<Tokens, LoginError> {
-        let refresh = RefreshToken::first(Entropy);
-        for _ in 0..2 {
-            let name = adoptable_name(claims).filter(|_| slot.name_fallback);
-            let found = self.parts.store.find_candidates(claims.identity(), name.as_deref()).await?;
-            if let Settled::Done(present) =
-                self.settle_as(slot, claims, &found, (replaces, caller, &refresh)).await?
-            {
-                if let Some(ended) = replaces {
-                    self.sessions.invalidate(&ended).await;
-                }
-                return self.tokens(*present, refresh).map_err(LoginError::Internal);
+        match pending.intent {
+            Intent::Link(session) if callback.browser != Some(session) => {
+                Err(LoginError::StateInvalid("the browser's session is not the one that asked for the link"))
             }
+            Intent::SignIn | Intent::HandOff(_) | Intent::Link(_) => Ok(pending),
         }
-        Err(StoreError::Unavailable("two settlements in a row met a conflict".into()).into())
-    }
-
-    async fn settle_as(
-        &self,
-        slot: &Slot,
-        claims: &Claims,
-        found: &Candidates,
-        (replaces, caller, refresh): (Option<SessionId>, &Caller, &RefreshToken),
-    ) -> Result<Settled, LoginError> {
-        let now = self.parts.clock.now();
-        let decision = decide(&self.parts.policy, slot.name_fallback, claims, found, Entropy)
-            .map_err(|NotActive(account)| LoginError::AccountDisabled(account))?;
-        let session = NewSession {
-            id: SessionId(Entropy.id(now)),
-            expires_at: now.plus(self.parts.lifetimes.session),
-            refresh: refresh.hash(),
-            caller: caller.clone(),
-        };
-        let label = claims.name().and_then(|name| clean(&name.text));
-        let settlement = Settlement {
-            decision: &decision,
-            new_account: AccountId(Entropy.id(now)),
-            new_identity: Entropy.id(now),
-            claims,
-            label: label.as_deref(),
-            session: &session,
-            replaces,
-            policy: &self.parts.policy,
-            now,
-        };
-        Ok(self.parts.store.settle(&settlement).await?)
     }
 
     /// A failed login is worth remembering; when even that fails, the log line must do.
     async fn record_failure(&self, slot: SlotId, error: &LoginError, caller: &Caller) {
-        let account = match error {
-            LoginError::AccountDisabled(account) => Some(*account),
-            _ => None,
+        let event = self.event(Event::LoginFailed).by(caller).through(slot).failed();
+        let event = event.because(error.code().as_str());
+        let event = match error {
+            LoginError::AccountDisabled(account) => event.about(*account),
+            _ => event,
         };
-        let reason = Some(error.code().as_str());
-        let event = AuditEvent {
-            account,
-            slot: Some(slot),
-            outcome: "failure",
-            reason,
-            ..self.event("login_failed", caller)
-        };
-        if let Err(failure) = self.parts.store.record(&event).await {
-            tracing::warn!(error = %failure, "the audit event of a failed login could not be written");
+        match self.parts.store.record(&event).await {
+            Ok(()) => event.announce(),
+            Err(failure) => {
+                tracing::warn!(error = %failure, "the audit event of a failed login could not be written");
+            }
         }
     }
 
-    fn event(&self, event: &'static str, caller: &Caller) -> AuditEvent {
-        let time = self.parts.clock.now();
-        AuditEvent {
-            id: Entropy.id(time),
-            time,
-            event,
-            account: None,
-            slot: None,
-            outcome: "success",
-            reason: None,
-            request_id: Some(caller.request_id.clone()),
-            ip: caller.ip.clone(),
-        }
+    /// Forgets what ended long ago, and audit events past their retention; how many rows went.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        let now = self.parts.clock.now();
+        let kept = self.parts.audit_retention;
+        let audit_before = (!kept.is_zero()).then(|| now.minus(kept));
+        self.parts.store.sweep(&Retention { audit_before, now }).await
+    }
+
+    fn event(&self, event: Event) -> AuditEvent {
+        AuditEvent::new(event, self.parts.clock.now())
+    }
+
+    /// All roles of a person, by the map as it is now.
+    pub fn roles(&self, present: &Present) -> Vec<String> {
+        let groups = present.session.facts.groups.as_deref();
+        self.parts.roles.roles(present.session.slot, groups, &present.account.roles)
     }
 
     fn tokens(&self, present: Present, refresh: RefreshToken) -> Result<Tokens, &'static str> {
@@ -348,6 +348,7 @@ impl Broker {
         let under = Issuance {
             public_url: &self.parts.public_url,
             audience: &self.parts.audience,
+            roles: self.roles(&present),
             lifetimes: &self.parts.lifetimes,
             now,
             id: Entropy.id(now),

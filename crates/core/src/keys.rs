@@ -101,6 +101,20 @@ pub struct StoredKey {
     pub retires_at: Option<Timestamp>,
 }
 
+impl StoredKey {
+    fn open(&self, seals: &Seals) -> Result<(Vec<u8>, bool), KeyError> {
+        let opened = seals.open(Purpose::SigningKey, &[self.kid.as_bytes()], &self.sealed);
+        let (pkcs8, key) = opened.map_err(|_| KeyError::Sealed(self.kid.clone()))?;
+        Ok((pkcs8, seals.is_current(key)))
+    }
+
+    /// The private half sealed under the current secret key, when it was sealed under a previous one.
+    pub(crate) fn sealed_again(&self, seals: &Seals, entropy: Entropy) -> Option<Vec<u8>> {
+        let (pkcs8, is_current) = self.open(seals).ok()?;
+        (!is_current).then(|| seals.seal(Purpose::SigningKey, &[self.kid.as_bytes()], &pkcs8, entropy))
+    }
+}
+
 /// A key cannot be made, opened or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -120,12 +134,13 @@ pub enum KeyError {
     },
 }
 
-/// Makes a new key of this algorithm, ready to sign.
+/// Makes a new key of this algorithm.
 ///
 /// # Errors
 /// [`KeyError::Broken`] when the cryptographic library refuses.
 pub fn generate(
     alg: TokenAlg,
+    state: KeyState,
     seals: &Seals,
     entropy: Entropy,
     now: Timestamp,
@@ -139,15 +154,7 @@ pub fn generate(
     jwk.common.public_key_use = Some(PublicKeyUse::Signature);
     let public_jwk = serde_json::to_string(&jwk).map_err(|error| broken(error.to_string()))?;
     let sealed = seals.seal(Purpose::SigningKey, &[kid.as_bytes()], &pkcs8, entropy);
-    Ok(StoredKey {
-        kid,
-        alg,
-        state: KeyState::Current,
-        public_jwk,
-        sealed,
-        created_at: now,
-        retires_at: None,
-    })
+    Ok(StoredKey { kid, alg, state, public_jwk, sealed, created_at: now, retires_at: None })
 }
 
 fn new_pkcs8(alg: TokenAlg) -> Result<Vec<u8>, aws_lc_rs::error::Unspecified> {
@@ -246,9 +253,7 @@ impl fmt::Debug for KeyRing {
 impl SigningKey {
     fn open(stored: &StoredKey, seals: &Seals) -> Result<Self, KeyError> {
         let kid = stored.kid.clone();
-        let pkcs8 = seals
-            .open(Purpose::SigningKey, &[kid.as_bytes()], &stored.sealed)
-            .map_err(|_| KeyError::Sealed(kid.clone()))?;
+        let (pkcs8, _) = stored.open(seals)?;
         let key = encoding_key(stored.alg, &pkcs8)
             .map_err(|error| KeyError::Broken { kid: kid.clone(), problem: error.to_string() })?;
         Ok(Self { kid, alg: stored.alg, key })
@@ -288,7 +293,7 @@ impl Keys {
         if let Some(ring) = KeyRing::new(alg, &store.list_keys().await?, seals, now)? {
             return Ok(Self { ring: RwLock::new(Arc::new(ring)) });
         }
-        store.add_first_key(&generate(alg, seals, entropy, now)?).await?;
+        store.add_key(&generate(alg, KeyState::Current, seals, entropy, now)?).await?;
         let ring =
             KeyRing::new(alg, &store.list_keys().await?, seals, now)?.ok_or_else(|| KeyError::Broken {
                 kid: "(new)".to_owned(),

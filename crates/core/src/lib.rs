@@ -9,9 +9,12 @@
 //! begin    slot ── client.start ── sealed cookie + redirect to the provider
 //! finish   open the cookie ── spend the login ── client.finish (network) ── candidates ── decide ── settle ── tokens
 //! refresh  hash ── rotate ── tokens            sign_out  revoke ── where the provider ends its own session
+//! redeem   take the hand-off code ── verifier ── tokens
 //! ```
 
 pub mod account;
+pub mod admission;
+pub mod audit;
 pub mod claims;
 pub mod clock;
 pub mod error;
@@ -20,6 +23,7 @@ pub mod keys;
 pub mod login;
 pub mod provider;
 pub mod public_url;
+pub mod return_to;
 pub mod seal;
 pub mod session;
 pub mod slot;

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::admission::AccessRule;
 use crate::claims::{ClaimMap, Claims};
 use crate::clock::Timestamp;
 use crate::error::UpstreamError;
@@ -35,6 +36,8 @@ pub struct Slot {
     pub extra_params: BTreeMap<String, String>,
     /// Which claims mean what.
     pub claims: ClaimMap,
+    /// Who may come in.
+    pub access: AccessRule,
     /// How userinfo is asked for.
     pub userinfo_method: UserinfoMethod,
     /// How far the provider's clock may be from ours.

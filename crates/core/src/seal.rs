@@ -66,28 +66,46 @@ impl Seals {
     /// Seals under the current key. `context` must be the same at [`Seals::open`].
     pub fn seal(&self, purpose: Purpose, context: &[&[u8]], plain: &[u8], entropy: Entropy) -> Vec<u8> {
         let nonce = entropy.bytes::<NONCE_LEN>();
-        [nonce.as_slice(), &self.current.seal(purpose, context, nonce, plain)].concat()
+        [nonce.as_slice(), &self.current.aead(purpose).seal(context, nonce, plain)].concat()
     }
 
-    /// Opens what was sealed for the same purpose and context, under the current or a previous key.
-    pub fn open(&self, purpose: Purpose, context: &[&[u8]], sealed: &[u8]) -> Result<Vec<u8>, NotOurs> {
-        self.open_with_key(purpose, context, sealed).map(|(plain, _)| plain)
-    }
-
-    /// The same, and which key it was.
-    pub fn open_with_key(
+    /// Opens what was sealed for the same purpose and context, under the current or a previous key, and says under which.
+    pub fn open(
         &self,
         purpose: Purpose,
         context: &[&[u8]],
         sealed: &[u8],
     ) -> Result<(Vec<u8>, &SealKey), NotOurs> {
         let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(NotOurs)?;
-        self.keys().find_map(|key| Some((key.open(purpose, context, *nonce, text)?, key))).ok_or(NotOurs)
+        self.keys().find_map(|key| Some((key.aead(purpose).open(context, *nonce, text)?, key))).ok_or(NotOurs)
+    }
+
+    /// Seals under a key of its own that derives from `once`, a secret that no second text is ever sealed with. Shorter
+    /// than [`Seals::seal`] by the nonce it needs not.
+    pub fn seal_once(&self, purpose: Purpose, once: &[u8], context: &[&[u8]], plain: &[u8]) -> Vec<u8> {
+        self.current.once(purpose, once).seal(context, [0; NONCE_LEN], plain)
+    }
+
+    /// Opens what was sealed with the same secret for the same purpose and context, and says under which key.
+    pub fn open_once(
+        &self,
+        purpose: Purpose,
+        once: &[u8],
+        context: &[&[u8]],
+        sealed: &[u8],
+    ) -> Result<(Vec<u8>, &SealKey), NotOurs> {
+        let open = |key: &SealKey| key.once(purpose, once).open(context, [0; NONCE_LEN], sealed);
+        self.keys().find_map(|key| Some((open(key)?, key))).ok_or(NotOurs)
     }
 
     /// The key that seals.
     pub fn current(&self) -> &SealKey {
         &self.current
+    }
+
+    /// Whether a key that opened something is the one that seals.
+    pub fn is_current(&self, key: &SealKey) -> bool {
+        std::ptr::eq(key, &raw const self.current)
     }
 
     /// All keys, the current one first.
@@ -103,34 +121,12 @@ impl SealKey {
         array32(tag.as_ref())
     }
 
-    #[expect(clippy::expect_used, reason = "AES-GCM refuses only texts of many gigabytes")]
-    fn seal(&self, purpose: Purpose, context: &[&[u8]], nonce: [u8; NONCE_LEN], plain: &[u8]) -> Vec<u8> {
-        let mut text = plain.to_vec();
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        self.aead(purpose)
-            .seal_in_place_append_tag(nonce, Aad::from(join(context)), &mut text)
-            .expect("a short text");
-        text
+    fn aead(&self, purpose: Purpose) -> Aead {
+        Aead::new(&self.derive(purpose))
     }
 
-    fn open(
-        &self,
-        purpose: Purpose,
-        context: &[&[u8]],
-        nonce: [u8; NONCE_LEN],
-        text: &[u8],
-    ) -> Option<Vec<u8>> {
-        let mut buffer = text.to_vec();
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let plain = self.aead(purpose).open_in_place(nonce, Aad::from(join(context)), &mut buffer).ok()?;
-        Some(plain.to_vec())
-    }
-
-    #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes")]
-    fn aead(&self, purpose: Purpose) -> LessSafeKey {
-        LessSafeKey::new(
-            UnboundKey::new(&AES_256_GCM, &self.derive(purpose)).expect("AES-256 takes 32 bytes"),
-        )
+    fn once(&self, purpose: Purpose, once: &[u8]) -> Aead {
+        Aead::new(&self.mac(purpose, &[once]))
     }
 
     #[expect(clippy::expect_used, reason = "32 bytes are always within what HKDF-SHA256 gives")]
@@ -147,6 +143,31 @@ impl SealKey {
 impl fmt::Debug for SealKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SealKey([REDACTED])")
+    }
+}
+
+/// Authenticated encryption under one derived key: AES-256-GCM.
+struct Aead(LessSafeKey);
+
+impl Aead {
+    #[expect(clippy::expect_used, reason = "AES-256 takes any 32 bytes")]
+    fn new(key: &[u8; 32]) -> Self {
+        Self(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("AES-256 takes 32 bytes")))
+    }
+
+    #[expect(clippy::expect_used, reason = "AES-GCM refuses only texts of many gigabytes")]
+    fn seal(&self, context: &[&[u8]], nonce: [u8; NONCE_LEN], plain: &[u8]) -> Vec<u8> {
+        let mut text = plain.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.0.seal_in_place_append_tag(nonce, Aad::from(join(context)), &mut text).expect("a short text");
+        text
+    }
+
+    fn open(&self, context: &[&[u8]], nonce: [u8; NONCE_LEN], text: &[u8]) -> Option<Vec<u8>> {
+        let mut buffer = text.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let plain = self.0.open_in_place(nonce, Aad::from(join(context)), &mut buffer).ok()?;
+        Some(plain.to_vec())
     }
 }
 
@@ -204,7 +225,7 @@ mod tests {
     fn opens_only_the_same_purpose_context_and_key() {
         let seals = Seals::new(b"one", &[]);
         let sealed = seals.seal(Purpose::Login, &[b"a", b"b"], b"text", Entropy);
-        assert_eq!(seals.open(Purpose::Login, &[b"a", b"b"], &sealed).unwrap(), b"text");
+        assert_eq!(seals.open(Purpose::Login, &[b"a", b"b"], &sealed).unwrap().0, b"text");
         assert!(seals.open(Purpose::SigningKey, &[b"a", b"b"], &sealed).is_err());
         assert!(seals.open(Purpose::Login, &[b"ab", b""], &sealed).is_err());
         assert!(Seals::new(b"two", &[]).open(Purpose::Login, &[b"a", b"b"], &sealed).is_err());
@@ -216,10 +237,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sealed_once_opens_only_with_the_same_secret_purpose_context_and_key() {
+        let seals = Seals::new(b"one", &[]);
+        let sealed = seals.seal_once(Purpose::Login, b"state", &[b"a"], b"text");
+        let rotated = Seals::new(b"new", &[b"one".to_vec()]);
+        assert_eq!(rotated.open_once(Purpose::Login, b"state", &[b"a"], &sealed).unwrap().0, b"text");
+        assert!(rotated.open_once(Purpose::Login, b"other", &[b"a"], &sealed).is_err());
+        assert!(rotated.open_once(Purpose::Csrf, b"state", &[b"a"], &sealed).is_err());
+        assert!(rotated.open_once(Purpose::Login, b"state", &[b"b"], &sealed).is_err());
+        assert!(Seals::new(b"new", &[]).open_once(Purpose::Login, b"state", &[b"a"], &sealed).is_err());
+        assert_ne!(sealed, seals.seal_once(Purpose::Login, b"other", &[b"a"], b"text"));
+    }
+
+    #[test]
     fn a_previous_key_opens_what_it_sealed() {
         let sealed = Seals::new(b"old", &[]).seal(Purpose::SigningKey, &[], b"key", Entropy);
         let rotated = Seals::new(b"new", &[b"old".to_vec()]);
-        assert_eq!(rotated.open(Purpose::SigningKey, &[], &sealed).unwrap(), b"key");
+        let (text, key) = rotated.open(Purpose::SigningKey, &[], &sealed).unwrap();
+        assert_eq!((text.as_slice(), rotated.is_current(key)), (&b"key"[..], false));
         let now = rotated.seal(Purpose::SigningKey, &[], b"key", Entropy);
         assert!(Seals::new(b"old", &[]).open(Purpose::SigningKey, &[], &now).is_err());
     }

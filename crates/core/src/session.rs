@@ -1,5 +1,6 @@
 //! Sessions and their refresh tokens.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use crate::account::AccountId;
 use crate::claims::Facts;
 use crate::clock::{Entropy, Timestamp};
-use crate::seal::{Purpose, SealKey, Seals, base64url, sha256};
+use crate::seal::{Purpose, SealKey, Seals, base64url, from_base64url, same, sha256};
 use crate::slot::SlotId;
 
 /// The identifier of a session: the `sid` of our tokens.
@@ -29,6 +30,8 @@ pub struct Session {
     pub id: SessionId,
     /// Whose it is.
     pub account: AccountId,
+    /// The identity it began with; `None` when it began without one.
+    pub identity: Option<Uuid>,
     /// The slot the person came through.
     pub slot: SlotId,
     /// What the provider said at the login.
@@ -41,6 +44,10 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// Where it began, for its owner's list.
+    pub ip: Option<String>,
+    /// The `User-Agent` it began with, shortened; for its owner's list.
+    pub user_agent: Option<String>,
 }
 
 /// A session about to begin.
@@ -48,12 +55,93 @@ pub struct Session {
 pub struct NewSession {
     /// Its identifier.
     pub id: SessionId,
+    /// When the person logged in.
+    pub created_at: Timestamp,
     /// The end of its absolute life.
     pub expires_at: Timestamp,
     /// The hash of its first refresh token.
     pub refresh: TokenHash,
     /// Who asked, for the owner's list of sessions.
     pub caller: Caller,
+}
+
+/// What a hand-off code is good for: a session of a person who logged in elsewhere a moment ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOff {
+    /// Whose session it will be.
+    pub account: AccountId,
+    /// The identity the person came with.
+    pub identity: Uuid,
+    /// The slot the person came through.
+    pub slot: SlotId,
+    /// What the provider said at the login.
+    pub facts: Facts,
+    /// What the verifier must hash to.
+    pub challenge: Challenge,
+    /// When the person logged in.
+    pub created_at: Timestamp,
+    /// The code is good for nothing from then on.
+    pub expires_at: Timestamp,
+}
+
+/// A hand-off code about to be remembered. Everything else of it is the settlement's.
+#[derive(Debug, Clone)]
+pub struct NewHandOff {
+    /// What the store knows the code by.
+    pub code: TokenHash,
+    /// What the verifier must hash to.
+    pub challenge: Challenge,
+    /// The code is good for nothing from then on.
+    pub expires_at: Timestamp,
+}
+
+/// A one-time code that a frontend elsewhere exchanges for a session: 256 bits, in 43 characters of base64url.
+#[derive(Debug)]
+pub struct HandOffCode(RefreshToken);
+
+impl HandOffCode {
+    /// A new one.
+    pub fn random(entropy: Entropy) -> Self {
+        Self(RefreshToken::first(entropy))
+    }
+
+    /// Takes what a client presents; anything that cannot be a code is `None`.
+    pub fn parse(text: &str) -> Option<Self> {
+        RefreshToken::parse(text).map(Self)
+    }
+
+    /// The code itself, for the frontend it is meant for.
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+
+    /// What the store knows it by.
+    pub fn hash(&self) -> TokenHash {
+        self.0.hash()
+    }
+}
+
+/// How long a hand-off code is good.
+pub const HAND_OFF_LIFETIME: Duration = Duration::from_mins(1);
+
+/// What a frontend's verifier must hash to (RFC 7636 4.2, S256), shortened to the 128 bits that a login cookie has
+/// room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Challenge(pub [u8; 16]);
+
+impl Challenge {
+    /// Takes a `code_challenge` of method S256: 32 bytes in base64url.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = from_base64url(text).filter(|bytes| bytes.len() == 32)?;
+        bytes.first_chunk().copied().map(Self)
+    }
+
+    /// Whether this verifier (RFC 7636 4.1) belongs to it.
+    pub fn fits(&self, verifier: &str) -> bool {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        let fits = (43..=128).contains(&verifier.len()) && verifier.bytes().all(allowed);
+        fits && sha256(&[verifier.as_bytes()]).first_chunk::<16>().is_some_and(|hash| same(hash, &self.0))
+    }
 }
 
 /// Who sent a request, for the record only.
@@ -80,9 +168,6 @@ pub struct Lifetimes {
 
 /// How long a superseded refresh token is still answered with the current one: a lost answer, two tabs, a retry.
 pub const REFRESH_GRACE: Duration = Duration::from_secs(30);
-
-/// How many successions are followed from a superseded token to the current one within the grace.
-const MAX_SUCCESSIONS: usize = 32;
 
 /// What the store keeps of a refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,20 +209,26 @@ impl RefreshToken {
         )
     }
 
-    /// Follows the line of successors to the token with this hash. The line may have begun under a previous key and
-    /// gone on under the current one.
-    pub fn follow(&self, session: SessionId, seals: &Seals, current: TokenHash) -> Option<Self> {
-        seals.keys().find_map(|key| {
-            self.line(session, key).find_map(|start| {
-                let mut line = start.line(session, seals.current()).skip(1);
-                if start.hash() == current { Some(start) } else { line.find(|token| token.hash() == current) }
-            })
-        })
-    }
-
-    fn line<'a>(&self, session: SessionId, key: &'a SealKey) -> impl Iterator<Item = Self> + use<'a> {
-        std::iter::successors(Some(self.clone()), move |token| Some(token.successor(session, key)))
-            .take(MAX_SUCCESSIONS + 1)
+    /// Follows the line of successors from this superseded token to the current one. Each step may have been made under
+    /// any of the keys; `since` are the tokens superseded meanwhile, so that a wrong turn is noticed at once.
+    pub fn follow(
+        &self,
+        session: SessionId,
+        seals: &Seals,
+        current: TokenHash,
+        since: &HashSet<TokenHash>,
+    ) -> Option<Self> {
+        let mut token = self.clone();
+        for _ in 0..=since.len() {
+            if token.hash() == current {
+                return Some(token);
+            }
+            token = seals.keys().map(|key| token.successor(session, key)).find(|next| {
+                let hash = next.hash();
+                hash == current || since.contains(&hash)
+            })?;
+        }
+        None
     }
 }
 
@@ -171,19 +262,40 @@ mod tests {
     }
 
     #[test]
-    fn successors_are_followed_to_the_current_token_also_over_a_change_of_the_secret_key() {
-        let old = Seals::new(b"old", &[]);
+    fn successors_are_followed_to_the_current_token_also_over_changes_of_the_secret_key() {
+        let old = Seals::new(b"old", &[b"new".to_vec()]);
         let new = Seals::new(b"new", &[b"old".to_vec()]);
         let first = RefreshToken::first(Entropy);
         let second = first.successor(SESSION, old.current());
         let third = second.successor(SESSION, new.current());
-        assert_eq!(first.follow(SESSION, &old, second.hash()).unwrap().reveal(), second.reveal());
-        assert_eq!(first.follow(SESSION, &new, third.hash()).unwrap().reveal(), third.reveal());
-        assert_eq!(second.follow(SESSION, &new, third.hash()).unwrap().reveal(), third.reveal());
-        assert!(third.follow(SESSION, &new, second.hash()).is_none(), "never backwards");
-        assert!(
-            first.follow(SessionId(Uuid::from_u128(2)), &old, second.hash()).is_none(),
-            "never into another session"
-        );
+        let fourth = third.successor(SESSION, old.current());
+        let since: HashSet<_> = [&first, &second, &third].map(RefreshToken::hash).into();
+        for (seals, from) in
+            [(&old, &first), (&new, &first), (&new, &second), (&old, &third), (&old, &fourth)]
+        {
+            let found = from.follow(SESSION, seals, fourth.hash(), &since).unwrap();
+            assert_eq!(found.reveal(), fourth.reveal());
+        }
+        let later: HashSet<_> = [third.hash()].into();
+        assert!(third.follow(SESSION, &new, second.hash(), &later).is_none(), "never backwards");
+        let other = SessionId(Uuid::from_u128(2));
+        assert!(first.follow(other, &old, fourth.hash(), &since).is_none(), "never into another session");
+        let without = HashSet::from([first.hash(), third.hash()]);
+        assert!(first.follow(SESSION, &new, fourth.hash(), &without).is_none(), "only over known tokens");
+    }
+
+    #[test]
+    fn a_verifier_fits_its_own_challenge_only() {
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = Challenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM").unwrap();
+        assert!(challenge.fits(verifier), "RFC 7636 appendix B");
+        for wrong in ["", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXl", &verifier[..42], &"a".repeat(129)] {
+            assert!(!challenge.fits(wrong), "{wrong}");
+        }
+        for wrong in
+            ["", "x", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM=", &"A".repeat(44), &"A".repeat(42)]
+        {
+            assert!(Challenge::parse(wrong).is_none(), "{wrong}");
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! The port to the disk: what must be remembered, in methods that are one transaction each.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::account::{Account, AccountId, Candidates, Decision, Identity, NamePolicy, Standing};
+use crate::audit::{AuditEvent, AuditFilter};
 use crate::claims::{Claims, IdentityKey};
 use crate::clock::Timestamp;
 use crate::keys::StoredKey;
-use crate::session::{NewSession, Session, SessionId, TokenHash};
-use crate::slot::SlotId;
+use crate::session::{Caller, HandOff, NewHandOff, NewSession, Session, SessionId, TokenHash};
 
 /// The store did not answer, or answered nonsense. Never read as "not found".
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,17 @@ pub enum Spent {
     Before,
 }
 
+/// What begins when a login is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Begins<'a> {
+    /// A session of this browser.
+    Session(&'a NewSession),
+    /// Nothing yet: a code that its owner exchanges for a session.
+    HandOff(&'a NewHandOff),
+    /// Nothing: an identity was linked within a session that goes on.
+    Nothing,
+}
+
 /// A login about to be written: everything or nothing.
 #[derive(Debug)]
 pub struct Settlement<'a> {
@@ -48,12 +61,17 @@ pub struct Settlement<'a> {
     pub claims: &'a Claims,
     /// The display label, cleaned.
     pub label: Option<&'a str>,
-    /// The session that begins.
-    pub session: &'a NewSession,
-    /// The session of the same browser that ends.
-    pub replaces: Option<SessionId>,
+    /// What begins.
+    pub begins: Begins<'a>,
+    /// The session of the same browser: a login ends it; for [`Decision::Link`] it must be live and of that account,
+    /// and is the only one that goes on.
+    pub browser: Option<SessionId>,
     /// Roles whose accounts are never adopted.
     pub policy: &'a NamePolicy,
+    /// Granted locally when the account is created or adopted.
+    pub default_group: Option<&'a str>,
+    /// Who asked.
+    pub caller: &'a Caller,
     /// Now.
     pub now: Timestamp,
 }
@@ -61,10 +79,21 @@ pub struct Settlement<'a> {
 /// How a settlement ended.
 #[derive(Debug)]
 pub enum Settled {
-    /// Everything is written; account and session as they are now.
-    Done(Box<Present>),
+    /// Everything is written.
+    Done(Box<Written>),
     /// A premise no longer holds (somebody was faster); nothing is written. Look again.
     Conflict,
+}
+
+/// A login that is written.
+#[derive(Debug)]
+pub struct Written {
+    /// The account as it is now.
+    pub account: Account,
+    /// The session, if one began.
+    pub session: Option<Session>,
+    /// What was audited in the same transaction.
+    pub events: Vec<AuditEvent>,
 }
 
 /// A session together with its account.
@@ -89,6 +118,8 @@ pub enum Rotation {
         at: Timestamp,
         /// The session's current token.
         current: TokenHash,
+        /// All tokens of the session that were superseded at that time or later, in no order.
+        since: HashSet<TokenHash>,
     },
     /// Nobody knows it.
     Unknown,
@@ -146,27 +177,99 @@ pub enum AccountRef {
     Name(String),
 }
 
-/// Something worth remembering. Never holds a secret.
-#[derive(Debug, Clone)]
-pub struct AuditEvent {
-    /// Its identifier, which sorts by time.
-    pub id: Uuid,
-    /// When.
-    pub time: Timestamp,
-    /// What: one of the names of the specification, such as `login_succeeded`.
-    pub event: &'static str,
-    /// Whose account.
+/// Something granted to an account locally.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// A role.
+    Role(String),
+    /// A group.
+    Group(String),
+}
+
+/// What an operator does to an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Switches an active account off and ends its sessions.
+    Disable,
+    /// Switches a disabled account on again.
+    Enable,
+    /// Deletes an account and ends its sessions; its identities stay as tombstones.
+    Delete,
+    /// Removes the tombstones of a deleted account, so that its people may come back as new ones.
+    Release,
+    /// Grants something.
+    Grant(Grant),
+    /// Takes a grant back.
+    Revoke(Grant),
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// It is written; the account as it is now.
+    Done(Account),
+    /// There was nothing to do, or the account's status does not allow it; nothing is written.
+    Unchanged(Account),
+    /// There is no such account.
+    Unknown,
+}
+
+/// What became of a merge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merged {
+    /// Identities and grants are the other account's now; as it is now.
+    Done(Account),
+    /// The one is deleted, the other is not active, or both are the same; nothing is written.
+    Refused,
+    /// One of the two is unknown.
+    Unknown,
+}
+
+/// What became of an unlinking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unlinked {
+    /// The identity is gone and the sessions it began are ended.
+    Done,
+    /// It is the account's last one; nothing is written.
+    Last,
+    /// The account has no such identity.
+    Unknown,
+}
+
+/// Which sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// This one.
+    One(SessionId),
+    /// All of an account.
+    Of(AccountId),
+    /// All there are.
+    All,
+}
+
+/// What to list of the sessions that are neither revoked nor past their absolute life. Sorted by identifier, which is
+/// the order of creation.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionFilter {
+    /// Only of this account.
     pub account: Option<AccountId>,
-    /// Through which slot.
-    pub slot: Option<SlotId>,
-    /// `success` or `failure`.
-    pub outcome: &'static str,
-    /// Why, as a stable code.
-    pub reason: Option<&'static str>,
-    /// The request it happened in.
-    pub request_id: Option<String>,
-    /// From where.
-    pub ip: Option<String>,
+    /// Only those used at that time or later.
+    pub used_since: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+    /// Only after this one.
+    pub after: Option<SessionId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// How long things are kept that nobody asks for any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Audit events older than this are forgotten; `None` keeps them for ever.
+    pub audit_before: Option<Timestamp>,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// Portico's memory, in SQLite or PostgreSQL alike. A method is a transaction; races are decided here.
@@ -198,8 +301,21 @@ pub trait Store: Send + Sync + 'static {
     /// Supersedes the current refresh token of a live session by its successor, in one conditional update.
     async fn rotate_refresh(&self, rotate: &Rotate) -> Result<Rotation, StoreError>;
 
-    /// Revokes a session; `false` when it was revoked already or is unknown. The event is written with it.
-    async fn revoke_session(&self, id: SessionId, event: &AuditEvent) -> Result<bool, StoreError>;
+    /// Takes a hand-off code: it is gone afterwards, whatever it is good for. `None` when it is unknown.
+    async fn take_handoff(&self, code: &TokenHash) -> Result<Option<HandOff>, StoreError>;
+
+    /// Begins a session of an account that is active; `None` when it is not.
+    async fn begin_session(
+        &self,
+        handoff: &HandOff,
+        session: &NewSession,
+    ) -> Result<Option<Present>, StoreError>;
+
+    /// Revokes sessions that are not revoked; how many those were. When there were any the event is written with it.
+    async fn revoke_sessions(&self, which: Sessions, event: &AuditEvent) -> Result<u64, StoreError>;
+
+    /// Some of the live sessions, sorted by identifier.
+    async fn list_sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError>;
 
     /// Makes a local account; `None` when its name is taken.
     async fn create_account(
@@ -217,18 +333,60 @@ pub trait Store: Send + Sync + 'static {
         account: &AccountRef,
     ) -> Result<Option<(Account, Vec<Identity>)>, StoreError>;
 
+    /// Changes an account as an operator wants it. The event is written with it.
+    async fn change_account(
+        &self,
+        account: AccountId,
+        change: &Change,
+        event: &AuditEvent,
+    ) -> Result<Changed, StoreError>;
+
+    /// Gives identities and grants of one account to another, which is active; the first one is deleted afterwards,
+    /// and the sessions of both end. The one way an identity moves.
+    async fn merge_accounts(
+        &self,
+        from: AccountId,
+        into: AccountId,
+        event: &AuditEvent,
+    ) -> Result<Merged, StoreError>;
+
+    /// Takes an identity away from its account, unless it is the last one, and ends the sessions it began. Of two at
+    /// once that would leave none, one is refused.
+    async fn unlink_identity(
+        &self,
+        account: AccountId,
+        identity: Uuid,
+        event: &AuditEvent,
+    ) -> Result<Unlinked, StoreError>;
+
     /// How many accounts a first login could still adopt by name.
     async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError>;
 
     /// All signing keys, oldest first.
     async fn list_keys(&self) -> Result<Vec<StoredKey>, StoreError>;
 
-    /// Adds a current key for its algorithm, unless there is one already. `true` when this call added it.
-    async fn add_first_key(&self, key: &StoredKey) -> Result<bool, StoreError>;
+    /// Adds a key, unless there is one of its algorithm and state already. `true` when this call added it.
+    async fn add_key(&self, key: &StoredKey) -> Result<bool, StoreError>;
+
+    /// Makes a next key the current one; every key that signed so far is retired and published until `retires_at`.
+    /// `false` when it is not a next key any more: another replica was first. The event is written with it.
+    async fn promote_key(
+        &self,
+        kid: &str,
+        retires_at: Timestamp,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Replaces a key's sealed private half, if it still is what it was.
+    async fn reseal_key(&self, kid: &str, before: &[u8], after: &[u8]) -> Result<(), StoreError>;
 
     /// Writes an event that stands alone.
     async fn record(&self, event: &AuditEvent) -> Result<(), StoreError>;
 
-    /// Forgets spent logins and sessions that ended long ago; returns how many rows went.
-    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
+    /// Some of the audit events, sorted by identifier.
+    async fn list_events(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>, StoreError>;
+
+    /// Forgets spent logins, hand-off codes, sessions and keys that ended long ago, and old audit events; returns how
+    /// many rows went.
+    async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError>;
 }

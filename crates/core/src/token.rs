@@ -73,6 +73,8 @@ pub struct Issuance<'a> {
     pub public_url: &'a PublicUrl,
     /// The audience.
     pub audience: &'a [String],
+    /// The person's roles.
+    pub roles: Vec<String>,
     /// How long.
     pub lifetimes: &'a Lifetimes,
     /// Now.
@@ -92,11 +94,6 @@ pub fn groups_of(present: &Present) -> Option<Vec<String>> {
             Some(groups)
         }
     }
-}
-
-/// All roles of a person.
-pub fn roles_of(present: &Present) -> Vec<String> {
-    present.account.roles.iter().take(32).cloned().collect()
 }
 
 /// Issues an access token. It never outlives its session.
@@ -133,7 +130,7 @@ fn claims_of(under: &Issuance<'_>, present: &Present, expires: Timestamp) -> Acc
         groups: groups_of(present),
         groups_truncated: false,
         groups_overage: session.facts.groups_overage,
-        roles: roles_of(present),
+        roles: under.roles.clone(),
         idp: session.slot.to_string(),
         amr: session.facts.amr.clone(),
         acr: session.facts.acr.clone(),
@@ -160,6 +157,9 @@ fn fit(claims: &mut AccessClaims) {
     }
 }
 
+/// Why a token is not believed whose key may still become known.
+pub(crate) const UNKNOWN_KEY: &str = "the token's key is not ours";
+
 /// Believes a token of ours, or does not: signature by a published key and the one algorithm of that key, `typ`, no
 /// `crit`, issuer, audience, times (no leeway for the expiry; for the beginning, what two replicas' clocks may be apart).
 ///
@@ -183,7 +183,7 @@ pub fn verify(
         return Err("the token's header has crit");
     }
     let kid = header.kid.as_deref().ok_or("the token names no key")?;
-    let (key, alg) = ring.find(kid).ok_or("the token's key is not ours")?;
+    let (key, alg) = ring.find(kid).ok_or(UNKNOWN_KEY)?;
     let mut checks = Validation::new(alg);
     // Issuer, audience and times are checked below, against our own clock.
     checks.required_spec_claims.clear();

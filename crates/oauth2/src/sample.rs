@@ -25,11 +25,13 @@ pub(crate) fn slot() -> Slot {
             email: vec![name("email")],
             email_verified: name("email_verified"),
             groups: name("groups"),
+            groups_separator: portico_core::claims::GroupsSeparator::None,
             groups_wanted: false,
         },
         userinfo_method: UserinfoMethod::Get,
         clock_skew: Duration::from_mins(1),
         transport: Transport::default(),
+        access: portico_core::admission::AccessRule::default(),
         name_fallback: false,
         kind: Kind::OAuth2(OAuth2Settings {
             authorization_url: "https://idp.example/authorize".parse().unwrap(),

@@ -55,6 +55,16 @@ fn panic_with(decision: &Decision) -> ! {
 }
 
 #[test]
+fn an_identity_is_linked_to_whom_asked_and_never_moves() {
+    let (mine, other) = (local("Mine"), Account { id: AccountId(Uuid::from_u128(8)), ..local("Other") });
+    let found =
+        |by_identity: Option<&Account>| Candidates { by_identity: by_identity.cloned(), by_name: None };
+    assert_eq!(decide_link(mine.id, &found(None)), Ok(Decision::Link(mine.id)));
+    assert_eq!(decide_link(mine.id, &found(Some(&mine))), Ok(Decision::Use(mine.id)));
+    assert_eq!(decide_link(mine.id, &found(Some(&other))), Err(Refusal::Taken(other.id)));
+}
+
+#[test]
 fn a_known_identity_is_its_account_whatever_the_name() {
     let known = local("Somebody else");
     let found = Candidates { by_identity: Some(known.clone()), by_name: Some(local("Jane Doe")) };
@@ -68,7 +78,7 @@ fn a_known_identity_of_an_account_that_is_not_active_is_refused() {
         let known = Account { standing, ..local("Jane Doe") };
         let found = Candidates { by_identity: Some(known.clone()), by_name: None };
         let jane = claims(&json!({"name": "Jane Doe"}));
-        assert_eq!(decide(&POLICY(), true, &jane, &found, Entropy), Err(NotActive(known.id)));
+        assert_eq!(decide(&POLICY(), true, &jane, &found, Entropy), Err(Refusal::NotActive(known.id)));
     }
 }
 

@@ -30,12 +30,14 @@ pub(crate) fn slot(change: impl FnOnce(&mut Slot)) -> Slot {
             email: vec![name("email")],
             email_verified: name("email_verified"),
             groups: name("groups"),
+            groups_separator: GroupsSeparator::None,
             groups_wanted: false,
         },
         userinfo_method: UserinfoMethod::Get,
         clock_skew: Duration::from_mins(1),
         transport: Transport::default(),
         name_fallback: true,
+        access: crate::admission::AccessRule::default(),
         kind: Kind::Oidc(OidcSettings {
             discovery_url: "https://idp.example.com/.well-known/openid-configuration".parse().unwrap(),
             issuer: None,
@@ -136,7 +138,10 @@ fn the_id_token_wins_and_security_claims_never_come_from_userinfo() {
     .unwrap();
     assert_eq!(claims.name().unwrap().text, "From the token");
     assert_eq!(claims.email().unwrap().address, "a@example.com");
-    assert_eq!(*claims.facts(), Facts::default());
+    assert_eq!(
+        *claims.facts(),
+        Facts { subject: Some("1".to_owned()), email: Some("a@example.com".to_owned()), ..Facts::default() }
+    );
 }
 
 #[test]
@@ -197,15 +202,41 @@ fn groups_are_found_by_literal_name_or_pointer() {
     assert_eq!(groups("/my~1app/roles", &json!({"my/app": {"roles": ["a", "b"]}})), list());
     assert_eq!(groups("groups", &json!({"groups": "a b"})), Some(vec!["a b".to_owned()]));
     assert_eq!(groups("groups", &json!({"groups": []})), Some(Vec::new()));
+    assert_eq!(groups("groups", &json!({"groups": {"a": {"org": 1}, "b": {}}})), list(), "ZITADEL");
+    assert_eq!(groups("groups", &json!({"groups": [{"name": "a", "id": 1}, {"name": "b"}]})), list());
     for unknown in [
         json!({}),
         json!({"groups": null}),
         json!({"groups": 7}),
         json!({"groups": [7]}),
-        json!({"groups": {"a": 1}}),
+        json!({"groups": [{"id": "a"}]}),
+        json!({"groups": [["a"]]}),
+        json!({"groups": {"": 1}}),
     ] {
         assert_eq!(groups("groups", &unknown), None, "{unknown}");
     }
+}
+
+#[test]
+fn one_string_of_several_groups_is_split_as_configured() {
+    for (separator, text, expected) in [
+        (GroupsSeparator::None, "a, b c", &["a, b c"][..]),
+        (GroupsSeparator::Comma, "a, b c,,", &["a", "b c"]),
+        (GroupsSeparator::Space, "a,  b c ", &["a,", "b", "c"]),
+    ] {
+        let slot = slot(|slot| slot.claims.groups_separator = separator);
+        let claims = oidc(&slot, &json!({"sub": "1", "groups": text}), None).unwrap();
+        assert_eq!(claims.facts().groups.as_deref().unwrap(), expected, "{separator:?}");
+    }
+}
+
+#[test]
+fn the_access_rule_sees_what_only_the_id_token_may_say() {
+    let said = json!({"sub": "1", "tid": "t", "email": "a@x.example", "email_verified": "true"});
+    let facts =
+        oidc(&slot(|_| {}), &said, Some(&json!({"sub": "1", "hd": "evil.example"}))).unwrap().facts().clone();
+    assert_eq!((facts.tid.as_deref(), facts.hd, facts.subject.as_deref()), (Some("t"), None, Some("1")));
+    assert_eq!((facts.email.as_deref(), facts.email_verified), (Some("a@x.example"), true));
 }
 
 #[test]

@@ -6,12 +6,15 @@ use url::Url;
 
 use super::{Broker, SignedIn, Tokens};
 use crate::account::Standing;
+use crate::audit::Event;
+use crate::claims::Facts;
 use crate::clock::Entropy;
 use crate::error::SessionError;
 use crate::seal::{Purpose, base64url, from_base64url, same, sha256};
 use crate::session::{Caller, REFRESH_GRACE, RefreshToken, SessionId};
-use crate::store::{AuditEvent, Present, Rotate, Rotation, StoreError};
-use crate::token::{AccessClaims, verify};
+use crate::slot::SlotId;
+use crate::store::{Present, Rotate, Rotation, Sessions, StoreError};
+use crate::token::{AccessClaims, UNKNOWN_KEY, verify};
 
 impl Broker {
     /// Goes on with a session: a new access token, and the refresh token's successor. A token superseded within
@@ -27,9 +30,9 @@ impl Broker {
         let rotate = Rotate { presented: presented.hash(), session, next: next.hash(), now };
         match store.rotate_refresh(&rotate).await? {
             Rotation::Rotated(present) => self.tokens(present, next).map_err(SessionError::Internal),
-            Rotation::Superseded { present, at, current } => {
+            Rotation::Superseded { present, at, current, since } => {
                 let recent = now <= at.plus(REFRESH_GRACE);
-                match presented.follow(session, &self.parts.seals, current).filter(|_| recent) {
+                match presented.follow(session, &self.parts.seals, current, &since).filter(|_| recent) {
                     Some(token) => self.tokens(present, token).map_err(SessionError::Internal),
                     None => self.end_reused(&present, caller).await,
                 }
@@ -39,7 +42,7 @@ impl Broker {
     }
 
     async fn end_reused<T>(&self, present: &Present, caller: &Caller) -> Result<T, SessionError> {
-        self.end(present, "refresh_reused", Some("refresh_reused"), caller).await?;
+        self.end(present, Event::RefreshReused, Some("refresh_reused"), caller).await?;
         Err(SessionError::Invalid("a superseded refresh token was used again; the session is revoked"))
     }
 
@@ -50,14 +53,19 @@ impl Broker {
         if self.parts.clock.now() > present.session.last_used_at.plus(self.parts.lifetimes.idle) {
             return Err(SessionError::Invalid("the session was idle for too long"));
         }
-        if !self.places.contains_key(&present.session.slot) {
-            self.end(present, "session_revoked", Some("slot_disabled"), caller).await?;
-            return Err(SessionError::Invalid("the session's slot is no longer enabled"));
+        if !self.admits(present.session.slot, &present.session.facts) {
+            self.end(present, Event::SessionRevoked, Some("login_not_allowed"), caller).await?;
+            return Err(SessionError::Invalid("the session's slot no longer lets this person in"));
         }
         Ok(())
     }
 
-    fn check_present(&self, present: &Present) -> Result<(), SessionError> {
+    /// Whether a slot is still enabled and its access rule still lets this person in.
+    pub(super) fn admits(&self, slot: SlotId, facts: &Facts) -> bool {
+        self.place(slot).is_ok_and(|(slot, _)| slot.access.check(facts).is_ok())
+    }
+
+    pub(super) fn check_present(&self, present: &Present) -> Result<(), SessionError> {
         match present.account.standing {
             Standing::Active => {}
             Standing::Disabled | Standing::Deleted => {
@@ -76,7 +84,13 @@ impl Broker {
     /// Believes an access token, and makes sure its session is still there. A revocation elsewhere is noticed within
     /// [`REVOCATION_DELAY`], one here at once.
     pub async fn signed_in(&self, access: &str) -> Result<SignedIn, SessionError> {
-        let claims = self.believe(access)?;
+        let claims = match self.believe(access) {
+            Err(SessionError::Invalid(UNKNOWN_KEY)) => {
+                self.look_for_keys().await;
+                self.believe(access)?
+            }
+            other => other?,
+        };
         let id = claims.session();
         let load = async {
             let found = self.parts.store.find_session(id).await?;
@@ -130,7 +144,7 @@ impl Broker {
     /// Ends a session. The answer is where the browser ends the session at the provider too, when it can.
     pub async fn sign_out(&self, id: SessionId, caller: &Caller) -> Result<Option<Url>, SessionError> {
         let Some(present) = self.parts.store.find_session(id).await? else { return Ok(None) };
-        self.end(&present, "logout", None, caller).await?;
+        self.end(&present, Event::Logout, None, caller).await?;
         let client = self.places.get(&present.session.slot).and_then(|place| self.parts.slots.get(*place));
         Ok(client.and_then(|(_, client)| client.end_session(self.parts.post_logout_redirect.as_ref())))
     }
@@ -138,17 +152,18 @@ impl Broker {
     async fn end(
         &self,
         present: &Present,
-        event: &'static str,
+        event: Event,
         reason: Option<&'static str>,
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        let event = AuditEvent {
-            account: Some(present.account.id),
-            slot: Some(present.session.slot),
-            reason,
-            ..self.event(event, caller)
+        let event = self.event(event).by(caller).about(present.account.id).through(present.session.slot);
+        let event = match reason {
+            Some(reason) => event.because(reason),
+            None => event,
         };
-        self.parts.store.revoke_session(present.session.id, &event).await?;
+        if self.parts.store.revoke_sessions(Sessions::One(present.session.id), &event).await? > 0 {
+            event.announce();
+        }
         self.sessions.invalidate(&present.session.id).await;
         Ok(())
     }

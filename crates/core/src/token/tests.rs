@@ -39,6 +39,9 @@ fn present(groups: Option<Vec<String>>) -> Present {
         last_login_at: Some(NOW),
     };
     let session = Session {
+        identity: None,
+        ip: None,
+        user_agent: None,
         id: SessionId(Uuid::from_u128(2)),
         account: account.id,
         slot: "oidc/provider1".parse().unwrap(),
@@ -57,7 +60,7 @@ fn ring_of(keys: &[StoredKey], alg: TokenAlg, seals: &Seals) -> Arc<KeyRing> {
 
 fn one(alg: TokenAlg) -> (Arc<KeyRing>, Seals) {
     let seals = Seals::new(b"secret", &[]);
-    let key = generate(alg, &seals, Entropy, NOW).unwrap();
+    let key = generate(alg, KeyState::Current, &seals, Entropy, NOW).unwrap();
     (ring_of(&[key], alg, &seals), seals)
 }
 
@@ -66,6 +69,7 @@ fn token(ring: &KeyRing, present: &Present) -> String {
     let under = Issuance {
         public_url: &public(),
         audience: &audience,
+        roles: present.account.roles.clone(),
         lifetimes: &lifetimes(),
         now: NOW,
         id: Uuid::from_u128(3),
@@ -139,9 +143,9 @@ struct Forge {
 impl Forge {
     fn new() -> Self {
         let seals = Seals::new(b"secret", &[]);
-        let stored = generate(TokenAlg::ES256, &seals, Entropy, NOW).unwrap();
+        let stored = generate(TokenAlg::ES256, KeyState::Current, &seals, Entropy, NOW).unwrap();
         let pkcs8 =
-            seals.open(crate::seal::Purpose::SigningKey, &[stored.kid.as_bytes()], &stored.sealed).unwrap();
+            seals.open(crate::seal::Purpose::SigningKey, &[stored.kid.as_bytes()], &stored.sealed).unwrap().0;
         let ring = ring_of(std::slice::from_ref(&stored), TokenAlg::ES256, &seals);
         let token = token(&ring, &present(None));
         let (header, claims) = parts(&token);
@@ -235,11 +239,11 @@ fn many_groups_are_cut_until_the_token_fits_a_cookie() {
 #[test]
 fn a_retired_key_is_published_until_its_end() {
     let seals = Seals::new(b"secret", &[]);
-    let mut old = generate(TokenAlg::ES256, &seals, Entropy, NOW).unwrap();
+    let mut old = generate(TokenAlg::ES256, KeyState::Current, &seals, Entropy, NOW).unwrap();
     let before = token(&ring_of(std::slice::from_ref(&old), TokenAlg::ES256, &seals), &present(None));
     old.state = KeyState::Retired;
     old.retires_at = Some(Timestamp::from_unix(NOW.unix() + 1));
-    let new = generate(TokenAlg::ES256, &seals, Entropy, NOW).unwrap();
+    let new = generate(TokenAlg::ES256, KeyState::Current, &seals, Entropy, NOW).unwrap();
     assert!(believe(&ring_of(&[old.clone(), new.clone()], TokenAlg::ES256, &seals), &before, NOW).is_ok());
     old.retires_at = Some(NOW);
     assert!(believe(&ring_of(&[old, new], TokenAlg::ES256, &seals), &before, NOW).is_err());

@@ -1,0 +1,226 @@
+//! Who may come in, and as what: a slot's access rule, and the roles that groups bring. Pure; asked at every login and
+//! again at every refresh, so that a rule that changed counts at once.
+
+use std::collections::BTreeMap;
+
+use crate::claims::Facts;
+use crate::slot::SlotId;
+
+/// A slot's access rule. Each list that is not empty must let the person in; with none everybody may come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccessRule {
+    /// Any of these groups; exact bytes.
+    pub groups: Vec<String>,
+    /// The domain of an e-mail that the provider calls verified.
+    pub email_domains: Vec<String>,
+    /// Any of these subjects; exact bytes.
+    pub subjects: Vec<String>,
+    /// Entra ID's `tid` or Google's `hd`, from the ID token; exact bytes.
+    pub tenants: Vec<String>,
+}
+
+/// Which part of the rule does not let a person in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} does not let this person in")]
+pub struct NotAllowed(pub &'static str);
+
+impl AccessRule {
+    /// Whether everybody may come whom the provider lets in.
+    pub fn admits_everyone(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Checks what a provider said of a person. What is missing lets nobody in.
+    ///
+    /// # Errors
+    /// The first list that does not let the person in.
+    pub fn check(&self, facts: &Facts) -> Result<(), NotAllowed> {
+        let subject = facts.subject.as_deref();
+        let groups = facts.groups.as_deref().unwrap_or_default();
+        let domain = facts.email.as_deref().filter(|_| facts.email_verified).and_then(domain);
+        let tenant = facts.tid.as_deref().or(facts.hd.as_deref());
+        let passes = [
+            ("allowed_subjects", is_listed(&self.subjects, |one| subject == Some(one))),
+            ("allowed_tenants", is_listed(&self.tenants, |one| tenant == Some(one))),
+            ("allowed_email_domains", {
+                is_listed(&self.email_domains, |one| domain.is_some_and(|own| own.eq_ignore_ascii_case(one)))
+            }),
+            ("allowed_groups", is_listed(&self.groups, |one| groups.iter().any(|own| own == one))),
+        ];
+        passes.into_iter().find(|(_, passes)| !passes).map_or(Ok(()), |(list, _)| Err(NotAllowed(list)))
+    }
+}
+
+/// An empty list asks for nothing.
+fn is_listed(list: &[String], fits: impl Fn(&str) -> bool) -> bool {
+    list.is_empty() || list.iter().any(|one| fits(one))
+}
+
+/// The domain of an address with exactly one `@` and something before it.
+fn domain(address: &str) -> Option<&str> {
+    let (local, domain) = address.split_once('@')?;
+    (!local.is_empty() && !domain.is_empty() && !domain.contains('@')).then_some(domain)
+}
+
+/// A group that brings a role, perhaps only from one slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOf {
+    /// Only counts for people who came through this slot.
+    pub slot: Option<SlotId>,
+    /// The whole name; ASCII case is ignored.
+    pub group: String,
+}
+
+impl GroupOf {
+    /// Takes `staff` or `oidc/provider1:staff`.
+    pub fn parse(text: &str) -> Self {
+        let qualified = text.split_once(':').and_then(|(slot, group)| Some((slot.parse().ok()?, group)));
+        match qualified {
+            Some((slot, group)) => Self { slot: Some(slot), group: group.to_owned() },
+            None => Self { slot: None, group: text.to_owned() },
+        }
+    }
+
+    fn fits(&self, slot: SlotId, groups: &[String]) -> bool {
+        self.slot.is_none_or(|own| own == slot)
+            && groups.iter().any(|group| group.eq_ignore_ascii_case(&self.group))
+    }
+}
+
+/// Which groups bring which roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoleMap {
+    /// Role and the groups that bring it.
+    pub roles: BTreeMap<String, Vec<GroupOf>>,
+    /// The role of a person whom no group brings one.
+    pub default: Option<String>,
+}
+
+/// The most roles of a person.
+const MOST_ROLES: usize = 32;
+
+impl RoleMap {
+    /// The roles of a person: those the provider's groups bring, or else the default one, and those granted locally.
+    pub fn roles(&self, slot: SlotId, groups: Option<&[String]>, local: &[String]) -> Vec<String> {
+        let groups = groups.unwrap_or_default();
+        let brought =
+            self.roles.iter().filter(|(_, entries)| entries.iter().any(|entry| entry.fits(slot, groups)));
+        let mut roles: Vec<String> = brought.map(|(role, _)| role.clone()).collect();
+        if roles.is_empty() {
+            roles.extend(self.default.clone());
+        }
+        let further: Vec<_> = local.iter().filter(|role| !roles.contains(role)).cloned().collect();
+        roles.extend(further);
+        roles.truncate(MOST_ROLES);
+        roles
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(list: &[&str]) -> Vec<String> {
+        list.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    fn person() -> Facts {
+        Facts {
+            subject: Some("42".to_owned()),
+            email: Some("ada@corp.example".to_owned()),
+            email_verified: true,
+            groups: Some(texts(&["staff", "ops"])),
+            tid: Some("t1".to_owned()),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn without_a_rule_everybody_may_come() {
+        assert!(AccessRule::default().admits_everyone());
+        assert_eq!(AccessRule::default().check(&Facts::default()), Ok(()));
+    }
+
+    #[test]
+    fn each_list_lets_in_whom_it_names_and_nobody_who_is_unknown() {
+        let rule = |bend: fn(&mut AccessRule)| {
+            let mut rule = AccessRule::default();
+            bend(&mut rule);
+            rule
+        };
+        for (rule, list) in [
+            (rule(|rule| rule.groups = texts(&["other", "ops"])), "allowed_groups"),
+            (rule(|rule| rule.email_domains = texts(&["corp.example"])), "allowed_email_domains"),
+            (rule(|rule| rule.subjects = texts(&["42"])), "allowed_subjects"),
+            (rule(|rule| rule.tenants = texts(&["t1"])), "allowed_tenants"),
+        ] {
+            assert_eq!(rule.check(&person()), Ok(()), "{list}");
+            assert_eq!(rule.check(&Facts::default()), Err(NotAllowed(list)));
+        }
+        let all = AccessRule {
+            groups: texts(&["ops"]),
+            email_domains: texts(&["corp.example"]),
+            subjects: texts(&["42"]),
+            tenants: texts(&["t2"]),
+        };
+        assert_eq!(all.check(&person()), Err(NotAllowed("allowed_tenants")), "each must pass");
+    }
+
+    #[test]
+    fn h22_a_domain_is_exact_and_of_one_verified_address() {
+        let rule = AccessRule { email_domains: texts(&["corp.example"]), ..AccessRule::default() };
+        let check = |email: &str, email_verified| {
+            rule.check(&Facts { email: Some(email.to_owned()), email_verified, ..Facts::default() }).is_ok()
+        };
+        for good in ["ada@corp.example", "ada@CORP.example"] {
+            assert!(check(good, true), "{good}");
+            assert!(!check(good, false), "{good} is not verified");
+        }
+        for bad in [
+            "ada@evil.example@corp.example",
+            "ada@corp.example@evil.example",
+            "ada@corp.example.evil",
+            "ada@sub.corp.example",
+            "ada@xcorp.example",
+            "@corp.example",
+            "corp.example",
+            "ada@c\u{f6}rp.example",
+            "ada@corp.example.",
+        ] {
+            assert!(!check(bad, true), "{bad}");
+        }
+    }
+
+    #[test]
+    fn c17_groups_are_compared_whole() {
+        let rule = AccessRule { groups: texts(&["admin"]), ..AccessRule::default() };
+        for (group, passes) in
+            [("admin", true), ("Admin", false), ("admin ", false), ("xadmin", false), ("adm", false)]
+        {
+            let facts = Facts { groups: Some(texts(&[group])), ..Facts::default() };
+            assert_eq!(rule.check(&facts).is_ok(), passes, "{group:?}");
+        }
+        let overage = Facts { groups: None, groups_overage: true, ..Facts::default() };
+        assert!(rule.check(&overage).is_err(), "unknown is not a member");
+    }
+
+    #[test]
+    fn groups_bring_roles() {
+        let map = RoleMap {
+            roles: BTreeMap::from([
+                ("admin".to_owned(), vec![GroupOf::parse("oidc/provider1:ops")]),
+                ("trusted".to_owned(), vec![GroupOf::parse("Staff"), GroupOf::parse("urn:x:y")]),
+            ]),
+            default: Some("guest".to_owned()),
+        };
+        let one = "oidc/provider1".parse().unwrap();
+        let two = "oauth2/provider1".parse().unwrap();
+        let roles = |slot, groups: &[&str]| map.roles(slot, Some(&texts(groups)), &[]);
+        assert_eq!(roles(one, &["ops", "STAFF"]), ["admin", "trusted"]);
+        assert_eq!(roles(two, &["ops"]), ["guest"], "ops of another slot");
+        assert_eq!(roles(two, &["urn:x:y"]), ["trusted"], "a colon alone qualifies nothing");
+        assert_eq!(roles(one, &["staff ", "xops"]), ["guest"]);
+        assert_eq!(map.roles(one, None, &texts(&["editor", "guest"])), ["guest", "editor"]);
+        assert_eq!(RoleMap::default().roles(one, Some(&texts(&["ops"])), &[]), [""; 0]);
+    }
+}

@@ -1,0 +1,137 @@
+//! What a signed-in person does with their own identities and sessions.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Begun, Broker, SignedIn};
+use crate::account::{AccountId, Identity};
+use crate::audit::Event;
+use crate::error::{LoginError, SessionError};
+use crate::login::Intent;
+use crate::return_to::Wish;
+use crate::session::{Caller, Session, SessionId};
+use crate::slot::SlotId;
+use crate::store::{AccountRef, SessionFilter, Sessions, Unlinked};
+
+/// How old a login may be for changes to who can log in.
+const RECENT_LOGIN: Duration = Duration::from_mins(10);
+
+/// The most sessions that are listed.
+const MOST_SESSIONS: u32 = 1000;
+
+impl Broker {
+    /// Begins to link one more identity to the account of this session.
+    ///
+    /// # Errors
+    /// [`LoginError::ReauthenticationRequired`] when the person logged in more than ten minutes ago.
+    pub async fn begin_link(
+        &self,
+        id: SlotId,
+        return_to: Option<&str>,
+        signed_in: &SignedIn,
+    ) -> Result<Begun, LoginError> {
+        let wish = Wish { return_to, ..Wish::default() };
+        let checked = wish.check(&self.parts.public_url, &self.parts.return_origins);
+        let (return_to, _) = checked.map_err(LoginError::BadRequest)?;
+        self.place(id)?;
+        if !self.is_recent(signed_in) {
+            return Err(LoginError::ReauthenticationRequired);
+        }
+        self.start(id, &return_to, Intent::Link(signed_in.present.session.id)).await
+    }
+
+    fn is_recent(&self, signed_in: &SignedIn) -> bool {
+        self.parts.clock.now() <= signed_in.present.session.created_at.plus(RECENT_LOGIN)
+    }
+
+    /// The identities of the person's account, oldest first.
+    pub async fn identities(&self, signed_in: &SignedIn) -> Result<Vec<Identity>, SessionError> {
+        let account = AccountRef::Id(signed_in.present.account.id);
+        let found = self.parts.store.find_account(&account).await?;
+        found.map(|(_, identities)| identities).ok_or(SessionError::Invalid("the account is gone"))
+    }
+
+    /// Takes an identity away from the person's account, and ends the sessions it began.
+    ///
+    /// # Errors
+    /// [`SessionError::ReauthenticationRequired`] after an old login, [`SessionError::LastIdentity`] for the last one.
+    pub async fn unlink(
+        &self,
+        signed_in: &SignedIn,
+        identity: Uuid,
+        caller: &Caller,
+    ) -> Result<(), SessionError> {
+        if !self.is_recent(signed_in) {
+            return Err(SessionError::ReauthenticationRequired);
+        }
+        let account = signed_in.present.account.id;
+        let event = self.event(Event::IdentityUnlinked).by(caller).about(account);
+        match self.parts.store.unlink_identity(account, identity, &event).await? {
+            Unlinked::Done => {
+                event.announce();
+                self.forget_sessions_of(account);
+                Ok(())
+            }
+            Unlinked::Last => Err(SessionError::LastIdentity),
+            Unlinked::Unknown => Err(SessionError::NotFound("identity")),
+        }
+    }
+
+    /// The person's live sessions, oldest first.
+    pub async fn own_sessions(&self, signed_in: &SignedIn) -> Result<Vec<Session>, SessionError> {
+        let now = self.parts.clock.now();
+        let filter = SessionFilter {
+            account: Some(signed_in.present.account.id),
+            used_since: now.minus(self.parts.lifetimes.idle),
+            now,
+            after: None,
+            limit: MOST_SESSIONS,
+        };
+        Ok(self.parts.store.list_sessions(&filter).await?)
+    }
+
+    /// Ends one of the person's own sessions.
+    pub async fn end_own_session(
+        &self,
+        signed_in: &SignedIn,
+        session: SessionId,
+        caller: &Caller,
+    ) -> Result<(), SessionError> {
+        let account = signed_in.present.account.id;
+        let found = self.parts.store.find_session(session).await?;
+        if found.is_none_or(|found| found.account.id != account) {
+            return Err(SessionError::NotFound("session"));
+        }
+        self.revoke(Sessions::One(session), account, caller).await?;
+        self.sessions.invalidate(&session).await;
+        Ok(())
+    }
+
+    /// Ends all of the person's sessions, this one among them.
+    pub async fn end_own_sessions(&self, signed_in: &SignedIn, caller: &Caller) -> Result<(), SessionError> {
+        let account = signed_in.present.account.id;
+        self.revoke(Sessions::Of(account), account, caller).await?;
+        self.forget_sessions_of(account);
+        Ok(())
+    }
+
+    async fn revoke(&self, which: Sessions, account: AccountId, caller: &Caller) -> Result<(), SessionError> {
+        let event = self.event(Event::SessionRevoked).by(caller).about(account).because("owner");
+        if self.parts.store.revoke_sessions(which, &event).await? > 0 {
+            event.announce();
+        }
+        Ok(())
+    }
+
+    /// From now on the sessions of an account are looked up again before they are believed.
+    pub(super) fn forget_sessions_of(&self, account: AccountId) {
+        let theirs = move |_: &SessionId, present: &std::sync::Arc<crate::store::Present>| {
+            present.account.id == account
+        };
+        // Fails only when the cache was built without this ability; then the entries' age still ends them.
+        if self.sessions.invalidate_entries_if(theirs).is_err() {
+            self.sessions.invalidate_all();
+        }
+    }
+}

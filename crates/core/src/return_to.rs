@@ -1,0 +1,303 @@
+//! Where a browser goes after a login. Checked before the login starts; a wrong one is refused, never replaced.
+
+use url::{Origin, Url};
+
+use crate::public_url::PublicUrl;
+use crate::session::Challenge;
+
+/// The longest `return_to`, in bytes.
+const MAX: usize = 512;
+
+/// An origin that the operator allows beside the public one: scheme, host and port, compared exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebOrigin {
+    origin: Origin,
+    text: String,
+}
+
+impl WebOrigin {
+    /// Takes an origin as browsers write it (RFC 6454 6.2); https, or http on a loopback host.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let url = Url::parse(text).map_err(|_| "it is not an origin such as https://app.example.com")?;
+        let fits =
+            url.scheme() == "https" || (url.scheme() == "http" && crate::public_url::is_loopback(&url));
+        if !fits {
+            return Err("it must begin with https:// (http:// only for localhost, 127.0.0.1 and [::1])");
+        }
+        let origin = url.origin();
+        let ascii = origin.ascii_serialization();
+        if text.contains('*') {
+            return Err("it must be one origin, not a pattern");
+        }
+        if text != ascii {
+            return Err(
+                "it must be scheme, host and port only, in lower case, without a default port or a slash",
+            );
+        }
+        Ok(Self { origin, text: ascii })
+    }
+
+    /// The origin as browsers write it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Where the browser goes after a login: an address of the public origin, kept as path, query and fragment, or a
+/// whole address of an origin the operator allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnTo(String);
+
+impl ReturnTo {
+    /// Checks a `return_to` parameter; none leads to `/`.
+    ///
+    /// Accepted are a path beginning with one slash, and an absolute URL that begins with the public origin or one of
+    /// `others`. The WHATWG parser has the last word about the origin, so no spelling leads elsewhere.
+    ///
+    /// # Errors
+    /// A fixed sentence that says what is wrong.
+    pub fn parse(text: Option<&str>, public: &PublicUrl, others: &[WebOrigin]) -> Result<Self, &'static str> {
+        let Some(text) = text else { return Ok(Self("/".to_owned())) };
+        if text.len() > MAX {
+            return Err("return_to is longer than 512 bytes");
+        }
+        if text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+            return Err("return_to has a blank, a backslash or a control character");
+        }
+        let own = public.origin();
+        let foreign = others.iter().map(WebOrigin::as_str).find(|origin| leads_into(text, origin));
+        let origin = foreign.unwrap_or(&own);
+        let path = text.strip_prefix(origin).unwrap_or(text);
+        if !path.starts_with('/') || path.starts_with("//") {
+            return Err("return_to is neither a path nor an address of an allowed origin");
+        }
+        let url = public.at("/").join(text).map_err(|_| "return_to is not a URL")?;
+        let elsewhere = url.origin().ascii_serialization() != origin || url.path().starts_with("//");
+        if elsewhere || !url.username().is_empty() || url.password().is_some() {
+            return Err("return_to leads to another origin");
+        }
+        let kept = if foreign.is_some() { Some(url.as_str()) } else { url.as_str().strip_prefix(origin) };
+        kept.filter(|kept| kept.len() <= MAX)
+            .map(|kept| Self(kept.to_owned()))
+            .ok_or("return_to is longer than 512 bytes")
+    }
+
+    /// One that was checked when its login started, and sealed since.
+    pub(crate) fn remembered(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text that is remembered.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The absolute address.
+    pub fn url(&self, public: &PublicUrl) -> Result<Url, &'static str> {
+        let whole =
+            if self.0.starts_with('/') { format!("{}{}", public.origin(), self.0) } else { self.0.clone() };
+        Url::parse(&whole).map_err(|_| "a return_to no longer parses")
+    }
+
+    /// Whether its origin is still one of those.
+    pub(crate) fn is_allowed(&self, public: &PublicUrl, others: &[WebOrigin]) -> bool {
+        Self::parse(Some(&self.0), public, others).is_ok()
+    }
+
+    /// Whether cookies of the public origin are of use there: it is on the same site. Without a list of public suffixes
+    /// this is a guess by the last two labels; where it errs, an allowed frontend gets cookies that its browser does not
+    /// send, and must use a hand-off.
+    pub fn is_same_site(&self, public: &PublicUrl) -> bool {
+        self.url(public).is_ok_and(|url| site(&url) == site(&public.at("/")))
+    }
+
+    /// Whether a one-time code can be added to the query: there is none of that name yet.
+    pub fn takes_code(&self, public: &PublicUrl) -> bool {
+        self.url(public).is_ok_and(|url| url.query_pairs().all(|(name, _)| name != "code"))
+    }
+}
+
+/// What the start of a login may ask for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// `return_to`.
+    pub return_to: Option<&'a str>,
+    /// `code_challenge`: the frontend wants a hand-off.
+    pub code_challenge: Option<&'a str>,
+    /// `code_challenge_method`; only `S256` is known.
+    pub code_challenge_method: Option<&'a str>,
+}
+
+impl Wish<'_> {
+    /// Checks it all. A challenge asks for a hand-off; without one, the address must be of use for cookies.
+    ///
+    /// # Errors
+    /// A fixed sentence that says what is wrong.
+    pub fn check(
+        &self,
+        public: &PublicUrl,
+        others: &[WebOrigin],
+    ) -> Result<(ReturnTo, Option<Challenge>), &'static str> {
+        let return_to = ReturnTo::parse(self.return_to, public, others)?;
+        if self.code_challenge_method.is_some_and(|method| method != "S256") {
+            return Err("code_challenge_method is not S256");
+        }
+        let Some(challenge) = self.code_challenge else {
+            let useful = return_to.is_same_site(public);
+            return if useful {
+                Ok((return_to, None))
+            } else {
+                Err("return_to is on another site and there is no code_challenge")
+            };
+        };
+        let challenge =
+            Challenge::parse(challenge).ok_or("code_challenge is not the base64url of 32 bytes")?;
+        if !return_to.takes_code(public) {
+            return Err("return_to has a parameter named code already");
+        }
+        Ok((return_to, Some(challenge)))
+    }
+}
+
+/// The text goes on after the origin, or ends with it, where an address may: `https://a.example` does not lead into
+/// `https://a.example.evil`.
+fn leads_into(text: &str, origin: &str) -> bool {
+    text.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn site(url: &Url) -> (String, String) {
+    let host = url.host_str().unwrap_or_default();
+    let labels: Vec<_> = host.rsplitn(3, '.').take(2).collect();
+    let named = matches!(url.host(), Some(url::Host::Domain(_)));
+    (url.scheme().to_owned(), if named { labels.join(".") } else { host.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    fn public() -> PublicUrl {
+        PublicUrl::parse("https://app.example.com/sso").unwrap()
+    }
+
+    fn others() -> Vec<WebOrigin> {
+        ["https://spa.example.com", "https://spa.example.org:8443"]
+            .map(|o| WebOrigin::parse(o).unwrap())
+            .into()
+    }
+
+    #[test]
+    fn return_to_stays_on_the_public_origin() {
+        for (good, kept) in [
+            ("/", "/"),
+            ("/a/b?c=d&e=%20#f", "/a/b?c=d&e=%20#f"),
+            ("https://app.example.com/x", "/x"),
+            ("/a/../b", "/b"),
+            ("/?next=https://evil.example", "/?next=https://evil.example"),
+            ("/@evil.example", "/@evil.example"),
+            ("/%09/evil.example", "/%09/evil.example"),
+        ] {
+            assert_eq!(ReturnTo::parse(Some(good), &public(), &[]), Ok(ReturnTo(kept.to_owned())), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/ /evil",
+            "/\t/evil",
+            "https:evil",
+            "https:/evil",
+            "https://evil.example",
+            "https://app.example.com",
+            "https://app.example.com.evil.example/",
+            "https://app.example.com@evil.example/",
+            "https://app.example.com:444/",
+            "http://app.example.com/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "/.//evil.example",
+            "/..//evil.example",
+            "/\u{2028}evil",
+            "https://app.example.com//evil.example",
+            "HTTPS://app.example.com/",
+            "///evil",
+        ] {
+            assert!(ReturnTo::parse(Some(bad), &public(), &[]).is_err(), "{bad:?}");
+        }
+        assert!(ReturnTo::parse(Some(&format!("/{}", "a".repeat(512))), &public(), &[]).is_err());
+    }
+
+    #[test]
+    fn other_origins_are_exact_and_kept_whole() {
+        for good in ["https://spa.example.com/cb?x=1#/route", "https://spa.example.org:8443/"] {
+            let kept = ReturnTo::parse(Some(good), &public(), &others()).unwrap();
+            assert_eq!(kept.url(&public()).unwrap().as_str(), good);
+        }
+        for bad in [
+            "https://spa.example.com",
+            "https://spa.example.com.evil.example/",
+            "https://spa.example.com@evil.example/",
+            "https://spa.example.com:444/",
+            "http://spa.example.com/",
+            "https://spa.example.org/",
+            "https://SPA.example.com/",
+            "https://spa.example.com//evil.example",
+            "https://spa.example.com/..//evil.example",
+        ] {
+            assert!(ReturnTo::parse(Some(bad), &public(), &others()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        for good in ["https://a.example", "https://a.example:8443", "http://localhost:3000"] {
+            assert!(WebOrigin::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a.example",
+            "http://a.example",
+            "https://a.example:443",
+            "https://a.example/",
+            "https://a.example/x",
+            "https://A.example",
+            "https://u@a.example",
+            "*",
+            "null",
+            "https://*.example",
+        ] {
+            assert!(WebOrigin::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn another_site_needs_a_challenge() {
+        let wish = |return_to, code_challenge| Wish {
+            return_to: Some(return_to),
+            code_challenge,
+            ..Wish::default()
+        };
+        let check =
+            |wish: Wish<'_>| wish.check(&public(), &others()).map(|(_, challenge)| challenge.is_some());
+        assert_eq!(check(wish("/home", None)), Ok(false));
+        assert_eq!(check(wish("https://spa.example.com/cb", None)), Ok(false), "the same site");
+        assert_eq!(check(wish("https://spa.example.com/cb", Some(CHALLENGE))), Ok(true));
+        assert_eq!(check(wish("https://spa.example.org:8443/cb", Some(CHALLENGE))), Ok(true));
+        assert!(check(wish("https://spa.example.org:8443/cb", None)).is_err());
+        assert!(check(wish("https://spa.example.org:8443/cb?code=1", Some(CHALLENGE))).is_err());
+        assert!(check(wish("https://spa.example.org:8443/cb?c%6fde=1", Some(CHALLENGE))).is_err());
+        assert!(check(wish("https://spa.example.org:8443/cb", Some("short"))).is_err());
+        let plain = Wish { code_challenge_method: Some("plain"), ..wish("/", Some(CHALLENGE)) };
+        assert!(check(plain).is_err());
+        let s256 = Wish { code_challenge_method: Some("S256"), ..wish("/", Some(CHALLENGE)) };
+        assert_eq!(check(s256), Ok(true));
+    }
+}
