@@ -120,6 +120,20 @@ CREATE TABLE spent_logins (
 
 CREATE INDEX spent_logins_by_end ON spent_logins (forget_at);
 
+CREATE TABLE hand_offs (
+    code        BYTEA PRIMARY KEY CHECK (octet_length(code) = 32),
+    account_id  UUID NOT NULL REFERENCES accounts,
+    identity_id UUID NOT NULL REFERENCES identities ON DELETE CASCADE,
+    slot        TEXT NOT NULL,
+    facts       TEXT NOT NULL CHECK (facts::json IS NOT NULL),
+    challenge   BYTEA NOT NULL CHECK (octet_length(challenge) = 16),
+    created_at  BIGINT NOT NULL,
+    expires_at  BIGINT NOT NULL
+);
+
+CREATE INDEX hand_offs_by_end ON hand_offs (expires_at);
+CREATE INDEX hand_offs_by_identity ON hand_offs (identity_id);
+
 CREATE TABLE signing_keys (
     kid        TEXT COLLATE "C" PRIMARY KEY,
     alg        TEXT NOT NULL,
@@ -131,6 +145,7 @@ CREATE TABLE signing_keys (
 );
 
 CREATE UNIQUE INDEX signing_keys_one_current ON signing_keys (alg) WHERE state = 'current';
+CREATE UNIQUE INDEX signing_keys_one_next ON signing_keys (alg) WHERE state = 'next';
 
 -- No reference to accounts: what happened stays true whatever becomes of the account.
 CREATE TABLE audit_events (

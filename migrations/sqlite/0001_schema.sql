@@ -108,6 +108,20 @@ CREATE TABLE spent_logins (
 
 CREATE INDEX spent_logins_by_end ON spent_logins (forget_at);
 
+CREATE TABLE hand_offs (
+    code        BLOB PRIMARY KEY NOT NULL CHECK (length(code) = 32),
+    account_id  BLOB NOT NULL REFERENCES accounts,
+    identity_id BLOB NOT NULL REFERENCES identities ON DELETE CASCADE,
+    slot        TEXT NOT NULL,
+    facts       TEXT NOT NULL CHECK (json_valid(facts)),
+    challenge   BLOB NOT NULL CHECK (length(challenge) = 16),
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX hand_offs_by_end ON hand_offs (expires_at);
+CREATE INDEX hand_offs_by_identity ON hand_offs (identity_id);
+
 CREATE TABLE signing_keys (
     kid        TEXT PRIMARY KEY NOT NULL COLLATE BINARY,
     alg        TEXT NOT NULL,
@@ -119,6 +133,7 @@ CREATE TABLE signing_keys (
 ) STRICT;
 
 CREATE UNIQUE INDEX signing_keys_one_current ON signing_keys (alg) WHERE state = 'current';
+CREATE UNIQUE INDEX signing_keys_one_next ON signing_keys (alg) WHERE state = 'next';
 
 -- No reference to accounts: what happened stays true whatever becomes of the account.
 CREATE TABLE audit_events (

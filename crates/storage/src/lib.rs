@@ -13,6 +13,7 @@
 //! ```
 
 mod backend;
+mod change;
 mod migrations;
 mod rows;
 mod settle;

@@ -1,13 +1,17 @@
 //! Rows become the core's types, or are named as corrupt. Nothing is guessed.
 
+use std::borrow::Cow;
+
 use portico_core::account::{Account, AccountId, Identity, Standing};
-use portico_core::claims::{Email, IdentityKey, Subject};
+use portico_core::audit::{AuditEvent, Event, Outcome};
+use portico_core::claims::{Email, Facts, IdentityKey, Subject};
 use portico_core::clock::Timestamp;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
-use portico_core::session::{Session, SessionId, TokenHash};
+use portico_core::session::{Challenge, HandOff, Session, SessionId, TokenHash};
 use portico_core::slot::{Protocol, SlotId};
 use portico_core::store::Present;
 use sqlx::Database;
+use uuid::Uuid;
 
 use crate::backend::{Backend, Holds, Trouble};
 
@@ -50,6 +54,10 @@ impl<'r, DB: Backend> Fields<'r, DB> {
     fn parsed<T>(&self, column: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Trouble> {
         let text: String = self.get(column)?;
         parse(&text).ok_or_else(|| self.corrupt(format!("{column} is {text:?}")))
+    }
+
+    fn facts(&self) -> Result<Facts, Trouble> {
+        self.parsed("facts", |text| serde_json::from_str(text).ok())
     }
 
     /// Names granted, as [`crate::sql`] joins them.
@@ -98,19 +106,57 @@ pub(crate) fn identity<DB: Backend>(row: &DB::Row) -> Result<Identity, Trouble> 
 }
 
 pub(crate) fn present<DB: Backend>(row: &DB::Row) -> Result<Present, Trouble> {
-    let account = account::<DB>(row)?;
+    Ok(Present { session: session::<DB>(row)?, account: account::<DB>(row)? })
+}
+
+pub(crate) fn session<DB: Backend>(row: &DB::Row) -> Result<Session, Trouble> {
     let fields = Fields::<DB>::of("session", row);
-    let session = Session {
+    Ok(Session {
         id: SessionId(fields.get("session_id")?),
-        account: account.id,
+        account: AccountId(fields.get("account_id")?),
+        identity: fields.get("identity_id")?,
         slot: fields.slot()?,
-        facts: fields.parsed("facts", |text| serde_json::from_str(text).ok())?,
+        facts: fields.facts()?,
         created_at: fields.time("began_at")?,
         last_used_at: fields.time("last_used_at")?,
         expires_at: fields.time("expires_at")?,
         revoked_at: fields.maybe_time("revoked_at")?,
-    };
-    Ok(Present { session, account })
+        ip: fields.get("ip")?,
+        user_agent: fields.get("user_agent")?,
+    })
+}
+
+pub(crate) fn handoff<DB: Backend>(row: &DB::Row) -> Result<HandOff, Trouble> {
+    let fields = Fields::<DB>::of("hand-off", row);
+    let challenge: Vec<u8> = fields.get("challenge")?;
+    let challenge =
+        challenge.try_into().map_err(|_| fields.corrupt("challenge has not 16 bytes".to_owned()))?;
+    Ok(HandOff {
+        account: AccountId(fields.get("account_id")?),
+        identity: fields.get("identity_id")?,
+        slot: fields.slot()?,
+        facts: fields.facts()?,
+        challenge: Challenge(challenge),
+        created_at: fields.time("created_at")?,
+        expires_at: fields.time("expires_at")?,
+    })
+}
+
+pub(crate) fn event<DB: Backend>(row: &DB::Row) -> Result<AuditEvent, Trouble> {
+    let fields = Fields::<DB>::of("audit event", row);
+    let slot: Option<String> = fields.get("slot")?;
+    let slot = slot.map(|text| text.parse().map_err(|_| fields.corrupt(format!("slot is {text:?}"))));
+    Ok(AuditEvent {
+        id: fields.get("id")?,
+        time: fields.time("time")?,
+        event: fields.parsed("event", Event::parse)?,
+        account: fields.get::<Option<Uuid>>("account_id")?.map(AccountId),
+        slot: slot.transpose()?,
+        outcome: fields.parsed("outcome", Outcome::parse)?,
+        reason: fields.get::<Option<String>>("reason")?.map(Cow::Owned),
+        request_id: fields.get("request_id")?,
+        ip: fields.get("ip")?,
+    })
 }
 
 /// When a refresh token was superseded, and the session's current one.

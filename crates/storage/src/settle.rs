@@ -1,11 +1,10 @@
 //! The transaction of a login: every premise of the decision once more as a guard, then everything or nothing.
 
 use portico_core::account::{AccountId, Decision};
-use portico_core::claims::Claims;
-use portico_core::clock::{Entropy, Timestamp};
-use portico_core::session::SessionId;
-use portico_core::slot::SlotId;
-use portico_core::store::{AuditEvent, Present, Settled, Settlement};
+use portico_core::audit::{AuditEvent, Event};
+use portico_core::claims::{Claims, Facts};
+use portico_core::session::{NewHandOff, NewSession, Session, SessionId};
+use portico_core::store::{Begins, Settled, Settlement, Written};
 use uuid::Uuid;
 
 use crate::backend::{Backend, Sql, Trouble, ask};
@@ -24,182 +23,294 @@ impl<DB: Backend> Sql<DB> {
     /// Tries once. [`Trouble::lost_a_race`] is a conflict like any other: the transaction is gone, nothing is written.
     pub(crate) async fn settle_once(&self, settlement: &Settlement<'_>) -> Result<Settled, Trouble> {
         let mut transaction = self.begin().await?;
-        let entered = match settlement.decision {
-            Decision::Use(account) => enter::<DB>(&mut transaction, settlement, *account).await?,
-            Decision::Adopt(account) => adopt::<DB>(&mut transaction, settlement, *account).await?,
-            Decision::Create(names) => create::<DB>(&mut transaction, settlement, names).await?,
-        };
-        let Some(entered) = entered else {
+        let mut settling = Settling::<DB> { connection: &mut transaction, settlement, events: Vec::new() };
+        let Some(written) = settling.write().await? else {
             transaction.rollback().await?;
             return Ok(Settled::Conflict);
         };
-        let present = begin_session::<DB>(&mut transaction, settlement, entered).await?;
         transaction.commit().await?;
-        Ok(Settled::Done(Box::new(present)))
+        Ok(Settled::Done(Box::new(written)))
     }
 }
 
-/// The identity is still that account's, and the account is active.
-async fn enter<DB: Backend>(
-    connection: &mut DB::Connection,
-    settlement: &Settlement<'_>,
-    account: AccountId,
-) -> Result<Option<Entered>, Trouble> {
-    let claims = settlement.claims;
-    let identity = ask::<DB>(connection, sql::ENTER_IDENTITY)
-        .with_identity(claims.identity())
-        .with(account.0)
-        .with(claims.slot().to_string())
-        .with(claims.client_id().to_owned())
-        .with(address(claims))
-        .with(settlement.now.unix())
-        .row()
-        .await?;
-    let Some(identity) = identity else { return Ok(None) };
-    let identity = Fields::<DB>::of("identity", &identity).get("id")?;
-    let active = update_account::<DB>(connection, sql::ENTER_ACCOUNT, settlement, account).await?;
-    Ok(active.then_some(Entered { account, identity }))
+/// A settlement on its way into the database.
+struct Settling<'a, 's, DB: Backend> {
+    connection: &'a mut DB::Connection,
+    settlement: &'a Settlement<'s>,
+    events: Vec<AuditEvent>,
 }
 
-/// The identity is still unknown; the account was never linked, is active, and has no privileged role (threat catalogue
-/// 7.4, F1 to F3). Whoever was in the account before is out.
-async fn adopt<DB: Backend>(
-    connection: &mut DB::Connection,
-    settlement: &Settlement<'_>,
-    account: AccountId,
-) -> Result<Option<Entered>, Trouble> {
-    if !update_account::<DB>(connection, sql::ADOPT_ACCOUNT, settlement, account).await?
-        || is_privileged::<DB>(connection, settlement, account).await?
-    {
-        return Ok(None);
+impl<DB: Backend> Settling<'_, '_, DB> {
+    /// Everything, or `None` when a guard does not hold.
+    async fn write(&mut self) -> Result<Option<Written>, Trouble> {
+        let entered = match self.settlement.decision {
+            Decision::Use(account) => self.enter(*account).await?,
+            Decision::Adopt(account) => self.adopt(*account).await?,
+            Decision::Create(names) => self.create(names).await?,
+            Decision::Link(account) => self.link_to(*account).await?,
+        };
+        let Some(entered) = entered else { return Ok(None) };
+        let session = self.begin(entered).await?;
+        let row = ask::<DB>(self.connection, sql::ACCOUNT_BY_ID).with(entered.account.0).row().await?;
+        let account = rows::account::<DB>(&row.ok_or_else(|| missing("account"))?)?;
+        Ok(Some(Written { account, session, events: std::mem::take(&mut self.events) }))
     }
-    let ended = ask::<DB>(connection, sql::REVOKE_SESSIONS_OF)
-        .with(account.0)
-        .with(settlement.now.unix())
-        .rows()
-        .await?;
-    note::<DB>(connection, settlement, "account_adopted", account).await?;
-    for session in &ended {
-        note_end::<DB>(connection, settlement, session, "account_adopted").await?;
-    }
-    link::<DB>(connection, settlement, account).await
-}
 
-/// The identity is still unknown, and one of the names is free.
-async fn create<DB: Backend>(
-    connection: &mut DB::Connection,
-    settlement: &Settlement<'_>,
-    names: &[String],
-) -> Result<Option<Entered>, Trouble> {
-    let account = settlement.new_account;
-    for name in names {
-        let free = ask::<DB>(connection, sql::CREATE_ACCOUNT)
+    /// The identity is still that account's, and the account is active.
+    async fn enter(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
+        let claims = self.settlement.claims;
+        let identity = ask::<DB>(self.connection, sql::ENTER_IDENTITY)
+            .with_identity(claims.identity())
             .with(account.0)
-            .with(name.clone())
-            .with(settlement.label.unwrap_or(name).to_owned())
-            .with(address(settlement.claims))
-            .with(verified(settlement.claims))
-            .with(Some(settlement.now.unix()))
-            .with(settlement.now.unix())
-            .with(Some(settlement.now.unix()))
-            .did()
-            .await?;
-        if free {
-            note::<DB>(connection, settlement, "account_created", account).await?;
-            return link::<DB>(connection, settlement, account).await;
-        }
-    }
-    Ok(None)
-}
-
-async fn is_privileged<DB: Backend>(
-    connection: &mut DB::Connection,
-    settlement: &Settlement<'_>,
-    account: AccountId,
-) -> Result<bool, Trouble> {
-    let row = ask::<DB>(connection, sql::ACCOUNT_BY_ID).with(account.0).row().await?;
-    let account = row.as_ref().map(rows::account::<DB>).transpose()?;
-    Ok(account.is_none_or(|account| settlement.policy.is_privileged(&account)))
-}
-
-/// Label, e-mail and time of this login; `false` when the statement's guard did not hold.
-async fn update_account<DB: Backend>(
-    connection: &mut DB::Connection,
-    statement: &'static str,
-    settlement: &Settlement<'_>,
-    account: AccountId,
-) -> Result<bool, Trouble> {
-    ask::<DB>(connection, statement)
-        .with(account.0)
-        .with(settlement.label.map(str::to_owned))
-        .with(address(settlement.claims))
-        .with(verified(settlement.claims))
-        .with(settlement.now.unix())
-        .did()
-        .await
-}
-
-/// Links the identity, unless somebody has it: the table's constraint is the guard.
-async fn link<DB: Backend>(
-    connection: &mut DB::Connection,
-    settlement: &Settlement<'_>,
-    account: AccountId,
-) -> Result<Option<Entered>, Trouble> {
-    let (claims, identity) = (settlement.claims, settlement.new_identity);
-    let unknown = ask::<DB>(connection, sql::LINK_IDENTITY)
-        .with(identity)
-        .with(account.0)
-        .with_identity(claims.identity())
-        .with(claims.slot().to_string())
-        .with(claims.client_id().to_owned())
-        .with(address(claims))
-        .with(settlement.now.unix())
-        .did()
-        .await?;
-    if !unknown {
-        return Ok(None);
-    }
-    note::<DB>(connection, settlement, "identity_linked", account).await?;
-    Ok(Some(Entered { account, identity }))
-}
-
-/// The session with its first refresh token, in place of the one that the browser had.
-async fn begin_session<DB: Backend>(
-    connection: &mut DB::Connection,
-    settlement: &Settlement<'_>,
-    entered: Entered,
-) -> Result<Present, Trouble> {
-    if let Some(SessionId(replaced)) = settlement.replaces {
-        let ended = ask::<DB>(connection, sql::REVOKE_SESSION)
-            .with(replaced)
-            .with(settlement.now.unix())
+            .with(claims.slot().to_string())
+            .with(claims.client_id().to_owned())
+            .with(address(claims))
+            .with(self.settlement.now.unix())
             .row()
             .await?;
-        if let Some(ended) = ended {
-            note_end::<DB>(connection, settlement, &ended, "replaced").await?;
+        let Some(identity) = identity else { return Ok(None) };
+        let identity = Fields::<DB>::of("identity", &identity).get("id")?;
+        let active = self.update_account(sql::ENTER_ACCOUNT, account).await?;
+        Ok(active.then_some(Entered { account, identity }))
+    }
+
+    /// The identity is still unknown; the account was never linked, is active, and has no privileged role (threat
+    /// catalogue 7.4, F1 to F3). Whoever was in the account before is out.
+    async fn adopt(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
+        if !self.update_account(sql::ADOPT_ACCOUNT, account).await? || self.is_privileged(account).await? {
+            return Ok(None);
+        }
+        self.note(Event::AccountAdopted, account).await?;
+        self.end_sessions(account, None, "account_adopted").await?;
+        self.grant_default_group(account).await?;
+        self.link(account).await
+    }
+
+    /// The identity is still unknown, and one of the names is free.
+    async fn create(&mut self, names: &[String]) -> Result<Option<Entered>, Trouble> {
+        let account = self.settlement.new_account;
+        for name in names {
+            let free = ask::<DB>(self.connection, sql::CREATE_ACCOUNT)
+                .with(account.0)
+                .with(name.clone())
+                .with(self.settlement.label.unwrap_or(name).to_owned())
+                .with(address(self.settlement.claims))
+                .with(verified(self.settlement.claims))
+                .with(Some(self.settlement.now.unix()))
+                .with(self.settlement.now.unix())
+                .with(Some(self.settlement.now.unix()))
+                .did()
+                .await?;
+            if free {
+                self.note(Event::AccountCreated, account).await?;
+                self.grant_default_group(account).await?;
+                return self.link(account).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The identity is still unknown; the session that asked is still live and of that account, which is active. Every
+    /// other session of the account began without this identity and ends.
+    async fn link_to(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
+        let Some(session) = self.settlement.browser else { return Ok(None) };
+        let now = self.settlement.now.unix();
+        let live = ask::<DB>(self.connection, sql::LINK_SESSION).with(account.0).with(session.0).with(now);
+        if !live.did().await? {
+            return Ok(None);
+        }
+        if !ask::<DB>(self.connection, sql::LINK_ACCOUNT).with(account.0).with(now).did().await? {
+            return Ok(None);
+        }
+        self.end_sessions(account, Some(session), "identity_linked").await?;
+        self.link(account).await
+    }
+
+    async fn is_privileged(&mut self, account: AccountId) -> Result<bool, Trouble> {
+        let row = ask::<DB>(self.connection, sql::ACCOUNT_BY_ID).with(account.0).row().await?;
+        let account = row.as_ref().map(rows::account::<DB>).transpose()?;
+        Ok(account.is_none_or(|account| self.settlement.policy.is_privileged(&account)))
+    }
+
+    /// Label, e-mail and time of this login; `false` when the statement's guard did not hold.
+    async fn update_account(&mut self, statement: &'static str, account: AccountId) -> Result<bool, Trouble> {
+        ask::<DB>(self.connection, statement)
+            .with(account.0)
+            .with(self.settlement.label.map(str::to_owned))
+            .with(address(self.settlement.claims))
+            .with(verified(self.settlement.claims))
+            .with(self.settlement.now.unix())
+            .did()
+            .await
+    }
+
+    async fn grant_default_group(&mut self, account: AccountId) -> Result<(), Trouble> {
+        if let Some(group) = self.settlement.default_group {
+            ask::<DB>(self.connection, sql::GRANT_GROUP).with(account.0).with(group.to_owned()).did().await?;
+        }
+        Ok(())
+    }
+
+    /// Links the identity, unless somebody has it: the table's constraint is the guard.
+    async fn link(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
+        let (claims, identity) = (self.settlement.claims, self.settlement.new_identity);
+        let unknown = ask::<DB>(self.connection, sql::LINK_IDENTITY)
+            .with(identity)
+            .with(account.0)
+            .with_identity(claims.identity())
+            .with(claims.slot().to_string())
+            .with(claims.client_id().to_owned())
+            .with(address(claims))
+            .with(self.settlement.now.unix())
+            .did()
+            .await?;
+        if !unknown {
+            return Ok(None);
+        }
+        self.note(Event::IdentityLinked, account).await?;
+        Ok(Some(Entered { account, identity }))
+    }
+
+    /// Ends all sessions of an account but one.
+    async fn end_sessions(
+        &mut self,
+        account: AccountId,
+        except: Option<SessionId>,
+        reason: &'static str,
+    ) -> Result<(), Trouble> {
+        let ended = ask::<DB>(self.connection, sql::REVOKE_OTHER_SESSIONS)
+            .with(account.0)
+            .with(self.settlement.now.unix())
+            .with(except.unwrap_or(SessionId(Uuid::nil())).0)
+            .rows()
+            .await?;
+        for session in &ended {
+            self.note_end(session, reason).await?;
+        }
+        Ok(())
+    }
+
+    /// What follows the login: a session in place of the one that the browser had, a code, or nothing.
+    async fn begin(&mut self, entered: Entered) -> Result<Option<Session>, Trouble> {
+        match self.settlement.begins {
+            Begins::Session(session) => {
+                self.end_replaced().await?;
+                self.begin_session(entered, session).await?;
+                self.note(Event::LoginSucceeded, entered.account).await?;
+                let row = ask::<DB>(self.connection, sql::PRESENT).with(session.id.0).row().await?;
+                let present = rows::present::<DB>(&row.ok_or_else(|| missing("session"))?)?;
+                Ok(Some(present.session))
+            }
+            Begins::HandOff(handoff) => {
+                self.begin_handoff(entered, handoff).await?;
+                self.note(Event::LoginSucceeded, entered.account).await?;
+                Ok(None)
+            }
+            Begins::Nothing => Ok(None),
         }
     }
-    let (claims, session) = (settlement.claims, settlement.session);
-    ask::<DB>(connection, sql::BEGIN_SESSION)
+
+    async fn end_replaced(&mut self) -> Result<(), Trouble> {
+        let Some(SessionId(replaced)) = self.settlement.browser else { return Ok(()) };
+        let ended = ask::<DB>(self.connection, sql::REVOKE_SESSION)
+            .with(replaced)
+            .with(self.settlement.now.unix())
+            .row()
+            .await?;
+        match ended {
+            Some(ended) => self.note_end(&ended, "replaced").await,
+            None => Ok(()),
+        }
+    }
+
+    async fn begin_session(&mut self, entered: Entered, session: &NewSession) -> Result<(), Trouble> {
+        let claims = self.settlement.claims;
+        let origin = Origin {
+            account: entered.account,
+            identity: entered.identity,
+            slot: claims.slot().to_string(),
+            facts: claims.facts(),
+        };
+        // The account and its identity were held a moment ago.
+        if begin_session::<DB>(self.connection, &origin, session).await? {
+            Ok(())
+        } else {
+            Err(missing("identity"))
+        }
+    }
+
+    async fn begin_handoff(&mut self, entered: Entered, handoff: &NewHandOff) -> Result<(), Trouble> {
+        let claims = self.settlement.claims;
+        ask::<DB>(self.connection, sql::BEGIN_HAND_OFF)
+            .with(handoff.code.0.to_vec())
+            .with(entered.account.0)
+            .with(entered.identity)
+            .with(claims.slot().to_string())
+            .with(facts_text(claims.facts())?)
+            .with(handoff.challenge.0.to_vec())
+            .with(self.settlement.now.unix())
+            .with(handoff.expires_at.unix())
+            .did()
+            .await?;
+        Ok(())
+    }
+
+    async fn note(&mut self, event: Event, account: AccountId) -> Result<(), Trouble> {
+        let event = AuditEvent::new(event, self.settlement.now).by(self.settlement.caller);
+        self.keep(event.about(account).through(self.settlement.claims.slot())).await
+    }
+
+    /// A session of this row came to its end by the login.
+    async fn note_end(&mut self, ended: &DB::Row, reason: &'static str) -> Result<(), Trouble> {
+        let fields = Fields::<DB>::of("session", ended);
+        let (account, slot) = (AccountId(fields.get("account_id")?), fields.slot()?);
+        let event = AuditEvent::new(Event::SessionRevoked, self.settlement.now).by(self.settlement.caller);
+        self.keep(event.about(account).through(slot).because(reason)).await
+    }
+
+    async fn keep(&mut self, event: AuditEvent) -> Result<(), Trouble> {
+        record::<DB>(self.connection, &event).await?;
+        self.events.push(event);
+        Ok(())
+    }
+}
+
+/// Where a session comes from.
+pub(crate) struct Origin<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) identity: Uuid,
+    pub(crate) slot: String,
+    pub(crate) facts: &'a Facts,
+}
+
+/// A session with its first refresh token; `false` when the identity is not that account's or the account not active.
+pub(crate) async fn begin_session<DB: Backend>(
+    connection: &mut DB::Connection,
+    origin: &Origin<'_>,
+    session: &NewSession,
+) -> Result<bool, Trouble> {
+    let begun = ask::<DB>(connection, sql::BEGIN_SESSION)
         .with(session.id.0)
-        .with(entered.account.0)
-        .with(Some(entered.identity))
-        .with(claims.slot().to_string())
-        .with(claims.identity().issuer.clone())
-        .with(idp_sid(claims))
-        .with(facts(claims)?)
-        .with(settlement.now.unix())
+        .with(origin.account.0)
+        .with(origin.identity)
+        .with(origin.slot.clone())
+        .with(idp_sid(origin.facts))
+        .with(facts_text(origin.facts)?)
+        .with(session.created_at.unix())
         .with(session.expires_at.unix())
         .with(session.caller.ip.clone())
         .with(session.caller.user_agent.clone())
         .did()
         .await?;
-    ask::<DB>(connection, sql::ADD_REFRESH).with(session.refresh.0.to_vec()).with(session.id.0).did().await?;
-    note::<DB>(connection, settlement, "login_succeeded", entered.account).await?;
-    let row = ask::<DB>(connection, sql::PRESENT).with(session.id.0).row().await?;
-    let missing =
-        || Trouble::Corrupt { row: "session", problem: "it is not there after it was written".to_owned() };
-    rows::present::<DB>(&row.ok_or_else(missing)?)
+    if begun {
+        let refresh = ask::<DB>(connection, sql::ADD_REFRESH).with(session.refresh.0.to_vec());
+        refresh.with(session.id.0).did().await?;
+    }
+    Ok(begun)
+}
+
+fn missing(row: &'static str) -> Trouble {
+    Trouble::Corrupt { row, problem: "it is not there after it was written".to_owned() }
 }
 
 fn address(claims: &Claims) -> Option<String> {
@@ -211,57 +322,12 @@ fn verified(claims: &Claims) -> Option<bool> {
 }
 
 /// The provider's session as a column; NUL, which PostgreSQL does not accept in a text, is in no honest one.
-fn idp_sid(claims: &Claims) -> Option<String> {
-    claims.facts().idp_sid.clone().filter(|sid| !sid.contains('\0'))
+fn idp_sid(facts: &Facts) -> Option<String> {
+    facts.idp_sid.clone().filter(|sid| !sid.contains('\0'))
 }
 
 /// JSON as text on both databases: PostgreSQL's own type refuses an escaped NUL, which a group may have.
-fn facts(claims: &Claims) -> Result<String, Trouble> {
-    let text = serde_json::to_string(claims.facts());
+fn facts_text(facts: &Facts) -> Result<String, Trouble> {
+    let text = serde_json::to_string(facts);
     text.map_err(|error| Trouble::Corrupt { row: "session", problem: error.to_string() })
-}
-
-async fn note<DB: Backend>(
-    connection: &mut DB::Connection,
-    settlement: &Settlement<'_>,
-    event: &'static str,
-    account: AccountId,
-) -> Result<(), Trouble> {
-    let event = event_of(settlement, event, account, settlement.claims.slot(), None);
-    record::<DB>(connection, &event).await
-}
-
-/// A session of this row came to its end by the login.
-async fn note_end<DB: Backend>(
-    connection: &mut DB::Connection,
-    settlement: &Settlement<'_>,
-    ended: &DB::Row,
-    reason: &'static str,
-) -> Result<(), Trouble> {
-    let fields = Fields::<DB>::of("session", ended);
-    let account = AccountId(fields.get("account_id")?);
-    let event = event_of(settlement, "session_revoked", account, fields.slot()?, Some(reason));
-    record::<DB>(connection, &event).await
-}
-
-fn event_of(
-    settlement: &Settlement<'_>,
-    event: &'static str,
-    account: AccountId,
-    slot: SlotId,
-    reason: Option<&'static str>,
-) -> AuditEvent {
-    let time: Timestamp = settlement.now;
-    let caller = &settlement.session.caller;
-    AuditEvent {
-        id: Entropy.id(time),
-        time,
-        event,
-        account: Some(account),
-        slot: Some(slot),
-        outcome: "success",
-        reason,
-        request_id: Some(caller.request_id.clone()),
-        ip: caller.ip.clone(),
-    }
 }

@@ -24,14 +24,18 @@ macro_rules! account {
     };
 }
 
+/// The columns of [`crate::rows::session`].
+macro_rules! session {
+    () => {
+        "s.id AS session_id, s.account_id, s.identity_id, s.slot, s.facts, s.created_at AS began_at, s.last_used_at, \
+         s.expires_at, s.revoked_at, s.ip, s.user_agent"
+    };
+}
+
 /// The columns of [`crate::rows::present`].
 macro_rules! present {
     () => {
-        concat!(
-            account!(),
-            ", s.id AS session_id, s.slot, s.facts, s.created_at AS began_at, s.last_used_at, s.expires_at, \
-               s.revoked_at"
-        )
+        concat!(account!(), ", ", session!())
     };
 }
 
@@ -88,16 +92,74 @@ statements! {
     GRANT_ROLE = "INSERT INTO account_roles (account_id, role) VALUES ($1, $2) \
         ON CONFLICT (account_id, role) DO NOTHING RETURNING role";
 
+    REVOKE_ROLE = "DELETE FROM account_roles WHERE account_id = $1 AND role = $2 RETURNING role";
+
+    GRANT_GROUP = "INSERT INTO account_groups (account_id, group_name) VALUES ($1, $2) \
+        ON CONFLICT (account_id, group_name) DO NOTHING RETURNING group_name";
+
+    REVOKE_GROUP = "DELETE FROM account_groups WHERE account_id = $1 AND group_name = $2 RETURNING group_name";
+
     LINK_IDENTITY = "INSERT INTO identities \
           (id, account_id, protocol, issuer, subject, slot, client_id, email, linked_at, last_login_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) \
         ON CONFLICT (protocol, issuer, subject) DO NOTHING RETURNING id";
 
+    // The session that asked for a link is live and of that account; used, and so held until the end of the transaction.
+    LINK_SESSION = "UPDATE sessions SET last_used_at = $3 \
+        WHERE id = $2 AND account_id = $1 AND revoked_at IS NULL AND expires_at > $3 RETURNING id";
+
+    LINK_ACCOUNT = "UPDATE accounts SET ever_linked_at = coalesce(ever_linked_at, $2) \
+        WHERE id = $1 AND status = 'active' RETURNING id";
+
+    BEGIN_HAND_OFF = "INSERT INTO hand_offs \
+          (code, account_id, identity_id, slot, facts, challenge, created_at, expires_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING account_id";
+
+    TAKE_HAND_OFF = "DELETE FROM hand_offs WHERE code = $1 \
+        RETURNING account_id, identity_id, slot, facts, challenge, created_at, expires_at";
+
+    // ---- What operators and owners change ------------------------------------------------------------------------
+
+    DISABLE_ACCOUNT = "UPDATE accounts SET status = 'disabled' WHERE id = $1 AND status = 'active' RETURNING id";
+
+    ENABLE_ACCOUNT = "UPDATE accounts SET status = 'active' WHERE id = $1 AND status = 'disabled' RETURNING id";
+
+    DELETE_ACCOUNT = "UPDATE accounts SET status = 'deleted' WHERE id = $1 AND status <> 'deleted' RETURNING id";
+
+    RELEASE_IDENTITIES = "DELETE FROM identities WHERE account_id = $1 \
+          AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = identities.account_id AND a.status = 'deleted') RETURNING id";
+
+    // Held until the end of the transaction, so that two changes of one account follow one another.
+    HOLD_ACCOUNT = "UPDATE accounts SET label = label WHERE id = $1 AND status <> 'deleted' RETURNING id";
+
+    UNLINK_IDENTITY = "DELETE FROM identities WHERE id = $1 RETURNING id";
+
+    MERGE_MARK = "UPDATE accounts \
+        SET ever_linked_at = coalesce(ever_linked_at, (SELECT f.ever_linked_at FROM accounts f WHERE f.id = $2)) \
+        WHERE id = $1 AND status = 'active' RETURNING id";
+
+    MERGE_IDENTITIES = "UPDATE identities SET account_id = $1 WHERE account_id = $2 RETURNING id";
+
+    MERGE_ROLES = "INSERT INTO account_roles (account_id, role) \
+        SELECT a.id, r.role FROM account_roles r JOIN accounts a ON a.id = $1 WHERE r.account_id = $2 \
+        ON CONFLICT (account_id, role) DO NOTHING RETURNING role";
+
+    MERGE_GROUPS = "INSERT INTO account_groups (account_id, group_name) \
+        SELECT a.id, g.group_name FROM account_groups g JOIN accounts a ON a.id = $1 WHERE g.account_id = $2 \
+        ON CONFLICT (account_id, group_name) DO NOTHING RETURNING group_name";
+
+    FORGET_ROLES = "DELETE FROM account_roles WHERE account_id = $1 RETURNING role";
+
+    FORGET_GROUPS = "DELETE FROM account_groups WHERE account_id = $1 RETURNING group_name";
+
     // ---- Sessions ------------------------------------------------------------------------------------------------
 
+    // Of an identity that is that account's, which is active. Its issuer comes along for back-channel logout.
     BEGIN_SESSION = "INSERT INTO sessions (id, account_id, identity_id, slot, issuer, idp_sid, facts, \
           created_at, last_used_at, expires_at, ip, user_agent) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11) RETURNING id";
+        SELECT $1, a.id, i.id, $4, i.issuer, $5, $6, $7, $7, $8, $9, $10 \
+        FROM identities i JOIN accounts a ON a.id = i.account_id \
+        WHERE i.id = $3 AND a.id = $2 AND a.status = 'active' RETURNING id";
 
     ADD_REFRESH = "INSERT INTO refresh_tokens (hash, session_id) VALUES ($1, $2) RETURNING session_id";
 
@@ -106,8 +168,19 @@ statements! {
     REVOKE_SESSION = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL \
         RETURNING account_id, slot";
 
-    REVOKE_SESSIONS_OF = "UPDATE sessions SET revoked_at = $2 WHERE account_id = $1 AND revoked_at IS NULL \
+    REVOKE_OTHER_SESSIONS = "UPDATE sessions SET revoked_at = $2 \
+        WHERE account_id = $1 AND id <> $3 AND revoked_at IS NULL RETURNING account_id, slot";
+
+    REVOKE_SESSIONS_BY = "UPDATE sessions SET revoked_at = $2 WHERE identity_id = $1 AND revoked_at IS NULL \
         RETURNING account_id, slot";
+
+    REVOKE_ALL_SESSIONS = "UPDATE sessions SET revoked_at = $1 WHERE revoked_at IS NULL AND expires_at > $1 \
+        RETURNING id";
+
+    SESSIONS = concat!("SELECT ", session!(), " FROM sessions s \
+        WHERE (s.account_id = $1 OR $1 IS NULL) AND s.revoked_at IS NULL AND s.expires_at > $2 \
+          AND s.last_used_at >= $3 AND (s.id > $4 OR $4 IS NULL) \
+        ORDER BY s.id LIMIT $5");
 
     FIND_REFRESH = "SELECT session_id FROM refresh_tokens WHERE hash = $1";
 
@@ -124,13 +197,28 @@ statements! {
         WHERE t.hash = $1 AND t.session_id = $2 AND t.superseded_at IS NOT NULL \
           AND s.revoked_at IS NULL AND s.expires_at > $3 AND a.status = 'active'");
 
+    SUPERSEDED_SINCE = "SELECT hash FROM refresh_tokens WHERE session_id = $1 AND superseded_at >= $2 LIMIT $3";
+
     // ---- Keys and upkeep -----------------------------------------------------------------------------------------
 
     KEYS = "SELECT kid, alg, state, public_jwk, sealed, created_at, retires_at FROM signing_keys \
         ORDER BY created_at, kid";
 
     ADD_KEY = "INSERT INTO signing_keys (kid, alg, state, public_jwk, sealed, created_at, retires_at) \
-        VALUES ($1, $2, 'current', $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING kid";
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING kid";
+
+    RETIRE_KEYS = "UPDATE signing_keys SET state = 'retired', retires_at = $2 \
+        WHERE state = 'current' AND EXISTS (SELECT 1 FROM signing_keys n WHERE n.kid = $1 AND n.state = 'next') \
+        RETURNING kid";
+
+    PROMOTE_KEY = "UPDATE signing_keys SET state = 'current' WHERE kid = $1 AND state = 'next' RETURNING kid";
+
+    RESEAL_KEY = "UPDATE signing_keys SET sealed = $3 WHERE kid = $1 AND sealed = $2 RETURNING kid";
+
+    EVENTS = "SELECT id, time, event, account_id, slot, outcome, reason, request_id, ip FROM audit_events \
+        WHERE (time >= $1 OR $1 IS NULL) AND (event = $2 OR $2 IS NULL) AND (account_id = $3 OR $3 IS NULL) \
+          AND (id > $4 OR $4 IS NULL) \
+        ORDER BY id LIMIT $5";
 
     RECORD = "INSERT INTO audit_events (id, time, event, account_id, slot, outcome, reason, request_id, ip) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
@@ -140,4 +228,13 @@ statements! {
 
     FORGET_SESSIONS = "DELETE FROM sessions \
         WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 OR revoked_at < $1 LIMIT $2) RETURNING id";
+
+    FORGET_HAND_OFFS = "DELETE FROM hand_offs \
+        WHERE code IN (SELECT code FROM hand_offs WHERE expires_at < $1 LIMIT $2) RETURNING code";
+
+    FORGET_KEYS = "DELETE FROM signing_keys \
+        WHERE kid IN (SELECT kid FROM signing_keys WHERE state = 'retired' AND retires_at < $1 LIMIT $2) RETURNING kid";
+
+    FORGET_EVENTS = "DELETE FROM audit_events \
+        WHERE id IN (SELECT id FROM audit_events WHERE time < $1 LIMIT $2) RETURNING id";
 }

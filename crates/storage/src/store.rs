@@ -3,22 +3,31 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portico_core::account::{Account, Candidates, Identity, NamePolicy};
+use portico_core::account::{Account, AccountId, Candidates, Identity, NamePolicy};
+use portico_core::audit::{AuditEvent, AuditFilter};
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
-use portico_core::session::{SessionId, TokenHash};
+use portico_core::session::{HandOff, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountFilter, AccountRef, AuditEvent, LocalAccount, Present, Rotate, Rotation, Settled, Settlement,
-    Spent, Store, StoreError,
+    AccountFilter, AccountRef, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate, Rotation,
+    SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
 };
+use uuid::Uuid;
 
 use crate::backend::{Backend, Sql, Trouble, ask};
 use crate::rows::{self, Fields};
+use crate::settle::{Origin, begin_session};
 use crate::sql;
 
 /// How long a session is kept after its end, for those who ask what happened.
 const ENDED_SESSIONS_KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// How long a signing key is kept after nothing signed by it is valid any more.
+const RETIRED_KEYS_KEPT: Duration = Duration::from_hours(24);
+
+/// More refreshes than a session has within the time that a superseded token is answered.
+const MOST_SUCCESSIONS: i64 = 10_000;
 
 /// How many rows are forgotten at a time, so that nobody waits long for the file's one writer.
 const BATCH: u32 = 500;
@@ -87,15 +96,62 @@ impl<DB: Backend> Store for Sql<DB> {
         }
     }
 
-    async fn revoke_session(&self, id: SessionId, event: &AuditEvent) -> Result<bool, StoreError> {
+    async fn take_handoff(&self, code: &TokenHash) -> Result<Option<HandOff>, StoreError> {
+        let mut connection = self.write().await?;
+        let row = ask::<DB>(&mut connection, sql::TAKE_HAND_OFF).with(code.0.to_vec()).row().await?;
+        Ok(row.as_ref().map(rows::handoff::<DB>).transpose()?)
+    }
+
+    async fn begin_session(
+        &self,
+        handoff: &HandOff,
+        session: &NewSession,
+    ) -> Result<Option<Present>, StoreError> {
         let mut transaction = self.begin().await?;
-        let revoke = ask::<DB>(&mut transaction, sql::REVOKE_SESSION).with(id.0).with(event.time.unix());
-        let revoked = revoke.did().await?;
-        if revoked {
+        let origin = Origin {
+            account: handoff.account,
+            identity: handoff.identity,
+            slot: handoff.slot.to_string(),
+            facts: &handoff.facts,
+        };
+        if !begin_session::<DB>(&mut transaction, &origin, session).await? {
+            return Ok(None);
+        }
+        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
+        commit(transaction).await?;
+        Ok(row.as_ref().map(rows::present::<DB>).transpose()?)
+    }
+
+    async fn revoke_sessions(&self, which: Sessions, event: &AuditEvent) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let now = event.time.unix();
+        let revoke = match which {
+            Sessions::One(id) => ask::<DB>(&mut transaction, sql::REVOKE_SESSION).with(id.0).with(now),
+            Sessions::Of(account) => ask::<DB>(&mut transaction, sql::REVOKE_OTHER_SESSIONS)
+                .with(account.0)
+                .with(now)
+                .with(Uuid::nil()),
+            Sessions::All => ask::<DB>(&mut transaction, sql::REVOKE_ALL_SESSIONS).with(now),
+        };
+        let revoked = revoke.rows().await?.len();
+        if revoked > 0 {
             record::<DB>(&mut transaction, event).await?;
         }
         commit(transaction).await?;
-        Ok(revoked)
+        Ok(revoked as u64)
+    }
+
+    async fn list_sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError> {
+        let mut connection = self.read().await?;
+        let found = ask::<DB>(&mut connection, sql::SESSIONS)
+            .with(filter.account.map(|account| account.0))
+            .with(filter.now.unix())
+            .with(filter.used_since.unix())
+            .with(filter.after.map(|after| after.0))
+            .with(i64::from(filter.limit))
+            .rows()
+            .await?;
+        Ok(found.iter().map(rows::session::<DB>).collect::<Result<_, _>>()?)
     }
 
     async fn create_account(
@@ -155,6 +211,33 @@ impl<DB: Backend> Store for Sql<DB> {
         Ok(Some((account, identities.iter().map(rows::identity::<DB>).collect::<Result<_, _>>()?)))
     }
 
+    async fn change_account(
+        &self,
+        account: AccountId,
+        change: &Change,
+        event: &AuditEvent,
+    ) -> Result<Changed, StoreError> {
+        Ok(self.change(account, change, event).await?)
+    }
+
+    async fn merge_accounts(
+        &self,
+        from: AccountId,
+        into: AccountId,
+        event: &AuditEvent,
+    ) -> Result<Merged, StoreError> {
+        Ok(self.merge(from, into, event).await?)
+    }
+
+    async fn unlink_identity(
+        &self,
+        account: AccountId,
+        identity: Uuid,
+        event: &AuditEvent,
+    ) -> Result<Unlinked, StoreError> {
+        Ok(self.unlink(account, identity, event).await?)
+    }
+
     async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError> {
         let mut connection = self.read().await?;
         let unlinked = ask::<DB>(&mut connection, sql::ADOPTABLE).rows().await?;
@@ -173,11 +256,12 @@ impl<DB: Backend> Store for Sql<DB> {
         Ok(keys.iter().map(rows::key::<DB>).collect::<Result<_, _>>()?)
     }
 
-    async fn add_first_key(&self, key: &StoredKey) -> Result<bool, StoreError> {
+    async fn add_key(&self, key: &StoredKey) -> Result<bool, StoreError> {
         let mut connection = self.write().await?;
         let added = ask::<DB>(&mut connection, sql::ADD_KEY)
             .with(key.kid.clone())
             .with(key.alg.as_str().to_owned())
+            .with(key.state.as_str().to_owned())
             .with(key.public_jwk.clone())
             .with(key.sealed.clone())
             .with(key.created_at.unix())
@@ -187,15 +271,58 @@ impl<DB: Backend> Store for Sql<DB> {
         Ok(added)
     }
 
+    async fn promote_key(
+        &self,
+        kid: &str,
+        retires_at: Timestamp,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let retire = ask::<DB>(&mut transaction, sql::RETIRE_KEYS).with(kid.to_owned());
+        retire.with(retires_at.unix()).rows().await?;
+        if !ask::<DB>(&mut transaction, sql::PROMOTE_KEY).with(kid.to_owned()).did().await? {
+            return Ok(false);
+        }
+        record::<DB>(&mut transaction, event).await?;
+        commit(transaction).await?;
+        Ok(true)
+    }
+
+    async fn reseal_key(&self, kid: &str, before: &[u8], after: &[u8]) -> Result<(), StoreError> {
+        let mut connection = self.write().await?;
+        let reseal = ask::<DB>(&mut connection, sql::RESEAL_KEY).with(kid.to_owned());
+        reseal.with(before.to_vec()).with(after.to_vec()).did().await?;
+        Ok(())
+    }
+
     async fn record(&self, event: &AuditEvent) -> Result<(), StoreError> {
         let mut connection = self.write().await?;
         Ok(record::<DB>(&mut connection, event).await?)
     }
 
-    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let logins = self.forget(sql::FORGET_LOGINS, now).await?;
-        let sessions = self.forget(sql::FORGET_SESSIONS, now.minus(ENDED_SESSIONS_KEPT)).await?;
-        Ok(logins + sessions)
+    async fn list_events(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>, StoreError> {
+        let mut connection = self.read().await?;
+        let found = ask::<DB>(&mut connection, sql::EVENTS)
+            .with(filter.since.map(Timestamp::unix))
+            .with(filter.event.map(|event| event.as_str().to_owned()))
+            .with(filter.account.map(|account| account.0))
+            .with(filter.after)
+            .with(i64::from(filter.limit))
+            .rows()
+            .await?;
+        Ok(found.iter().map(rows::event::<DB>).collect::<Result<_, _>>()?)
+    }
+
+    async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError> {
+        let now = retention.now;
+        let mut gone = self.forget(sql::FORGET_LOGINS, now).await?;
+        gone += self.forget(sql::FORGET_HAND_OFFS, now).await?;
+        gone += self.forget(sql::FORGET_SESSIONS, now.minus(ENDED_SESSIONS_KEPT)).await?;
+        gone += self.forget(sql::FORGET_KEYS, now.minus(RETIRED_KEYS_KEPT)).await?;
+        if let Some(end) = retention.audit_before {
+            gone += self.forget(sql::FORGET_EVENTS, end).await?;
+        }
+        Ok(gone)
     }
 }
 
@@ -255,7 +382,15 @@ async fn superseded<DB: Backend>(
         .await?;
     let Some(row) = row else { return Ok(Rotation::Unknown) };
     let (at, current) = rows::superseded::<DB>(&row)?;
-    Ok(Rotation::Superseded { present: rows::present::<DB>(&row)?, at, current })
+    let since = ask::<DB>(connection, sql::SUPERSEDED_SINCE)
+        .with(rotate.session.0)
+        .with(at.unix())
+        .with(MOST_SUCCESSIONS)
+        .rows()
+        .await?;
+    let since = since.iter().map(|row| Fields::<DB>::of("refresh token", row).hash("hash"));
+    let since = since.collect::<Result<_, _>>()?;
+    Ok(Rotation::Superseded { present: rows::present::<DB>(&row)?, at, current, since })
 }
 
 /// Writes an audit event, as part of what it tells.
@@ -266,11 +401,11 @@ pub(crate) async fn record<DB: Backend>(
     ask::<DB>(connection, sql::RECORD)
         .with(event.id)
         .with(event.time.unix())
-        .with(event.event.to_owned())
+        .with(event.event.as_str().to_owned())
         .with(event.account.map(|account| account.0))
         .with(event.slot.map(|slot| slot.to_string()))
-        .with(event.outcome.to_owned())
-        .with(event.reason.map(str::to_owned))
+        .with(event.outcome.as_str().to_owned())
+        .with(event.reason.as_deref().map(str::to_owned))
         .with(event.request_id.clone())
         .with(event.ip.clone())
         .did()

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portico_core::account::{AccountId, Standing};
+use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Entropy, Timestamp};
 use portico_core::session::SessionId;
-use portico_core::store::{AccountRef, AuditEvent, LocalAccount, Settled, Store};
+use portico_core::store::{AccountRef, LocalAccount, Settled, Store};
 use portico_storage::Storage;
 
 use crate::database::{Backend, Database};
@@ -54,7 +55,7 @@ impl Bench {
     /// A person logs in for the first time and gets an account.
     pub async fn newcomer(&self, person: Person) -> Visit {
         let visit = Visit::creating(&person, &["Ada", "Somebody"]);
-        let Settled::Done(present) = visit.settle(&*self.store).await else { panic!("the name is free") };
+        let present = visit.succeeds(&*self.store).await;
         assert_eq!(present.session.id, visit.session.id);
         visit
     }
@@ -118,16 +119,6 @@ pub fn local(name: &str, roles: &[&str]) -> LocalAccount {
 }
 
 /// An event without much to tell.
-pub fn event(name: &'static str, time: Timestamp) -> AuditEvent {
-    AuditEvent {
-        id: Entropy.id(time),
-        time,
-        event: name,
-        account: None,
-        slot: None,
-        outcome: "success",
-        reason: None,
-        request_id: None,
-        ip: None,
-    }
+pub fn event(name: &str, time: Timestamp) -> AuditEvent {
+    AuditEvent::new(Event::parse(name).expect("an event of ours"), time)
 }

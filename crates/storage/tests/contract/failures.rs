@@ -1,10 +1,14 @@
 //! Silence and nonsense are errors, never "not found"; and the tables refuse what must not be.
 
 use portico_core::account::{AccountId, Decision, NamePolicy};
+use portico_core::audit::AuditFilter;
 use portico_core::clock::Entropy;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
-use portico_core::session::RefreshToken;
-use portico_core::store::{AccountFilter, AccountRef, Rotate, Settlement, Store, StoreError};
+use portico_core::session::{Challenge, HandOff, NewSession, RefreshToken, SessionId};
+use portico_core::store::{
+    AccountFilter, AccountRef, Begins, Change, Retention, Rotate, SessionFilter, Sessions, Settlement, Store,
+    StoreError,
+};
 use portico_storage::Storage;
 
 use crate::bench::{Bench, NOON, event, local};
@@ -21,9 +25,11 @@ async fn ask_everything(store: &dyn Store, visit: &Visit) -> Vec<(&'static str, 
         new_identity: visit.new_identity,
         claims: &visit.claims,
         label: None,
-        session: &visit.session,
-        replaces: None,
+        begins: Begins::Session(&visit.session),
+        browser: None,
         policy: &visit.policy,
+        default_group: None,
+        caller: &visit.session.caller,
         now: NOON,
     };
     let token = visit.token.hash();
@@ -39,7 +45,7 @@ async fn ask_everything(store: &dyn Store, visit: &Visit) -> Vec<(&'static str, 
         retires_at: None,
     };
     let filter = AccountFilter { limit: 1, ..AccountFilter::default() };
-    vec![
+    let mut asked = vec![
         ("ping", store.ping().await.err()),
         ("spend_login", store.spend_login(&[9; 32], NOON).await.err()),
         ("find_candidates", store.find_candidates(identity, Some("Ada")).await.err()),
@@ -47,7 +53,10 @@ async fn ask_everything(store: &dyn Store, visit: &Visit) -> Vec<(&'static str, 
         ("find_session", store.find_session(visit.session.id).await.err()),
         ("find_refresh", store.find_refresh(&token).await.err()),
         ("rotate_refresh", store.rotate_refresh(&rotate).await.err()),
-        ("revoke_session", store.revoke_session(visit.session.id, &event("logout", NOON)).await.err()),
+        (
+            "revoke_sessions",
+            store.revoke_sessions(Sessions::One(visit.session.id), &event("logout", NOON)).await.err(),
+        ),
         (
             "create_account",
             store.create_account(&local("Bo", &["x"]), &event("account_created", NOON)).await.err(),
@@ -56,9 +65,44 @@ async fn ask_everything(store: &dyn Store, visit: &Visit) -> Vec<(&'static str, 
         ("find_account", store.find_account(&AccountRef::Name("Ada".to_owned())).await.err()),
         ("count_adoptable", store.count_adoptable(&NamePolicy::default()).await.err()),
         ("list_keys", store.list_keys().await.err()),
-        ("add_first_key", store.add_first_key(&key).await.err()),
+        ("add_key", store.add_key(&key).await.err()),
         ("record", store.record(&event("logout", NOON)).await.err()),
-        ("sweep", store.sweep(NOON).await.err()),
+        ("sweep", store.sweep(&Retention { audit_before: Some(NOON), now: NOON }).await.err()),
+    ];
+    asked.extend(ask_for_changes(store, visit).await);
+    asked
+}
+
+/// The same for what operators and owners do.
+async fn ask_for_changes(store: &dyn Store, visit: &Visit) -> Vec<(&'static str, Option<StoreError>)> {
+    let (account, session) = (visit.new_account, visit.session.id);
+    let handoff = HandOff {
+        account,
+        identity: visit.new_identity,
+        slot: visit.claims.slot(),
+        facts: visit.claims.facts().clone(),
+        challenge: Challenge([0; 16]),
+        created_at: NOON,
+        expires_at: NOON,
+    };
+    let begun = NewSession {
+        id: SessionId(Entropy.id(NOON)),
+        refresh: RefreshToken::first(Entropy).hash(),
+        ..visit.session.clone()
+    };
+    let sessions = SessionFilter { account: None, used_since: NOON, now: NOON, after: None, limit: 1 };
+    let done = event("account_disabled", NOON);
+    let next = RefreshToken::first(Entropy).hash();
+    vec![
+        ("take_handoff", store.take_handoff(&next).await.err()),
+        ("begin_session", store.begin_session(&handoff, &begun).await.err()),
+        ("list_sessions", store.list_sessions(&sessions).await.err()),
+        ("change_account", store.change_account(account, &Change::Disable, &done).await.err()),
+        ("merge_accounts", store.merge_accounts(account, account, &done).await.err()),
+        ("unlink_identity", store.unlink_identity(account, session.0, &done).await.err()),
+        ("promote_key", store.promote_key("nobody", NOON, &done).await.err()),
+        ("reseal_key", store.reseal_key("nobody", b"", b"").await.err()),
+        ("list_events", store.list_events(&AuditFilter { limit: 1, ..AuditFilter::default() }).await.err()),
     ]
 }
 
@@ -80,6 +124,7 @@ pub async fn a_broken_table_is_unavailable(bench: &Bench) {
     let renames: Vec<_> = [
         "accounts",
         "account_roles",
+        "hand_offs",
         "identities",
         "sessions",
         "refresh_tokens",

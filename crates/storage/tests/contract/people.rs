@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portico_core::account::{AccountId, Decision, NamePolicy, decide};
-use portico_core::claims::{ClaimMap, ClaimPath, Claims, Evidence};
+use portico_core::admission::AccessRule;
+use portico_core::claims::{ClaimMap, ClaimPath, Claims, Evidence, GroupsSeparator};
 use portico_core::clock::{Entropy, Timestamp};
 use portico_core::provider::{
     Button, ClientAuth, Issuer, Kind, NonceMode, OidcSettings, Pkce, SignatureCheck, Slot, Transport,
     UserinfoMethod, UserinfoUse,
 };
-use portico_core::session::{Caller, NewSession, RefreshToken, SessionId};
+use portico_core::session::{Caller, NewHandOff, NewSession, RefreshToken, SessionId};
 use portico_core::slot::SlotName;
-use portico_core::store::{Present, Settled, Settlement, Store};
+use portico_core::store::{Begins, Present, Settled, Settlement, Store, Written};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -61,12 +62,14 @@ fn slot() -> Slot {
             email: vec![name("email")],
             email_verified: name("email_verified"),
             groups: name("groups"),
+            groups_separator: GroupsSeparator::None,
             groups_wanted: true,
         },
         userinfo_method: UserinfoMethod::Get,
         clock_skew: Duration::from_mins(1),
         transport: Transport::default(),
         name_fallback: true,
+        access: AccessRule::default(),
         kind: Kind::Oidc(OidcSettings {
             discovery_url: "https://idp.example.com/.well-known/openid-configuration".parse().unwrap(),
             issuer: None,
@@ -90,7 +93,9 @@ pub struct Visit {
     pub label: Option<String>,
     pub session: NewSession,
     pub token: RefreshToken,
-    pub replaces: Option<SessionId>,
+    pub browser: Option<SessionId>,
+    pub handoff: Option<NewHandOff>,
+    pub default_group: Option<&'static str>,
     pub policy: NamePolicy,
     pub now: Timestamp,
 }
@@ -111,12 +116,15 @@ impl Visit {
             label: person.0["name"].as_str().map(str::to_owned),
             session: NewSession {
                 id: SessionId(Entropy.id(NOON)),
+                created_at: NOON,
                 expires_at: NOON.plus(Duration::from_hours(8)),
                 refresh: token.hash(),
                 caller,
             },
             token,
-            replaces: None,
+            browser: None,
+            handoff: None,
+            default_group: None,
             policy: NamePolicy {
                 reserved: vec!["root".to_owned()],
                 privileged_roles: vec!["admin".to_owned()],
@@ -132,19 +140,27 @@ impl Visit {
     #[must_use]
     pub fn at(mut self, now: Timestamp) -> Self {
         self.now = now;
+        self.session.created_at = now;
         self
     }
 
     pub async fn settle(&self, store: &dyn Store) -> Settled {
+        let begins = match (&self.decision, &self.handoff) {
+            (Decision::Link(_), _) => Begins::Nothing,
+            (_, Some(handoff)) => Begins::HandOff(handoff),
+            (_, None) => Begins::Session(&self.session),
+        };
         let settlement = Settlement {
             decision: &self.decision,
             new_account: self.new_account,
             new_identity: self.new_identity,
             claims: &self.claims,
             label: self.label.as_deref(),
-            session: &self.session,
-            replaces: self.replaces,
+            begins,
+            browser: self.browser,
             policy: &self.policy,
+            default_group: self.default_group,
+            caller: &self.session.caller,
             now: self.now,
         };
         store.settle(&settlement).await.unwrap()
@@ -153,7 +169,7 @@ impl Visit {
     /// Settles and must not meet a conflict.
     pub async fn succeeds(&self, store: &dyn Store) -> Present {
         match self.settle(store).await {
-            Settled::Done(present) => *present,
+            Settled::Done(written) => present(*written),
             Settled::Conflict => panic!("a conflict: {self:?}"),
         }
     }
@@ -164,10 +180,15 @@ impl Visit {
         for _ in 0..2 {
             let found = store.find_candidates(self.claims.identity(), name.as_deref()).await.unwrap();
             self.decision = decide(&self.policy, true, &self.claims, &found, Entropy).unwrap();
-            if let Settled::Done(present) = self.settle(store).await {
-                return Some(*present);
+            if let Settled::Done(written) = self.settle(store).await {
+                return Some(present(*written));
             }
         }
         None
     }
+}
+
+/// The session that began, with its account.
+fn present(written: Written) -> Present {
+    Present { session: written.session.expect("a session began"), account: written.account }
 }

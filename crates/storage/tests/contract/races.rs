@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portico_core::clock::Entropy;
-use portico_core::keys::{TokenAlg, generate};
+use portico_core::keys::{KeyState, TokenAlg, generate};
 use portico_core::seal::Seals;
 use portico_core::session::RefreshToken;
-use portico_core::store::{Rotate, Rotation, Spent, Store};
+use portico_core::store::{Rotate, Rotation, Sessions, Spent, Store};
 use tokio::runtime::Handle;
 use tokio::sync::Barrier;
 
@@ -118,7 +118,8 @@ pub async fn a_revoked_session_does_not_rotate(bench: &Bench) {
     let (presented, session) = (visit.token.hash(), visit.session.id);
     let ended = at_once(bench, async move |store, number| {
         if number % 2 == 0 {
-            return store.revoke_session(session, &event("logout", after(60))).await.unwrap();
+            return store.revoke_sessions(Sessions::One(session), &event("logout", after(60))).await.unwrap()
+                > 0;
         }
         let next = RefreshToken::first(Entropy).hash();
         store.rotate_refresh(&Rotate { presented, session, next, now: after(60) }).await.unwrap();
@@ -132,8 +133,9 @@ pub async fn a_revoked_session_does_not_rotate(bench: &Bench) {
 
 pub async fn one_of_many_first_keys_wins(bench: &Bench) {
     let added = at_once(bench, async |store, _| {
-        let key = generate(TokenAlg::EdDSA, &Seals::new(b"secret", &[]), Entropy, NOON).unwrap();
-        store.add_first_key(&key).await.unwrap()
+        let key =
+            generate(TokenAlg::EdDSA, KeyState::Current, &Seals::new(b"secret", &[]), Entropy, NOON).unwrap();
+        store.add_key(&key).await.unwrap()
     })
     .await;
     assert_eq!(count(&added), 1);

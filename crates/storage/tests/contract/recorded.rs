@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use portico_core::account::{Account, Candidates, Identity, NamePolicy};
+use portico_core::account::{Account, AccountId, Candidates, Identity, NamePolicy};
+use portico_core::audit::{AuditEvent, AuditFilter};
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
-use portico_core::session::{SessionId, TokenHash};
+use portico_core::session::{HandOff, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountFilter, AccountRef, AuditEvent, LocalAccount, Present, Rotate, Rotation, Settled, Settlement,
-    Spent, Store, StoreError,
+    AccountFilter, AccountRef, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate, Rotation,
+    SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
 };
+use uuid::Uuid;
 
 /// The methods called so far, in all databases of a suite.
 #[derive(Debug, Clone, Default)]
@@ -56,13 +58,22 @@ recorded! {
     fn find_session(id: SessionId) -> Option<Present>;
     fn find_refresh(presented: &TokenHash) -> Option<SessionId>;
     fn rotate_refresh(rotate: &Rotate) -> Rotation;
-    fn revoke_session(id: SessionId, event: &AuditEvent) -> bool;
+    fn take_handoff(code: &TokenHash) -> Option<HandOff>;
+    fn begin_session(handoff: &HandOff, session: &NewSession) -> Option<Present>;
+    fn revoke_sessions(which: Sessions, event: &AuditEvent) -> u64;
+    fn list_sessions(filter: &SessionFilter) -> Vec<Session>;
     fn create_account(account: &LocalAccount, event: &AuditEvent) -> Option<Account>;
     fn list_accounts(filter: &AccountFilter) -> Vec<Account>;
     fn find_account(account: &AccountRef) -> Option<(Account, Vec<Identity>)>;
+    fn change_account(account: AccountId, change: &Change, event: &AuditEvent) -> Changed;
+    fn merge_accounts(from: AccountId, into: AccountId, event: &AuditEvent) -> Merged;
+    fn unlink_identity(account: AccountId, identity: Uuid, event: &AuditEvent) -> Unlinked;
     fn count_adoptable(policy: &NamePolicy) -> u64;
     fn list_keys() -> Vec<StoredKey>;
-    fn add_first_key(key: &StoredKey) -> bool;
+    fn add_key(key: &StoredKey) -> bool;
+    fn promote_key(kid: &str, retires_at: Timestamp, event: &AuditEvent) -> bool;
+    fn reseal_key(kid: &str, before: &[u8], after: &[u8]) -> ();
     fn record(event: &AuditEvent) -> ();
-    fn sweep(now: Timestamp) -> u64;
+    fn list_events(filter: &AuditFilter) -> Vec<AuditEvent>;
+    fn sweep(retention: &Retention) -> u64;
 }

@@ -3,7 +3,7 @@
 use portico_core::account::Standing;
 use portico_core::clock::Entropy;
 use portico_core::session::{RefreshToken, SessionId, TokenHash};
-use portico_core::store::{Rotate, Rotation, Spent};
+use portico_core::store::{Rotate, Rotation, Sessions, Spent};
 
 use crate::bench::{Bench, NOON, after, event};
 use crate::people::{Person, Visit, ada};
@@ -31,7 +31,7 @@ pub async fn an_unknown_session_is_none(bench: &Bench) {
     assert_eq!(bench.store.find_refresh(&fresh()).await.unwrap(), None);
     let rotate = Rotate { presented: fresh(), session: nobody, next: fresh(), now: NOON };
     assert!(matches!(bench.store.rotate_refresh(&rotate).await.unwrap(), Rotation::Unknown));
-    assert!(!bench.store.revoke_session(nobody, &event("logout", NOON)).await.unwrap());
+    assert_eq!(bench.store.revoke_sessions(Sessions::One(nobody), &event("logout", NOON)).await.unwrap(), 0);
     assert!(bench.database.events().await.is_empty());
 }
 
@@ -60,8 +60,10 @@ pub async fn a_superseded_token_leads_to_the_current_one(bench: &Bench) {
     let before = bench.rows().await;
     for (presented, superseded) in [(first, 60), (second, 120)] {
         let rotation = bench.store.rotate_refresh(&rotate(&visit, presented, fresh(), 180)).await.unwrap();
-        let Rotation::Superseded { present, at, current } = rotation else { panic!("{rotation:?}") };
+        let Rotation::Superseded { present, at, current, since } = rotation else { panic!("{rotation:?}") };
         assert_eq!((at, current), (after(superseded), third));
+        let later = if presented == first { vec![first, second] } else { vec![second] };
+        assert_eq!(since, later.into_iter().collect());
         assert_eq!((present.session.id, present.session.last_used_at), (visit.session.id, after(120)));
     }
     assert_eq!(bench.rows().await, before, "nothing is written");
@@ -89,7 +91,7 @@ pub async fn only_a_live_session_rotates(bench: &Bench) {
     bench.stand(visit.new_account, Standing::Disabled).await;
     assert!(!rotates(first, fresh(), 1).await);
     bench.stand(visit.new_account, Standing::Active).await;
-    bench.store.revoke_session(visit.session.id, &event("logout", after(1))).await.unwrap();
+    bench.store.revoke_sessions(Sessions::One(visit.session.id), &event("logout", after(1))).await.unwrap();
     assert!(!rotates(second, fresh(), 1).await, "revoked");
     assert!(!rotates(first, fresh(), 1).await);
 }
@@ -107,8 +109,11 @@ pub async fn a_token_belongs_to_its_session(bench: &Bench) {
 pub async fn a_session_is_revoked_once(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let id = visit.session.id;
-    assert!(bench.store.revoke_session(id, &event("logout", after(60))).await.unwrap());
-    assert!(!bench.store.revoke_session(id, &event("logout", after(120))).await.unwrap());
+    assert_eq!(bench.store.revoke_sessions(Sessions::One(id), &event("logout", after(60))).await.unwrap(), 1);
+    assert_eq!(
+        bench.store.revoke_sessions(Sessions::One(id), &event("logout", after(120))).await.unwrap(),
+        0
+    );
     let found = bench.store.find_session(id).await.unwrap().unwrap();
     assert_eq!(found.session.revoked_at, Some(after(60)));
     assert_eq!(bench.database.count("audit_events", "event = 'logout'").await, 1);

@@ -194,7 +194,7 @@ pub async fn a_replaced_session_ends(bench: &Bench) {
     kept.succeeds(&*bench.store).await;
     let replacing = |session| {
         let mut visit = Visit::new(&ada(), Decision::Use(first.new_account)).at(after(60));
-        visit.replaces = Some(session);
+        visit.browser = Some(session);
         visit
     };
     replacing(first.session.id).succeeds(&*bench.store).await;

@@ -1,15 +1,21 @@
 //! Keys, events, and what is forgotten.
 
 use portico_core::account::AccountId;
+use portico_core::audit::{AuditEvent, AuditFilter, Event, Outcome};
 use portico_core::clock::{Entropy, Timestamp};
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
 use portico_core::slot::SlotId;
-use portico_core::store::{AuditEvent, Rotate};
+use portico_core::store::{Retention, Rotate, Sessions};
 
 use crate::bench::{Bench, NOON, after, event};
 use crate::people::{Person, Visit, ada};
 
 const DAY: i64 = 24 * 3600;
+
+/// A sweep that leaves audit events alone.
+fn keeping(now: Timestamp) -> Retention {
+    Retention { audit_before: None, now }
+}
 
 pub async fn it_answers(bench: &Bench) {
     bench.store.ping().await.unwrap();
@@ -31,16 +37,13 @@ pub async fn one_key_signs_for_each_algorithm(bench: &Bench) {
     assert!(bench.store.list_keys().await.unwrap().is_empty());
     let younger = key("younger", TokenAlg::ES256, after(60));
     let older = StoredKey { retires_at: Some(after(DAY)), ..key("older", TokenAlg::EdDSA, NOON) };
-    assert!(bench.store.add_first_key(&younger).await.unwrap());
-    assert!(bench.store.add_first_key(&older).await.unwrap());
-    assert!(!bench.store.add_first_key(&key("second", TokenAlg::ES256, after(120))).await.unwrap());
-    assert!(
-        !bench.store.add_first_key(&key("younger", TokenAlg::RS256, NOON)).await.unwrap(),
-        "a kid is unique"
-    );
+    assert!(bench.store.add_key(&younger).await.unwrap());
+    assert!(bench.store.add_key(&older).await.unwrap());
+    assert!(!bench.store.add_key(&key("second", TokenAlg::ES256, after(120))).await.unwrap());
+    assert!(!bench.store.add_key(&key("younger", TokenAlg::RS256, NOON)).await.unwrap(), "a kid is unique");
     assert_eq!(bench.store.list_keys().await.unwrap(), [older, younger]);
     bench.database.execute("UPDATE signing_keys SET state = 'retired' WHERE kid = 'younger'").await.unwrap();
-    assert!(bench.store.add_first_key(&key("second", TokenAlg::ES256, after(120))).await.unwrap());
+    assert!(bench.store.add_key(&key("second", TokenAlg::ES256, after(120))).await.unwrap());
     let states: Vec<_> = bench.store.list_keys().await.unwrap().iter().map(|key| key.state).collect();
     assert_eq!(states, [KeyState::Current, KeyState::Retired, KeyState::Current]);
 }
@@ -49,8 +52,8 @@ pub async fn an_event_is_kept_as_it_is(bench: &Bench) {
     let full = AuditEvent {
         account: Some(AccountId(Entropy.id(NOON))),
         slot: SlotId::all().next(),
-        outcome: "failure",
-        reason: Some("account_disabled"),
+        outcome: Outcome::Failure,
+        reason: Some("account_disabled".into()),
         request_id: Some("request-9".to_owned()),
         ip: Some("2001:db8::1".to_owned()),
         ..event("login_failed", after(1))
@@ -75,19 +78,23 @@ pub async fn what_ended_is_forgotten_in_time(bench: &Bench) {
     let next = portico_core::session::RefreshToken::first(Entropy).hash();
     let rotate = Rotate { presented: revoked.token.hash(), session: revoked.session.id, next, now: after(1) };
     bench.store.rotate_refresh(&rotate).await.unwrap();
-    bench.store.revoke_session(revoked.session.id, &event("logout", after(DAY))).await.unwrap();
+    bench
+        .store
+        .revoke_sessions(Sessions::One(revoked.session.id), &event("logout", after(DAY)))
+        .await
+        .unwrap();
     let mut living = Visit::creating(&Person::new("cleo"), &["Cleo"]);
     living.session.expires_at = after(365 * DAY);
     living.succeeds(&*bench.store).await;
 
-    assert_eq!(bench.store.sweep(after(900)).await.unwrap(), 0, "a mark is kept until its moment");
-    assert_eq!(bench.store.sweep(after(901)).await.unwrap(), 1);
+    assert_eq!(bench.store.sweep(&keeping(after(900))).await.unwrap(), 0, "a mark is kept until its moment");
+    assert_eq!(bench.store.sweep(&keeping(after(901))).await.unwrap(), 1);
     let end = expired.session.expires_at.unix() - NOON.unix();
-    assert_eq!(bench.store.sweep(after(30 * DAY + end)).await.unwrap(), 0);
-    assert_eq!(bench.store.sweep(after(30 * DAY + end + 1)).await.unwrap(), 1);
+    assert_eq!(bench.store.sweep(&keeping(after(30 * DAY + end))).await.unwrap(), 0);
+    assert_eq!(bench.store.sweep(&keeping(after(30 * DAY + end + 1))).await.unwrap(), 1);
     assert!(bench.store.find_session(expired.session.id).await.unwrap().is_none());
     assert_eq!(bench.store.find_refresh(&expired.token.hash()).await.unwrap(), None, "its tokens go with it");
-    assert_eq!(bench.store.sweep(after(31 * DAY + 1)).await.unwrap(), 1);
+    assert_eq!(bench.store.sweep(&keeping(after(31 * DAY + 1))).await.unwrap(), 1);
     assert!(bench.store.find_session(revoked.session.id).await.unwrap().is_none());
     assert!(bench.store.find_session(living.session.id).await.unwrap().is_some());
     assert_eq!(bench.database.count("accounts", "1 = 1").await, 3);
@@ -101,6 +108,86 @@ pub async fn much_is_forgotten_in_batches(bench: &Bench) {
         login[..4].copy_from_slice(&number.to_be_bytes());
         bench.store.spend_login(&login, NOON).await.unwrap();
     }
-    assert_eq!(bench.store.sweep(after(1)).await.unwrap(), 1100);
-    assert_eq!(bench.store.sweep(after(1)).await.unwrap(), 0);
+    assert_eq!(bench.store.sweep(&keeping(after(1))).await.unwrap(), 1100);
+    assert_eq!(bench.store.sweep(&keeping(after(1))).await.unwrap(), 0);
+}
+
+pub async fn old_events_are_forgotten_when_asked(bench: &Bench) {
+    for seconds in [0, 60, 120] {
+        bench.store.record(&event("logout", after(seconds))).await.unwrap();
+    }
+    assert_eq!(bench.store.sweep(&keeping(after(DAY))).await.unwrap(), 0, "kept for ever");
+    let retention = Retention { audit_before: Some(after(60)), now: after(DAY) };
+    assert_eq!(bench.store.sweep(&retention).await.unwrap(), 1, "the second one is just young enough");
+    assert_eq!(bench.database.count("audit_events", "1 = 1").await, 2);
+}
+
+pub async fn events_are_listed_by_what_is_known_of_them(bench: &Bench) {
+    let ada = AccountId(Entropy.id(NOON));
+    let events = [
+        event("logout", NOON).about(ada),
+        event("login_failed", after(60)).failed().because("account_disabled"),
+        event("logout", after(120)),
+    ];
+    for event in &events {
+        bench.store.record(event).await.unwrap();
+    }
+    let all = AuditFilter { limit: 100, ..AuditFilter::default() };
+    let listed = async |filter: AuditFilter| bench.store.list_events(&filter).await.unwrap();
+    assert_eq!(listed(all.clone()).await, events);
+    assert_eq!(listed(AuditFilter { limit: 1, ..all.clone() }).await, events[..1]);
+    assert_eq!(listed(AuditFilter { after: Some(events[0].id), ..all.clone() }).await, events[1..]);
+    assert_eq!(listed(AuditFilter { since: Some(after(60)), ..all.clone() }).await, events[1..]);
+    assert_eq!(listed(AuditFilter { account: Some(ada), ..all.clone() }).await, events[..1]);
+    let failed = AuditFilter { event: Some(Event::LoginFailed), ..all };
+    assert_eq!(listed(failed).await, events[1..2]);
+}
+
+pub async fn a_next_key_is_promoted_once(bench: &Bench) {
+    let next = StoredKey { state: KeyState::Next, ..key("next", TokenAlg::ES256, after(60)) };
+    bench.store.add_key(&key("current", TokenAlg::ES256, NOON)).await.unwrap();
+    bench.store.add_key(&key("other", TokenAlg::EdDSA, NOON)).await.unwrap();
+    assert!(bench.store.add_key(&next).await.unwrap());
+    let second = StoredKey { kid: "second".to_owned(), ..next.clone() };
+    assert!(!bench.store.add_key(&second).await.unwrap(), "one next key of an algorithm");
+    let promote = async |kid: &str| {
+        bench.store.promote_key(kid, after(DAY), &event("key_rotated", after(120))).await.unwrap()
+    };
+    let before = bench.rows().await;
+    assert!(!promote("current").await && !promote("nobody").await);
+    assert_eq!(bench.rows().await, before, "nothing is written");
+    let racing: Vec<_> = (0..8)
+        .map(|_| {
+            let store = bench.store.clone();
+            tokio::spawn(async move {
+                store.promote_key("next", after(DAY), &event("key_rotated", after(120))).await.unwrap()
+            })
+        })
+        .collect();
+    let mut won = 0;
+    for racer in racing {
+        won += usize::from(racer.await.unwrap());
+    }
+    assert_eq!(won, 1);
+    let keys = bench.store.list_keys().await.unwrap();
+    let states: Vec<_> = keys.iter().map(|key| (key.kid.as_str(), key.state, key.retires_at)).collect();
+    assert_eq!(
+        states,
+        [
+            ("current", KeyState::Retired, Some(after(DAY))),
+            ("other", KeyState::Retired, Some(after(DAY))),
+            ("next", KeyState::Current, None)
+        ]
+    );
+    assert_eq!(bench.database.events().await, ["key_rotated"]);
+    assert_eq!(bench.store.sweep(&keeping(after(2 * DAY))).await.unwrap(), 0, "kept a day longer");
+    assert_eq!(bench.store.sweep(&keeping(after(2 * DAY + 1))).await.unwrap(), 2);
+}
+
+pub async fn a_key_is_sealed_again_only_as_it_was_read(bench: &Bench) {
+    bench.store.add_key(&key("current", TokenAlg::ES256, NOON)).await.unwrap();
+    bench.store.reseal_key("current", b"something else", b"new").await.unwrap();
+    assert_eq!(bench.store.list_keys().await.unwrap()[0].sealed, [0, 255, 7]);
+    bench.store.reseal_key("current", &[0, 255, 7], b"new").await.unwrap();
+    assert_eq!(bench.store.list_keys().await.unwrap()[0].sealed, b"new");
 }

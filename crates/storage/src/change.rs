@@ -1,0 +1,142 @@
+//! What operators and owners change about accounts: each change with its guards, its consequences for sessions and its
+//! audit event in one transaction.
+
+use portico_core::account::AccountId;
+use portico_core::audit::AuditEvent;
+use portico_core::store::{Change, Changed, Grant, Merged, Unlinked};
+use uuid::Uuid;
+
+use crate::backend::{Backend, Sql, Trouble, ask};
+use crate::rows::{self, Fields};
+use crate::sql;
+use crate::store::record;
+
+impl<DB: Backend> Sql<DB> {
+    /// See [`portico_core::store::Store::change_account`].
+    pub(crate) async fn change(
+        &self,
+        id: AccountId,
+        change: &Change,
+        event: &AuditEvent,
+    ) -> Result<Changed, Trouble> {
+        let mut transaction = self.begin().await?;
+        let done = match change {
+            Change::Disable => ask::<DB>(&mut transaction, sql::DISABLE_ACCOUNT).with(id.0).did().await?,
+            Change::Enable => ask::<DB>(&mut transaction, sql::ENABLE_ACCOUNT).with(id.0).did().await?,
+            Change::Delete => ask::<DB>(&mut transaction, sql::DELETE_ACCOUNT).with(id.0).did().await?,
+            Change::Release => ask::<DB>(&mut transaction, sql::RELEASE_IDENTITIES).with(id.0).did().await?,
+            Change::Grant(what) => grant::<DB>(&mut transaction, id, what, true).await?,
+            Change::Revoke(what) => grant::<DB>(&mut transaction, id, what, false).await?,
+        };
+        if done {
+            if matches!(change, Change::Disable | Change::Delete) {
+                end_sessions::<DB>(&mut transaction, id, event).await?;
+            }
+            record::<DB>(&mut transaction, event).await?;
+        }
+        let row = ask::<DB>(&mut transaction, sql::ACCOUNT_BY_ID).with(id.0).row().await?;
+        let Some(row) = row else { return Ok(Changed::Unknown) };
+        let account = rows::account::<DB>(&row)?;
+        if !done {
+            return Ok(Changed::Unchanged(account));
+        }
+        transaction.commit().await?;
+        Ok(Changed::Done(account))
+    }
+
+    /// See [`portico_core::store::Store::merge_accounts`].
+    pub(crate) async fn merge(
+        &self,
+        from: AccountId,
+        into: AccountId,
+        event: &AuditEvent,
+    ) -> Result<Merged, Trouble> {
+        let mut transaction = self.begin().await?;
+        let connection = &mut *transaction;
+        for account in [from, into] {
+            if ask::<DB>(connection, sql::ACCOUNT_BY_ID).with(account.0).row().await?.is_none() {
+                return Ok(Merged::Unknown);
+            }
+        }
+        if from == into
+            || !ask::<DB>(connection, sql::MERGE_MARK).with(into.0).with(from.0).did().await?
+            || !ask::<DB>(connection, sql::DELETE_ACCOUNT).with(from.0).did().await?
+        {
+            return Ok(Merged::Refused);
+        }
+        for statement in [sql::MERGE_IDENTITIES, sql::MERGE_ROLES, sql::MERGE_GROUPS] {
+            ask::<DB>(connection, statement).with(into.0).with(from.0).rows().await?;
+        }
+        for statement in [sql::FORGET_ROLES, sql::FORGET_GROUPS] {
+            ask::<DB>(connection, statement).with(from.0).rows().await?;
+        }
+        for account in [from, into] {
+            end_sessions::<DB>(connection, account, event).await?;
+        }
+        record::<DB>(connection, event).await?;
+        let row = ask::<DB>(connection, sql::ACCOUNT_BY_ID).with(into.0).row().await?;
+        transaction.commit().await?;
+        Ok(match row {
+            Some(row) => Merged::Done(rows::account::<DB>(&row)?),
+            None => Merged::Unknown,
+        })
+    }
+
+    /// See [`portico_core::store::Store::unlink_identity`].
+    pub(crate) async fn unlink(
+        &self,
+        account: AccountId,
+        identity: Uuid,
+        event: &AuditEvent,
+    ) -> Result<Unlinked, Trouble> {
+        let mut transaction = self.begin().await?;
+        let connection = &mut *transaction;
+        if !ask::<DB>(connection, sql::HOLD_ACCOUNT).with(account.0).did().await? {
+            return Ok(Unlinked::Unknown);
+        }
+        let identities = ask::<DB>(connection, sql::IDENTITIES).with(account.0).rows().await?;
+        let ids = identities.iter().map(|row| Fields::<DB>::of("identity", row).get("id"));
+        let ids: Vec<Uuid> = ids.collect::<Result<_, _>>()?;
+        if !ids.contains(&identity) {
+            return Ok(Unlinked::Unknown);
+        }
+        if ids.len() == 1 {
+            return Ok(Unlinked::Last);
+        }
+        let end = ask::<DB>(connection, sql::REVOKE_SESSIONS_BY).with(identity).with(event.time.unix());
+        end.rows().await?;
+        ask::<DB>(connection, sql::UNLINK_IDENTITY).with(identity).did().await?;
+        record::<DB>(connection, event).await?;
+        transaction.commit().await?;
+        Ok(Unlinked::Done)
+    }
+}
+
+/// Grants or takes back, unless the account is deleted; whether that changed anything.
+async fn grant<DB: Backend>(
+    connection: &mut DB::Connection,
+    account: AccountId,
+    what: &Grant,
+    grants: bool,
+) -> Result<bool, Trouble> {
+    if !ask::<DB>(connection, sql::HOLD_ACCOUNT).with(account.0).did().await? {
+        return Ok(false);
+    }
+    let (statement, text) = match (what, grants) {
+        (Grant::Role(role), true) => (sql::GRANT_ROLE, role),
+        (Grant::Role(role), false) => (sql::REVOKE_ROLE, role),
+        (Grant::Group(group), true) => (sql::GRANT_GROUP, group),
+        (Grant::Group(group), false) => (sql::REVOKE_GROUP, group),
+    };
+    ask::<DB>(connection, statement).with(account.0).with(text.clone()).did().await
+}
+
+async fn end_sessions<DB: Backend>(
+    connection: &mut DB::Connection,
+    account: AccountId,
+    event: &AuditEvent,
+) -> Result<(), Trouble> {
+    let end = ask::<DB>(connection, sql::REVOKE_OTHER_SESSIONS).with(account.0).with(event.time.unix());
+    end.with(Uuid::nil()).rows().await?;
+    Ok(())
+}

@@ -1,0 +1,372 @@
+//! What operators and owners change: accounts, identities, sessions, hand-offs.
+
+use std::time::Duration;
+
+use portico_core::account::{AccountId, Decision, Standing};
+use portico_core::clock::Entropy;
+use portico_core::session::{Challenge, HandOffCode, NewHandOff, NewSession, RefreshToken, SessionId};
+use portico_core::store::{
+    Change, Changed, Grant, Merged, SessionFilter, Sessions, Settled, Unlinked, Written,
+};
+
+use crate::bench::{Bench, NOON, after, event};
+use crate::people::{Person, Visit, ada};
+
+fn work() -> Person {
+    Person::new("work-7").with("name", "Ada at work")
+}
+
+async fn change(bench: &Bench, account: AccountId, change: Change) -> Changed {
+    bench.store.change_account(account, &change, &event("account_disabled", after(60))).await.unwrap()
+}
+
+/// Links a second identity to the account of this visit.
+async fn link(bench: &Bench, visit: &Visit, person: &Person) -> Written {
+    let link =
+        Visit { browser: Some(visit.session.id), ..Visit::new(person, Decision::Link(visit.new_account)) };
+    match link.settle(&*bench.store).await {
+        Settled::Done(written) => *written,
+        Settled::Conflict => panic!("a conflict"),
+    }
+}
+
+pub async fn a_disabled_account_is_out_at_once(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let other = Visit::creating(&Person::new("other"), &["Other"]);
+    other.succeeds(&*bench.store).await;
+    let Changed::Done(account) = change(bench, visit.new_account, Change::Disable).await else {
+        panic!("done")
+    };
+    assert_eq!(account.standing, Standing::Disabled);
+    assert!(bench.is_revoked(visit.session.id).await && !bench.is_revoked(other.session.id).await);
+    let before = bench.rows().await;
+    assert!(matches!(change(bench, visit.new_account, Change::Disable).await, Changed::Unchanged(_)));
+    assert!(matches!(change(bench, visit.new_account, Change::Release).await, Changed::Unchanged(_)));
+    assert_eq!(change(bench, AccountId(Entropy.id(NOON)), Change::Disable).await, Changed::Unknown);
+    assert_eq!(bench.rows().await, before, "nothing is written");
+    let Changed::Done(account) = change(bench, visit.new_account, Change::Enable).await else {
+        panic!("done")
+    };
+    assert_eq!(account.standing, Standing::Active);
+    assert!(bench.is_revoked(visit.session.id).await, "the session does not come back");
+}
+
+pub async fn a_deleted_account_keeps_its_identities_until_they_are_released(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    assert!(matches!(change(bench, visit.new_account, Change::Delete).await, Changed::Done(_)));
+    assert!(bench.is_revoked(visit.session.id).await);
+    assert!(
+        matches!(change(bench, visit.new_account, Change::Enable).await, Changed::Unchanged(_)),
+        "for good"
+    );
+    let found = bench.store.find_candidates(visit.claims.identity(), None).await.unwrap();
+    assert_eq!(found.by_identity.map(|account| account.standing), Some(Standing::Deleted), "a tombstone");
+    assert!(matches!(change(bench, visit.new_account, Change::Release).await, Changed::Done(_)));
+    let found = bench.store.find_candidates(visit.claims.identity(), None).await.unwrap();
+    assert_eq!(found.by_identity, None);
+    let account = bench.account(visit.new_account).await;
+    assert!(account.ever_linked && account.standing == Standing::Deleted);
+    bench.conflicts(&Visit::new(&ada(), Decision::Adopt(visit.new_account))).await;
+    let again = Visit::creating(&ada(), &["Ada", "Ada again"]).succeeds(&*bench.store).await;
+    assert_eq!(again.account.name, "Ada again");
+}
+
+pub async fn grants_are_given_and_taken(bench: &Bench) {
+    let id = bench.local("Ada", &["editor"]).await;
+    let role = |name: &str| Grant::Role(name.to_owned());
+    let group = || Grant::Group("staff".to_owned());
+    for (what, done) in [
+        (Change::Grant(role("admin")), true),
+        (Change::Grant(role("admin")), false),
+        (Change::Grant(group()), true),
+        (Change::Revoke(role("editor")), true),
+        (Change::Revoke(role("editor")), false),
+        (Change::Revoke(role("Admin")), false),
+    ] {
+        assert_eq!(matches!(change(bench, id, what.clone()).await, Changed::Done(_)), done, "{what:?}");
+    }
+    let account = bench.account(id).await;
+    assert_eq!((account.roles, account.groups), (vec!["admin".to_owned()], vec!["staff".to_owned()]));
+    assert!(matches!(change(bench, id, Change::Revoke(group())).await, Changed::Done(_)));
+    bench.stand(id, Standing::Deleted).await;
+    assert!(matches!(change(bench, id, Change::Grant(role("late"))).await, Changed::Unchanged(_)));
+}
+
+pub async fn a_merge_moves_identities_and_grants(bench: &Bench) {
+    let from = bench.newcomer(ada()).await;
+    change(bench, from.new_account, Change::Grant(Grant::Role("editor".to_owned()))).await;
+    change(bench, from.new_account, Change::Grant(Grant::Group("staff".to_owned()))).await;
+    let into = bench.local("Ada before", &["editor", "admin"]).await;
+    let merged = event("account_merged", after(60)).about(into);
+    let Merged::Done(account) = bench.store.merge_accounts(from.new_account, into, &merged).await.unwrap()
+    else {
+        panic!("merged")
+    };
+    assert_eq!((account.id, account.ever_linked), (into, true));
+    assert_eq!(
+        (account.roles, account.groups),
+        (vec!["admin".to_owned(), "editor".to_owned()], vec!["staff".to_owned()])
+    );
+    let found = bench.store.find_candidates(from.claims.identity(), None).await.unwrap();
+    assert_eq!(found.by_identity.map(|account| account.id), Some(into));
+    let gone = bench.account(from.new_account).await;
+    assert_eq!((gone.standing, gone.roles.len(), gone.groups.len()), (Standing::Deleted, 0, 0));
+    assert!(bench.is_revoked(from.session.id).await);
+    bench.conflicts(&Visit::new(&ada(), Decision::Use(from.new_account))).await;
+    Visit::new(&ada(), Decision::Use(into)).succeeds(&*bench.store).await;
+}
+
+pub async fn an_unfit_merge_moves_nothing(bench: &Bench) {
+    let ada = bench.newcomer(ada()).await.new_account;
+    let other = bench.local("Other", &[]).await;
+    let merge = async |from, into| {
+        bench.store.merge_accounts(from, into, &event("account_merged", after(60))).await.unwrap()
+    };
+    let before = bench.rows().await;
+    assert_eq!(merge(ada, ada).await, Merged::Refused);
+    assert_eq!(merge(ada, AccountId(Entropy.id(NOON))).await, Merged::Unknown);
+    assert_eq!(merge(AccountId(Entropy.id(NOON)), ada).await, Merged::Unknown);
+    assert_eq!(bench.rows().await, before);
+    for standing in [Standing::Disabled, Standing::Deleted] {
+        bench.stand(other, standing).await;
+        assert_eq!(merge(ada, other).await, Merged::Refused, "{standing:?}");
+    }
+    assert_eq!(merge(other, ada).await, Merged::Refused, "deleted");
+    assert_eq!(bench.account(ada).await.standing, Standing::Active);
+    bench.stand(other, Standing::Active).await;
+    assert!(matches!(merge(ada, other).await, Merged::Done(_)), "the twin");
+}
+
+pub async fn an_identity_is_unlinked_with_its_sessions(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let unlink = async |account, identity| {
+        bench.store.unlink_identity(account, identity, &event("identity_unlinked", after(60))).await.unwrap()
+    };
+    let before = bench.rows().await;
+    assert_eq!(unlink(visit.new_account, visit.new_identity).await, Unlinked::Last);
+    assert_eq!(unlink(visit.new_account, Entropy.id(NOON)).await, Unlinked::Unknown);
+    let stranger = bench.local("Stranger", &[]).await;
+    assert_eq!(unlink(stranger, visit.new_identity).await, Unlinked::Unknown);
+    change(bench, stranger, Change::Delete).await;
+    assert_ne!(bench.rows().await, before);
+    link(bench, &visit, &work()).await;
+    let at_work = Visit::new(&work(), Decision::Use(visit.new_account)).succeeds(&*bench.store).await;
+    assert_eq!(unlink(visit.new_account, visit.new_identity).await, Unlinked::Done);
+    assert!(bench.is_revoked(visit.session.id).await, "it began with that identity");
+    assert!(!bench.is_revoked(at_work.session.id).await);
+    assert!(bench.account(visit.new_account).await.ever_linked);
+    let found = bench.store.find_candidates(visit.claims.identity(), None).await.unwrap();
+    assert_eq!(found.by_identity, None);
+}
+
+pub async fn of_two_unlinkings_at_once_one_is_refused(bench: &Bench) {
+    for round in 0..10 {
+        let person = Person::new(&format!("first-{round}"));
+        let visit = Visit::creating(&person, &[&format!("Person {round}")]);
+        visit.succeeds(&*bench.store).await;
+        link(bench, &visit, &Person::new(&format!("second-{round}"))).await;
+        let (_, identities) = bench
+            .store
+            .find_account(&portico_core::store::AccountRef::Id(visit.new_account))
+            .await
+            .unwrap()
+            .unwrap();
+        let racing: Vec<_> = identities
+            .iter()
+            .map(|identity| {
+                let (store, account, id) = (bench.store.clone(), visit.new_account, identity.id);
+                tokio::spawn(async move {
+                    store.unlink_identity(account, id, &event("identity_unlinked", after(60))).await.unwrap()
+                })
+            })
+            .collect();
+        let mut ended = Vec::new();
+        for racer in racing {
+            ended.push(racer.await.unwrap());
+        }
+        assert!(ended.contains(&Unlinked::Done) && ended.contains(&Unlinked::Last), "{ended:?}");
+    }
+}
+
+pub async fn an_identity_is_linked_within_a_live_session(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let elsewhere = Visit::new(&ada(), Decision::Use(visit.new_account)).succeeds(&*bench.store).await;
+    let written = link(bench, &visit, &work()).await;
+    assert_eq!((written.account.id, written.session), (visit.new_account, None));
+    let events: Vec<_> = written.events.iter().map(|event| event.event.as_str()).collect();
+    assert_eq!(events, ["session_revoked", "identity_linked"]);
+    assert!(!bench.is_revoked(visit.session.id).await, "the session that asked goes on");
+    assert!(bench.is_revoked(elsewhere.session.id).await, "the others end");
+    let found = bench.store.find_candidates(work().claims().identity(), None).await.unwrap();
+    assert_eq!(found.by_identity.map(|account| account.id), Some(visit.new_account));
+}
+
+pub async fn only_a_fit_session_links(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    let other = Visit::creating(&Person::new("other"), &["Other"]);
+    other.succeeds(&*bench.store).await;
+    let linking = |browser| Visit { browser, ..Visit::new(&work(), Decision::Link(visit.new_account)) };
+    for browser in [None, Some(SessionId(Entropy.id(NOON))), Some(other.session.id)] {
+        bench.conflicts(&linking(browser)).await;
+    }
+    bench.conflicts(&linking(Some(visit.session.id)).at(visit.session.expires_at)).await;
+    bench.stand(visit.new_account, Standing::Disabled).await;
+    bench.conflicts(&linking(Some(visit.session.id))).await;
+    bench.stand(visit.new_account, Standing::Active).await;
+    let taken = Visit {
+        browser: Some(visit.session.id),
+        ..Visit::new(&Person::new("other"), Decision::Link(visit.new_account))
+    };
+    bench.conflicts(&taken).await;
+    bench.store.revoke_sessions(Sessions::One(other.session.id), &event("logout", NOON)).await.unwrap();
+    link(bench, &visit, &work()).await;
+    bench.store.revoke_sessions(Sessions::One(visit.session.id), &event("logout", NOON)).await.unwrap();
+    let late = Visit {
+        browser: Some(visit.session.id),
+        ..Visit::new(&Person::new("third"), Decision::Link(visit.new_account))
+    };
+    bench.conflicts(&late).await;
+}
+
+pub async fn a_link_and_a_login_of_one_identity_do_not_both_win(bench: &Bench) {
+    for round in 0..10 {
+        let owner = Visit::creating(&Person::new(&format!("owner-{round}")), &[&format!("Owner {round}")]);
+        owner.succeeds(&*bench.store).await;
+        let person = Person::new(&format!("new-{round}"));
+        let linking = Visit {
+            browser: Some(owner.session.id),
+            ..Visit::new(&person, Decision::Link(owner.new_account))
+        };
+        let creating = Visit::creating(&person, &[&format!("New {round}")]);
+        let racing = [linking, creating].map(|visit| {
+            let store = bench.store.clone();
+            tokio::spawn(async move { matches!(visit.settle(&*store).await, Settled::Done(_)) })
+        });
+        let mut won = 0;
+        for racer in racing {
+            won += usize::from(racer.await.unwrap());
+        }
+        assert_eq!(won, 1);
+    }
+    assert_eq!(bench.database.count("identities", "subject LIKE 'new-%'").await, 10);
+}
+
+fn handed_off(person: &Person) -> (Visit, HandOffCode) {
+    let code = HandOffCode::random(Entropy);
+    let handoff = NewHandOff { code: code.hash(), challenge: Challenge([7; 16]), expires_at: after(60) };
+    let visit = Visit { handoff: Some(handoff), ..Visit::creating(person, &["Ada", "Somebody"]) };
+    (visit, code)
+}
+
+fn session() -> NewSession {
+    NewSession {
+        id: SessionId(Entropy.id(NOON)),
+        created_at: NOON,
+        expires_at: after(3600),
+        refresh: RefreshToken::first(Entropy).hash(),
+        caller: portico_core::session::Caller::default(),
+    }
+}
+
+pub async fn a_hand_off_is_taken_once(bench: &Bench) {
+    let (visit, code) = handed_off(&ada());
+    let Settled::Done(written) = visit.settle(&*bench.store).await else { panic!("written") };
+    assert!(written.session.is_none());
+    assert_eq!(bench.database.count("sessions", "1 = 1").await, 0, "no session yet");
+    let racing: Vec<_> = (0..16)
+        .map(|_| {
+            let (store, code) = (bench.store.clone(), code.hash());
+            tokio::spawn(async move { store.take_handoff(&code).await.unwrap() })
+        })
+        .collect();
+    let mut taken = Vec::new();
+    for racer in racing {
+        taken.extend(racer.await.unwrap());
+    }
+    let [handoff] = &taken[..] else { panic!("{} took it", taken.len()) };
+    assert_eq!((handoff.account, handoff.identity), (visit.new_account, visit.new_identity));
+    assert_eq!(
+        (handoff.challenge, handoff.created_at, handoff.expires_at),
+        (Challenge([7; 16]), NOON, after(60))
+    );
+    assert_eq!(&handoff.facts, visit.claims.facts());
+    let session = session();
+    let present = bench.store.begin_session(handoff, &session).await.unwrap().unwrap();
+    assert_eq!((present.session.id, present.account.id), (session.id, visit.new_account));
+    assert_eq!(present.session.identity, Some(visit.new_identity));
+    assert_eq!(bench.store.find_refresh(&session.refresh).await.unwrap(), Some(session.id));
+    let (unused, code) = handed_off(&Person::new("other"));
+    assert!(matches!(unused.settle(&*bench.store).await, Settled::Done(_)));
+    let sweep = |seconds| portico_core::store::Retention { audit_before: None, now: after(seconds) };
+    assert_eq!(bench.store.sweep(&sweep(60)).await.unwrap(), 0);
+    assert_eq!(bench.store.sweep(&sweep(61)).await.unwrap(), 1);
+    assert!(bench.store.take_handoff(&code.hash()).await.unwrap().is_none());
+}
+
+pub async fn a_hand_off_of_a_disabled_account_begins_nothing(bench: &Bench) {
+    let (visit, code) = handed_off(&ada());
+    visit.settle(&*bench.store).await;
+    let handoff = bench.store.take_handoff(&code.hash()).await.unwrap().unwrap();
+    bench.stand(visit.new_account, Standing::Disabled).await;
+    let before = bench.rows().await;
+    assert!(bench.store.begin_session(&handoff, &session()).await.unwrap().is_none());
+    assert_eq!(bench.rows().await, before);
+    bench.stand(visit.new_account, Standing::Active).await;
+    assert!(bench.store.begin_session(&handoff, &session()).await.unwrap().is_some());
+}
+
+pub async fn live_sessions_are_listed(bench: &Bench) {
+    let first = bench.newcomer(ada()).await;
+    let second =
+        Visit::new(&ada(), Decision::Use(first.new_account)).at(after(1)).succeeds(&*bench.store).await;
+    let other = Visit::creating(&Person::new("other"), &["Other"]).at(after(2)).succeeds(&*bench.store).await;
+    let revoked =
+        Visit::new(&ada(), Decision::Use(first.new_account)).at(after(3)).succeeds(&*bench.store).await;
+    let logout = event("logout", after(4));
+    bench.store.revoke_sessions(Sessions::One(revoked.session.id), &logout).await.unwrap();
+    let all = SessionFilter { account: None, used_since: NOON, now: after(10), after: None, limit: 100 };
+    let listed = async |filter: SessionFilter| -> Vec<SessionId> {
+        bench.store.list_sessions(&filter).await.unwrap().iter().map(|session| session.id).collect()
+    };
+    let mut ids = vec![first.session.id, second.session.id, other.session.id];
+    ids.sort();
+    assert_eq!(listed(all).await, ids);
+    assert_eq!(listed(SessionFilter { account: Some(other.account.id), ..all }).await, [other.session.id]);
+    assert_eq!(listed(SessionFilter { limit: 1, ..all }).await, ids[..1]);
+    assert_eq!(listed(SessionFilter { after: Some(ids[0]), ..all }).await, ids[1..]);
+    assert_eq!(
+        listed(SessionFilter { used_since: after(2), ..all }).await,
+        [other.session.id],
+        "the others are idle"
+    );
+    let over = NOON.plus(Duration::from_hours(8));
+    assert!(listed(SessionFilter { now: over, ..all }).await.is_empty(), "expired");
+    let own =
+        bench.store.list_sessions(&SessionFilter { account: Some(first.new_account), ..all }).await.unwrap();
+    assert_eq!((own[0].ip.as_deref(), own[0].user_agent.as_deref()), (Some("192.0.2.7"), Some("A browser")));
+}
+
+pub async fn sessions_are_revoked_by_account_or_all(bench: &Bench) {
+    let first = bench.newcomer(ada()).await;
+    let second = Visit::new(&ada(), Decision::Use(first.new_account)).succeeds(&*bench.store).await;
+    let other = Visit::creating(&Person::new("other"), &["Other"]).succeeds(&*bench.store).await;
+    let revoke =
+        async |which| bench.store.revoke_sessions(which, &event("session_revoked", after(60))).await.unwrap();
+    assert_eq!(revoke(Sessions::Of(first.new_account)).await, 2);
+    assert!(bench.is_revoked(second.session.id).await && !bench.is_revoked(other.session.id).await);
+    assert_eq!(revoke(Sessions::All).await, 1);
+    assert_eq!(revoke(Sessions::All).await, 0);
+    let revoked = bench.database.count("audit_events", "event = 'session_revoked'").await;
+    assert_eq!(revoked, 2, "none where nothing was done");
+}
+
+pub async fn a_default_group_is_granted_at_a_first_login(bench: &Bench) {
+    let first = Visit { default_group: Some("everybody"), ..Visit::creating(&ada(), &["Ada"]) };
+    assert_eq!(first.succeeds(&*bench.store).await.account.groups, ["everybody"]);
+    let local = bench.local("Local", &[]).await;
+    let adopting = Visit { default_group: Some("everybody"), ..Visit::new(&work(), Decision::Adopt(local)) };
+    assert_eq!(adopting.succeeds(&*bench.store).await.account.groups, ["everybody"]);
+    change(bench, local, Change::Revoke(Grant::Group("everybody".to_owned()))).await;
+    let again = Visit { default_group: Some("everybody"), ..Visit::new(&work(), Decision::Use(local)) };
+    assert!(again.succeeds(&*bench.store).await.account.groups.is_empty(), "only at the first one");
+}
