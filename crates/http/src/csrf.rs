@@ -2,24 +2,26 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
-use portico_core::flow::Broker;
+use portico_core::return_to::WebOrigin;
 use portico_core::seal::same;
 use portico_core::session::SessionId;
 
+use crate::Portico;
 use crate::error::{ApiError, Cause};
 
 /// The header that repeats the cookie's value, in requests and in answers.
 pub(crate) const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 
-/// Both proofs: it comes from our origin, and whoever sent it could read the cookie of this session.
+/// Both proofs: it comes from our origin or one the operator allows, and whoever sent it could read the cookie of this session.
 pub(crate) fn check(
-    broker: &Broker,
+    portico: &Portico,
     request: &HttpRequest,
     cookie: Option<&str>,
     session: SessionId,
 ) -> Result<(), ApiError> {
     let refused = |why| Err(Cause::Csrf(why).into());
-    if !is_own_origin(request.headers(), &broker.public_url().origin()) {
+    let broker = portico.broker();
+    if !is_own_origin(request.headers(), &broker.public_url().origin(), &portico.front.cors) {
         return refused("neither Origin nor Sec-Fetch-Site says that the request comes from our own origin");
     }
     let (Some(cookie), Some(header)) = (cookie, one(request.headers(), &CSRF_HEADER)) else {
@@ -36,9 +38,10 @@ pub(crate) fn check(
 }
 
 /// `Origin` decides where there is one; otherwise `Sec-Fetch-Site`.
-fn is_own_origin(headers: &HeaderMap, own: &str) -> bool {
+fn is_own_origin(headers: &HeaderMap, own: &str, allowed: &[WebOrigin]) -> bool {
     if headers.contains_key(header::ORIGIN) {
-        return one(headers, &header::ORIGIN) == Some(own);
+        return one(headers, &header::ORIGIN)
+            .is_some_and(|origin| origin == own || allowed.iter().any(|other| other.as_str() == origin));
     }
     one(headers, &HeaderName::from_static("sec-fetch-site")) == Some("same-origin")
 }
@@ -61,6 +64,8 @@ mod tests {
         const OWN: &str = "https://app.example.com";
         let cases: &[(&[(&str, &str)], bool)] = &[
             (&[("origin", OWN)], true),
+            (&[("origin", "https://spa.example.com")], true),
+            (&[("origin", "https://spa.example.com:8443")], false),
             (&[("sec-fetch-site", "same-origin")], true),
             (&[("origin", OWN), ("sec-fetch-site", "same-origin")], true),
             (&[], false),
@@ -79,12 +84,14 @@ mod tests {
             (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], false),
             (&[("referer", "https://app.example.com/")], false),
         ];
+        let allowed = [WebOrigin::parse("https://spa.example.com").unwrap()];
         for (headers, expected) in cases {
             let mut request = TestRequest::default();
             for (name, value) in *headers {
                 request = request.append_header((*name, *value));
             }
-            assert_eq!(is_own_origin(request.to_http_request().headers(), OWN), *expected, "{headers:?}");
+            let own = is_own_origin(request.to_http_request().headers(), OWN, &allowed);
+            assert_eq!(own, *expected, "{headers:?}");
         }
     }
 }

@@ -16,10 +16,15 @@ use url::Url;
 use crate::asker::Asker;
 use crate::{Front, pages};
 
+/// When to try again what a store that is away could not do, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
 /// A refused request.
 pub(crate) struct ApiError {
-    cause: Cause,
+    cause: Box<Cause>,
     slot: Option<SlotId>,
+    /// Whoever asked can do nothing with a page, whatever the request says.
+    program: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -38,6 +43,17 @@ pub(crate) enum Cause {
         /// Where to navigate instead.
         login_url: Url,
     },
+    /// A proxy asks for a request that nobody is signed in for.
+    #[error("{why}")]
+    Unverified {
+        /// Why not.
+        why: &'static str,
+        /// Where to sign in.
+        login_url: Url,
+    },
+    /// A proxy asks for a request whose person has none of the roles or groups it needs.
+    #[error("the person has none of the roles or groups that are needed")]
+    Forbidden,
     /// A request by cookie without proof that our own page sent it.
     #[error("{0}")]
     Csrf(&'static str),
@@ -93,7 +109,8 @@ impl Cause {
         match self {
             Self::Login(error) => error.code(),
             Self::Session(error) => error.code(),
-            Self::NotANavigation { .. } => Code::SessionInvalid,
+            Self::NotANavigation { .. } | Self::Unverified { .. } => Code::SessionInvalid,
+            Self::Forbidden => Code::Forbidden,
             Self::Csrf(_) => Code::CsrfFailed,
             Self::BadRequest(_) => Code::BadRequest,
             Self::NotFound => Code::NotFound,
@@ -151,6 +168,13 @@ const fn face(code: Code) -> (StatusCode, &'static str) {
             StatusCode::FORBIDDEN,
             "The request did not prove that it comes from the application's own page.",
         ),
+        Code::Forbidden => (StatusCode::FORBIDDEN, "You may not go there."),
+        Code::ReauthenticationRequired => {
+            (StatusCode::FORBIDDEN, "Sign in again first: your last login is too long ago for this.")
+        }
+        Code::IdentityConflict => (StatusCode::CONFLICT, "This identity belongs to another account."),
+        Code::LastIdentity => (StatusCode::CONFLICT, "This is the last identity of the account."),
+        Code::HandoffInvalid => (StatusCode::BAD_REQUEST, "The code is wrong, used or expired."),
         Code::ProviderUnknown => (StatusCode::NOT_FOUND, "There is no such login."),
         Code::NotFound => (StatusCode::NOT_FOUND, "There is nothing at this address."),
         Code::MethodNotAllowed => {
@@ -180,6 +204,12 @@ impl ApiError {
         self
     }
 
+    /// Says that the address is for programs only.
+    pub(crate) fn for_a_program(mut self) -> Self {
+        self.program = true;
+        self
+    }
+
     /// Gives the answer one more header. A value that no header can have is left out.
     pub(crate) fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         self.headers.extend(value.try_into().ok().map(|value| (name, value)));
@@ -203,6 +233,9 @@ impl ApiError {
             Some(url) if self.is_of_a_login() => self.redirect(url, asker),
             _ => self.page(front, asker),
         };
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
         for (name, value) in &self.headers {
             answer.headers_mut().append(name.clone(), value.clone());
         }
@@ -210,22 +243,26 @@ impl ApiError {
     }
 
     const fn is_of_a_login(&self) -> bool {
-        matches!(self.cause, Cause::Login(_))
+        matches!(*self.cause, Cause::Login(_))
     }
 
     /// A login's addresses are for navigations, whatever these say of themselves; all others are for programs, unless
     /// a browser asks for a page.
     fn is_for_a_person(&self, asker: &Asker) -> bool {
+        if self.program {
+            return false;
+        }
         if self.is_of_a_login() { asker.navigates() } else { asker.reads_pages() }
     }
 
     fn document(&self, asker: &Asker) -> HttpResponse {
         let status = self.cause.status();
         let code = self.cause.code();
-        let login_url = if let Cause::NotANavigation { login_url } = &self.cause {
-            Some(login_url.as_str())
-        } else {
-            None
+        let login_url = match &*self.cause {
+            Cause::NotANavigation { login_url } | Cause::Unverified { login_url, .. } => {
+                Some(login_url.as_str())
+            }
+            _ => None,
         };
         let problem = Problem {
             r#type: "about:blank",
@@ -259,7 +296,7 @@ impl ApiError {
     fn log(&self) {
         let (code, status) = (self.cause.code().as_str(), self.cause.status().as_u16());
         let slot = self.slot.map(tracing::field::display);
-        let error = chain(&self.cause);
+        let error = chain(&*self.cause);
         if matches!(self.cause.code(), Code::Internal | Code::Unavailable) {
             tracing::error!(slot, code, status, error, "a request failed");
         } else if self.is_of_a_login() {
@@ -272,7 +309,7 @@ impl ApiError {
 
 impl<T: Into<Cause>> From<T> for ApiError {
     fn from(cause: T) -> Self {
-        Self { cause: cause.into(), slot: None, headers: Vec::new() }
+        Self { cause: Box::new(cause.into()), slot: None, program: false, headers: Vec::new() }
     }
 }
 

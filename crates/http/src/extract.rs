@@ -8,17 +8,20 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use portico_core::error::{LoginError, SessionError};
-use portico_core::login::{ReturnTo, SealedLogin, State};
+use portico_core::flow::SignedIn;
+use portico_core::login::{SealedLogin, State};
 use portico_core::provider::{Answer, Reply};
 use portico_core::public_url::PublicUrl;
+use portico_core::return_to::{WebOrigin, Wish};
 use portico_core::session::RefreshToken;
 use portico_core::slot::SlotId;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::Portico;
 use crate::cookies::Brought;
-use crate::csrf::one;
+use crate::csrf::{self, one};
 use crate::error::{ApiError, Cause};
 use crate::query::once;
 
@@ -31,17 +34,38 @@ const LONGEST_ERROR: usize = 256;
 /// Longer than any `return_to` that is accepted.
 const LONGEST_RETURN_TO: usize = 16 * 1024;
 
+/// Longer than any challenge or method that is accepted.
+const LONGEST_CHALLENGE: usize = 256;
+
 /// An enabled slot, named in the path.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotPath(pub(crate) SlotId);
 
-/// A `return_to` that leads nowhere but to the public origin.
+/// What the start of a login asks for: a `return_to` that leads nowhere but to an allowed origin, and perhaps a hand-off.
 #[derive(Debug)]
-pub(crate) struct SafeReturnTo {
+pub(crate) struct LoginWish {
     /// As it was written; none means `/`.
-    pub(crate) text: Option<String>,
+    pub(crate) return_to: Option<String>,
+    /// The frontend's challenge.
+    pub(crate) code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
     /// Where it leads.
     pub(crate) url: Url,
+}
+
+/// A person who is signed in, and on an unsafe method by cookie also meant it (RFC 9110 9.2.1).
+pub(crate) struct Owner {
+    /// Who it is.
+    pub(crate) signed_in: SignedIn,
+    /// Whether it was the cookies that said so.
+    pub(crate) by_cookie: bool,
+}
+
+/// The body of an exchange of a hand-off code.
+#[derive(Deserialize)]
+pub(crate) struct HandOffBody {
+    pub(crate) code: String,
+    pub(crate) code_verifier: String,
 }
 
 /// The parameters of a callback, each at most once and of a sensible length.
@@ -80,11 +104,54 @@ impl SlotPath {
     }
 }
 
-impl SafeReturnTo {
-    fn parse(query: &str, public: &PublicUrl) -> Result<Self, &'static str> {
-        let text = once(query, "return_to", LONGEST_RETURN_TO)?;
-        let url = ReturnTo::parse(text.as_deref(), public)?.url(public)?;
-        Ok(Self { text, url })
+impl LoginWish {
+    fn parse(query: &str, public: &PublicUrl, others: &[WebOrigin]) -> Result<Self, &'static str> {
+        let return_to = once(query, "return_to", LONGEST_RETURN_TO)?;
+        let code_challenge = once(query, "code_challenge", LONGEST_CHALLENGE)?;
+        let code_challenge_method = once(query, "code_challenge_method", LONGEST_CHALLENGE)?;
+        let wish = Wish {
+            return_to: return_to.as_deref(),
+            code_challenge: code_challenge.as_deref(),
+            code_challenge_method: code_challenge_method.as_deref(),
+        };
+        let url = wish.check(public, others)?.0.url(public)?;
+        Ok(Self { return_to, code_challenge, code_challenge_method, url })
+    }
+
+    pub(crate) fn as_wish(&self) -> Wish<'_> {
+        Wish {
+            return_to: self.return_to.as_deref(),
+            code_challenge: self.code_challenge.as_deref(),
+            code_challenge_method: self.code_challenge_method.as_deref(),
+        }
+    }
+
+    /// The parameters that ask for the same again.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("return_to", &self.return_to),
+            ("code_challenge", &self.code_challenge),
+            ("code_challenge_method", &self.code_challenge_method),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+}
+
+impl Owner {
+    async fn of(request: HttpRequest, credentials: Credentials) -> Result<Self, ApiError> {
+        let portico = shared(&request)?;
+        let signed_in = portico.broker().signed_in(credentials.access()?).await?;
+        let by_cookie = match &credentials {
+            Credentials::Header(_) => false,
+            Credentials::Cookies(brought) => {
+                if !request.method().is_safe() {
+                    let session = signed_in.present.session.id;
+                    csrf::check(portico, &request, brought.csrf.as_deref(), session)?;
+                }
+                true
+            }
+        };
+        Ok(Self { signed_in, by_cookie })
     }
 }
 
@@ -153,12 +220,7 @@ impl RefreshBody {
         if body.is_empty() {
             return Ok(Self::Empty);
         }
-        let kind = one(headers, &header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
-        if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
-            return Err(Cause::UnsupportedMediaType.into());
-        }
-        let fields: Fields =
-            serde_json::from_slice(body).map_err(|_| Cause::BadRequest("the body is not as it should be"))?;
+        let fields: Fields = json(headers, body)?;
         let token = RefreshToken::parse(&fields.refresh_token);
         Ok(Self::Token(token.ok_or(SessionError::Invalid("the body's refresh token cannot be one of ours"))?))
     }
@@ -173,15 +235,38 @@ impl FromRequest for SlotPath {
     }
 }
 
-impl FromRequest for SafeReturnTo {
+impl FromRequest for LoginWish {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(shared(request).and_then(|portico| {
-            let parsed = Self::parse(request.query_string(), &portico.front.public_url);
+            let front = &portico.front;
+            let parsed = Self::parse(request.query_string(), &front.public_url, &front.returns);
             parsed.map_err(|why| LoginError::BadRequest(why).into())
         }))
+    }
+}
+
+impl FromRequest for Owner {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let credentials = Credentials::from_request(request, payload).into_inner();
+        let request = request.clone();
+        Box::pin(async move { Self::of(request, credentials?).await })
+    }
+}
+
+impl FromRequest for HandOffBody {
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<Self, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers = request.headers().clone();
+        let body = Bytes::from_request(request, payload);
+        Box::pin(async move { Ok(json(&headers, &body.await?).map_err(ApiError::from)?) })
     }
 }
 
@@ -215,6 +300,15 @@ impl FromRequest for RefreshBody {
         let body = Bytes::from_request(request, payload);
         Box::pin(async move { Ok(Self::parse(&headers, &body.await?)?) })
     }
+}
+
+/// A body that says it is JSON, and is.
+fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Cause> {
+    let kind = one(headers, &header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
+    if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(Cause::UnsupportedMediaType);
+    }
+    serde_json::from_slice(body).map_err(|_| Cause::BadRequest("the body is not as it should be"))
 }
 
 /// What all handlers share.
@@ -276,8 +370,9 @@ mod tests {
     #[test]
     fn a_return_to_stays_at_home() {
         let public = PublicUrl::parse("https://app.example.com/sso").unwrap();
-        let parse =
-            |query: &str| SafeReturnTo::parse(query, &public).map(|safe| (safe.text, safe.url.to_string()));
+        let parse = |query: &str| {
+            LoginWish::parse(query, &public, &[]).map(|wish| (wish.return_to, wish.url.to_string()))
+        };
         assert_eq!(parse("x=y"), Ok((None, "https://app.example.com/".to_owned())));
         let good = (Some("/a/../b?c".to_owned()), "https://app.example.com/b?c".to_owned());
         assert_eq!(parse("return_to=%2Fa/../b%3Fc"), Ok(good));

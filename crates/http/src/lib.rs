@@ -3,25 +3,29 @@
 //! This crate knows no database and no provider. Where things are:
 //!
 //! ```text
-//! routes     which path leads to which handler        login, session, keys, pages, health   the handlers
-//! asker      who is asking: a person or a program     extract, query, cookies, csrf         what a request brings
+//! routes     which path leads to which handler        login, handoff, session, own, verify, keys, pages, health   handlers
+//! asker      who is asking: a person or a program     extract, query, cookies, csrf, cors   what a request brings
 //! telemetry  around every request: span, limits, headers                error               what a refusal looks like
 //! ```
 
 mod asker;
 mod cookies;
+mod cors;
 mod csrf;
 mod error;
 mod extract;
+mod handoff;
 mod health;
 mod icons;
 mod keys;
 mod login;
+mod own;
 mod pages;
 mod query;
 mod routes;
 mod session;
 mod telemetry;
+mod verify;
 
 use std::sync::Arc;
 
@@ -30,6 +34,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use portico_core::clock::Timestamp;
 use portico_core::flow::Broker;
 use portico_core::public_url::PublicUrl;
+use portico_core::return_to::WebOrigin;
 use portico_core::slot::SlotId;
 use url::Url;
 
@@ -49,13 +54,19 @@ struct Front {
     /// The application's own route for failed logins.
     error_url: Option<Url>,
     cookies: CookieRules,
+    /// Origins of frontends elsewhere that use our cookies.
+    cors: Vec<WebOrigin>,
+    /// Origins of frontends elsewhere that a login may lead back to.
+    returns: Vec<WebOrigin>,
 }
 
 impl Portico {
     /// Puts a surface before a broker. Failed logins of a browser lead to `error_url`; without one, to a page of ours.
-    pub fn new(broker: Arc<Broker>, error_url: Option<Url>) -> Self {
+    /// Frontends at the origins of `cors` may use our cookies.
+    pub fn new(broker: Arc<Broker>, error_url: Option<Url>, cors: Vec<WebOrigin>) -> Self {
         let icons = Icons::load(broker.slots().map(|(slot, _)| slot.button.icon.as_str()));
-        let front = Arc::new(Front::new(broker.public_url().clone(), error_url));
+        let returns = broker.return_origins().to_vec();
+        let front = Arc::new(Front::new(broker.public_url().clone(), error_url, cors, returns));
         Self { broker, front, icons }
     }
 
@@ -78,9 +89,14 @@ impl Portico {
 }
 
 impl Front {
-    fn new(public_url: PublicUrl, error_url: Option<Url>) -> Self {
+    fn new(
+        public_url: PublicUrl,
+        error_url: Option<Url>,
+        cors: Vec<WebOrigin>,
+        returns: Vec<WebOrigin>,
+    ) -> Self {
         let cookies = CookieRules::of(&public_url);
-        Self { public_url, error_url, cookies }
+        Self { public_url, error_url, cookies, cors, returns }
     }
 }
 

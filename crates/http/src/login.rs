@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::asker::Asker;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
-use crate::extract::{CallbackQuery, SafeReturnTo, SlotPath};
+use crate::extract::{CallbackQuery, LoginWish, SlotPath};
 use crate::session::{TokenAnswer, give};
 use crate::{Portico, routes};
 
@@ -63,7 +63,7 @@ pub(crate) async fn start(
     portico: Data<Portico>,
     asker: Asker,
     SlotPath(slot): SlotPath,
-    return_to: SafeReturnTo,
+    wish: LoginWish,
     brought: Brought,
 ) -> Result<HttpResponse, ApiError> {
     if asker.looks_ahead() {
@@ -73,7 +73,7 @@ pub(crate) async fn start(
         let login_url = routes::login_url(portico.broker().public_url(), slot);
         return Err(ApiError::from(Cause::NotANavigation { login_url }).at(slot));
     }
-    let begun = portico.broker().begin(slot, return_to.text.as_deref()).await;
+    let begun = portico.broker().begin(slot, &wish.as_wish()).await;
     let begun = begun.map_err(|error| ApiError::from(error).at(slot))?;
     let cookies = &portico.front.cookies;
     let mut answer = HttpResponse::SeeOther();
@@ -101,23 +101,39 @@ pub(crate) async fn finish(
     let gone = portico.front.cookies.login_gone(&cookie.tag);
     let finished = async {
         let reply = query.reply()?;
-        let replaces = brought.session(portico.broker()).await?;
+        let browser = brought.session(portico.broker()).await?;
         let caller = asker.caller().clone();
-        portico.broker().finish(Callback { slot, state, cookie, reply, replaces, caller }).await
+        portico.broker().finish(Callback { slot, state, cookie, reply, browser, caller }).await
     };
     let finished =
         finished.await.map_err(|error| refused(error).with(header::SET_COOKIE, gone.to_string()))?;
-    tracing::info!(%slot, account = %finished.tokens.present.account.id, "somebody logged in");
     Ok(welcome(&portico, &asker, &finished, gone))
 }
 
 /// A navigation goes on to where it wanted; a script that relayed the callback gets what it needs to do the same.
 fn welcome(portico: &Portico, asker: &Asker, finished: &Finished, gone: Cookie<'_>) -> HttpResponse {
+    let (Finished::SignedIn { return_to, .. }
+    | Finished::HandedOff { return_to }
+    | Finished::Linked { return_to }) = finished;
     let status = if asker.navigates() { StatusCode::SEE_OTHER } else { StatusCode::OK };
-    let mut answer = give(HttpResponse::build(status), portico, &finished.tokens);
+    let mut answer = HttpResponse::build(status);
+    if let Finished::SignedIn { tokens, .. } = finished {
+        answer = give(answer, portico, tokens);
+    }
     answer.cookie(gone);
     if asker.navigates() {
-        return answer.insert_header((header::LOCATION, finished.return_to.as_str())).finish();
+        return answer.insert_header((header::LOCATION, return_to.as_str())).finish();
     }
-    answer.json(TokenAnswer::of(&finished.tokens).leading_to(&finished.return_to))
+    match finished {
+        Finished::SignedIn { tokens, .. } => answer.json(TokenAnswer::of(tokens).leading_to(return_to)),
+        Finished::HandedOff { .. } | Finished::Linked { .. } => {
+            answer.json(Onward { return_to: return_to.as_str() })
+        }
+    }
+}
+
+/// Where a script that relayed a callback goes on to, with nothing for itself.
+#[derive(Serialize)]
+struct Onward<'a> {
+    return_to: &'a str,
 }

@@ -19,7 +19,7 @@ use portico_core::seal::sha256;
 use crate::asker::Asker;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
-use crate::extract::{Credentials, SafeReturnTo};
+use crate::extract::{Credentials, LoginWish};
 use crate::session::give;
 use crate::{Portico, routes};
 
@@ -63,11 +63,11 @@ struct RefusalPage<'a> {
 pub(crate) async fn login(
     portico: Data<Portico>,
     asker: Asker,
-    return_to: SafeReturnTo,
+    wish: LoginWish,
     credentials: Credentials,
 ) -> Result<HttpResponse, ApiError> {
-    if let Some(tokens) = resume(&portico, &asker, &return_to, &credentials).await? {
-        let location = (header::LOCATION, return_to.url.as_str());
+    if let Some(tokens) = resume(&portico, &asker, &wish, &credentials).await? {
+        let location = (header::LOCATION, wish.url.as_str());
         return Ok(give(HttpResponse::SeeOther(), &portico, &tokens).insert_header(location).finish());
     }
     let public = portico.broker().public_url().at("/");
@@ -75,7 +75,7 @@ pub(crate) async fn login(
     let page = LoginPage {
         style: STYLE,
         host: public.host_str().unwrap_or_default(),
-        buttons: slots.map(|slot| button(&portico, slot, return_to.text.as_deref())).collect(),
+        buttons: slots.map(|slot| button(&portico, slot, &wish)).collect(),
     };
     Ok(html(StatusCode::OK, &page))
 }
@@ -84,24 +84,25 @@ pub(crate) async fn login(
 async fn resume(
     portico: &Portico,
     asker: &Asker,
-    return_to: &SafeReturnTo,
+    wish: &LoginWish,
     credentials: &Credentials,
 ) -> Result<Option<Tokens>, ApiError> {
     let Credentials::Cookies(Brought { refresh: Some(refresh), .. }) = credentials else { return Ok(None) };
-    if return_to.text.is_none() || !asker.navigates() || asker.looks_ahead() {
+    if wish.return_to.is_none() || wish.code_challenge.is_some() || !asker.navigates() || asker.looks_ahead()
+    {
         return Ok(None);
     }
     match portico.broker().refresh(refresh, asker.caller()).await {
         Ok(tokens) => Ok(Some(tokens)),
         Err(SessionError::Invalid(_) | SessionError::AccountDisabled(_)) => Ok(None),
-        Err(error @ (SessionError::Store(_) | SessionError::Internal(_))) => Err(error.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn button<'a>(portico: &'a Portico, slot: &'a Slot, return_to: Option<&str>) -> Button<'a> {
+fn button<'a>(portico: &'a Portico, slot: &'a Slot, wish: &LoginWish) -> Button<'a> {
     let mut address = routes::login_url(portico.broker().public_url(), slot.id());
-    if let Some(return_to) = return_to {
-        address.query_pairs_mut().append_pair("return_to", return_to);
+    for (name, value) in wish.pairs() {
+        address.query_pairs_mut().append_pair(name, value);
     }
     let down = portico.broker().health(slot.id()) == Health::Down;
     Button {

@@ -6,7 +6,7 @@ use actix_web::dev::{self, Handler};
 use actix_web::http::{Method, Uri, header};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig, ServiceConfig};
-use actix_web::{FromRequest, HttpResponse, Resource, Responder};
+use actix_web::{FromRequest, HttpResponse, Resource, Responder, Route};
 use portico_core::public_url::PublicUrl;
 use portico_core::slot::SlotId;
 use tracing_actix_web::TracingLogger;
@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::error::{ApiError, Cause};
 use crate::telemetry::{RootSpan, answer};
-use crate::{health, keys, login, pages, session};
+use crate::{handoff, health, keys, login, own, pages, session, verify};
 
 /// The largest body, in bytes (threats 10).
 const LARGEST_BODY: usize = 64 * 1024;
@@ -27,6 +27,18 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
         .service(only(Method::GET, &at("/auth/providers"), login::providers))
         .service(only(Method::GET, &at("/auth/{protocol}/{slot}/login"), login::start))
         .service(only(Method::GET, &at("/auth/{protocol}/{slot}/callback"), login::finish))
+        .service(only(Method::POST, &at("/auth/{protocol}/{slot}/link"), own::link))
+        .service(only(Method::POST, &at("/auth/token"), handoff::token))
+        .service(only(Method::GET, &at("/auth/identities"), own::identities))
+        .service(only(Method::DELETE, &at("/auth/identities/{id}"), own::unlink))
+        .service(
+            web::resource(at("/auth/sessions"))
+                .route(web::get().to(own::sessions))
+                .route(web::delete().to(own::end_sessions))
+                .default_service(refuse("GET, DELETE")),
+        )
+        .service(only(Method::DELETE, &at("/auth/sessions/{id}"), own::end_session))
+        .service(web::resource([at("/auth/verify"), at("/auth/verify/{rest:.*}")]).to(verify::verify))
         .service(only(Method::GET, &at("/auth/session"), session::show))
         .service(only(Method::POST, &at("/auth/refresh"), session::refresh))
         .service(only(Method::POST, &at("/auth/logout"), session::sign_out))
@@ -50,12 +62,17 @@ where
     Arguments: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let allowed = method.to_string();
-    let refuse = move || {
+    let refusal = refuse(method.as_str());
+    web::resource(path).route(web::method(method).to(handler)).default_service(refusal)
+}
+
+/// The answer to every method but these.
+fn refuse(allowed: &str) -> Route {
+    let allowed = allowed.to_owned();
+    web::to(move || {
         let refusal = ApiError::from(Cause::MethodNotAllowed).with(header::ALLOW, allowed.as_str());
         ready(Err::<HttpResponse, _>(refusal))
-    };
-    web::resource(path).route(web::method(method).to(handler)).default_service(web::to(refuse))
+    })
 }
 
 /// A path as the router compares it: percent-encoded only where it must be.

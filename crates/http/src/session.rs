@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use portico_core::clock::Timestamp;
 use portico_core::error::SessionError;
 use portico_core::flow::{SignedIn, Tokens};
-use portico_core::token::{groups_of, roles_of};
+use portico_core::token::groups_of;
 use serde::Serialize;
 use url::Url;
 use uuid::Uuid;
@@ -74,13 +74,13 @@ impl<'a> TokenAnswer<'a> {
     }
 
     /// With the refresh token, for a program that keeps its own.
-    fn revealing(self, tokens: &'a Tokens) -> Self {
+    pub(crate) fn revealing(self, tokens: &'a Tokens) -> Self {
         Self { refresh_token: Some(tokens.refresh.reveal()), ..self }
     }
 }
 
 impl<'a> SessionAnswer<'a> {
-    fn of(signed_in: &'a SignedIn) -> Self {
+    fn of(signed_in: &'a SignedIn, roles: Vec<String>) -> Self {
         let (account, session) = (&signed_in.present.account, &signed_in.present.session);
         Self {
             account: AccountAnswer {
@@ -89,7 +89,7 @@ impl<'a> SessionAnswer<'a> {
                 label: &account.label,
                 email: account.email.as_ref().map(|email| email.address.as_str()),
                 email_verified: account.email.as_ref().and_then(|email| email.verified),
-                roles: roles_of(&signed_in.present),
+                roles,
             },
             groups: groups_of(&signed_in.present),
             groups_overage: session.facts.groups_overage,
@@ -119,7 +119,7 @@ pub(crate) async fn show(portico: Data<Portico>, credentials: Credentials) -> Re
     if let Some(csrf) = csrf {
         answer.insert_header((CSRF_HEADER, csrf));
     }
-    Ok(answer.json(SessionAnswer::of(&signed_in)))
+    Ok(answer.json(SessionAnswer::of(&signed_in, portico.broker().roles(&signed_in.present))))
 }
 
 /// `POST /auth/refresh`: with a token in the body, or by cookie.
@@ -155,7 +155,7 @@ async fn refresh_by_cookie(
     let token = brought.refresh.as_ref().ok_or(SessionError::Invalid("there is no refresh token"))?;
     let session = broker.session_of(None, Some(token)).await?;
     let session = session.ok_or(SessionError::Invalid("the refresh token is unknown"))?;
-    csrf::check(broker, request, brought.csrf.as_deref(), session)?;
+    csrf::check(portico, request, brought.csrf.as_deref(), session)?;
     Ok(broker.refresh(token, asker.caller()).await?)
 }
 
@@ -177,7 +177,7 @@ pub(crate) async fn sign_out(
     };
     let mut logout_url = None;
     if let Some(session) = brought.session(broker).await? {
-        csrf::check(broker, &request, brought.csrf.as_deref(), session)?;
+        csrf::check(&portico, &request, brought.csrf.as_deref(), session)?;
         logout_url = broker.sign_out(session, asker.caller()).await?;
     }
     let mut answer = HttpResponse::Ok();

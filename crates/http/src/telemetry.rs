@@ -17,6 +17,7 @@ use tracing_actix_web::{RequestId, RootSpanBuilder};
 
 use crate::Front;
 use crate::asker::Asker;
+use crate::cors::Grant;
 use crate::error::{ApiError, Cause, Part};
 
 /// The longest address, in bytes (threats 10).
@@ -53,9 +54,13 @@ pub(crate) async fn answer<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let grant = granted(&front, &request);
     if let Some(part) = oversized(&request) {
-        let answer = dressed(ApiError::from(Cause::TooLarge(part)).answer(&front, &asker), &asker);
-        return Ok(request.into_response(answer));
+        let answer = ApiError::from(Cause::TooLarge(part)).answer(&front, &asker);
+        return Ok(request.into_response(dressed(answer, &asker, &grant)));
+    }
+    if let Some(answer) = grant.preflight(request.method(), request.headers()) {
+        return Ok(request.into_response(dressed(answer, &asker, &grant)));
     }
     let failure = match bounded(LONGEST_WAIT, next.call(request)).await {
         Ok(Ok(response)) => {
@@ -64,13 +69,19 @@ pub(crate) async fn answer<B: MessageBody + 'static>(
                 Some(error) => refused(error, &front, &asker),
                 None => response.map_into_boxed_body(),
             };
-            return Ok(ServiceResponse::new(request, dressed(response, &asker)));
+            return Ok(ServiceResponse::new(request, dressed(response, &asker, &grant)));
         }
         Ok(Err(error)) => refused(&error, &front, &asker),
         Err(cause) => ApiError::from(cause).answer(&front, &asker),
     };
     // The request is gone; an error that carries its answer needs none.
-    Err(InternalError::from_response("the request failed", dressed(failure, &asker)).into())
+    Err(InternalError::from_response("the request failed", dressed(failure, &asker, &grant)).into())
+}
+
+/// What the request's origin may do with the answer.
+fn granted(front: &Front, request: &ServiceRequest) -> Grant {
+    let path = request.path().strip_prefix(front.public_url.base_path()).unwrap_or_default();
+    Grant::of(request.headers(), path, &front.cors, &front.returns)
 }
 
 fn oversized(request: &ServiceRequest) -> Option<Part> {
@@ -100,7 +111,7 @@ fn refused(error: &actix_web::Error, front: &Front, asker: &Asker) -> HttpRespon
 }
 
 /// The headers that every answer has (threats 1). What a handler decided stays.
-fn dressed(mut response: HttpResponse, asker: &Asker) -> HttpResponse {
+fn dressed(mut response: HttpResponse, asker: &Asker, grant: &Grant) -> HttpResponse {
     tracing::debug!(status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
     let unless_there = |headers: &mut HeaderMap, name: HeaderName, value: &'static str| {
@@ -112,6 +123,7 @@ fn dressed(mut response: HttpResponse, asker: &Asker) -> HttpResponse {
     unless_there(headers, header::CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    grant.add_to(headers);
     if let Ok(id) = HeaderValue::from_str(asker.request_id()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }

@@ -13,7 +13,7 @@ const UNCLEAR: &[(&str, &str)] = &[("accept", "*/*")];
 
 fn front(error_url: Option<&str>) -> Front {
     let public = PublicUrl::parse("https://app.example.com/sso").unwrap();
-    Front::new(public, error_url.map(|url| Url::parse(url).unwrap()))
+    Front::new(public, error_url.map(|url| Url::parse(url).unwrap()), Vec::new(), Vec::new())
 }
 
 fn asker(headers: &[(&str, &str)]) -> Asker {

@@ -14,7 +14,7 @@ use crate::Front;
 async fn ask(base: &str, method: &Method, path: &str) -> ServiceResponse {
     let public = PublicUrl::parse(&format!("https://app.example.com{base}")).unwrap();
     let routed = routed(public.base_path());
-    let front = Data::from(Arc::new(Front::new(public, None)));
+    let front = Data::from(Arc::new(Front::new(public, None, Vec::new(), Vec::new())));
     let app = App::new().app_data(front).configure(|config| super::public(config, &routed));
     let app = init_service(app).await;
     call_service(&app, TestRequest::with_uri(path).method(method.clone()).to_request()).await

@@ -20,7 +20,8 @@ fn app() -> App<
         InitError = (),
     >,
 > {
-    let front = Front::new(PublicUrl::parse("https://app.example.com").unwrap(), None);
+    let front =
+        Front::new(PublicUrl::parse("https://app.example.com").unwrap(), None, Vec::new(), Vec::new());
     let routes = web::scope("")
         .route("/fine", web::get().to(|| async { HttpResponse::Ok().body("fine") }))
         .route(

@@ -1,0 +1,179 @@
+//! Forward authentication: a proxy asks whether a request may pass, and as whom.
+//!
+//! Only our own token says who it is. What a request claims in headers of the same names is never read.
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use portico_core::error::SessionError;
+use portico_core::flow::SignedIn;
+use portico_core::token::groups_of;
+
+use crate::error::{ApiError, Cause};
+use crate::extract::Credentials;
+use crate::query::once;
+use crate::{Portico, routes};
+
+/// The longest list of required roles or groups, in bytes.
+const LONGEST_LIST: usize = 4 * 1024;
+
+/// The most that all headers of an answer have together, in bytes: what proxies accept by default.
+const MOST_BYTES: usize = 8 * 1024;
+
+/// Room for status line, security headers and request id.
+const OTHER_HEADERS: usize = 1024;
+
+/// What a person must have to pass: any one of each list that is given.
+struct Needs {
+    roles: Option<Vec<String>>,
+    groups: Option<Vec<String>>,
+}
+
+impl Needs {
+    fn of(request: &HttpRequest) -> Result<Self, Cause> {
+        let list = |name| {
+            let text = once(request.query_string(), name, LONGEST_LIST).map_err(Cause::BadRequest)?;
+            Ok::<_, Cause>(text.map(|text| text.split(',').map(|one| one.trim().to_owned()).collect()))
+        };
+        Ok(Self { roles: list("roles")?, groups: list("groups")? })
+    }
+
+    fn are_met(&self, roles: &[String], groups: &[String]) -> bool {
+        // An empty name is nobody's.
+        let has =
+            |own: &[String], needed: &[String]| needed.iter().any(|one| !one.is_empty() && own.contains(one));
+        self.roles.as_ref().is_none_or(|needed| has(roles, needed))
+            && self.groups.as_ref().is_none_or(|needed| has(groups, needed))
+    }
+}
+
+/// Any method of `/auth/verify` and of everything below it.
+pub(crate) async fn verify(
+    portico: Data<Portico>,
+    request: HttpRequest,
+    credentials: Credentials,
+) -> Result<HttpResponse, ApiError> {
+    let needs = Needs::of(&request)?;
+    let broker = portico.broker();
+    let found = async {
+        let access = credentials.access()?;
+        Ok((access, broker.signed_in(access).await?))
+    };
+    let (access, signed_in) = found.await.map_err(|error| match error {
+        SessionError::Invalid(why) => {
+            Cause::Unverified { why, login_url: routes::login_page(broker.public_url()) }
+        }
+        other => other.into(),
+    })?;
+    let roles = broker.roles(&signed_in.present);
+    let groups = groups_of(&signed_in.present).unwrap_or_default();
+    if !needs.are_met(&roles, &groups) {
+        return Err(Cause::Forbidden.into());
+    }
+    Ok(pass(access, &signed_in, &roles))
+}
+
+/// All five headers, always; the groups are the token's, as many of them as fit.
+fn pass(access: &str, signed_in: &SignedIn, roles: &[String]) -> HttpResponse {
+    let account = &signed_in.present.account;
+    let email = account.email.as_ref().map(|email| email.address.as_str()).unwrap_or_default();
+    let bearer = format!("Bearer {access}");
+    let mut headers = vec![
+        (HeaderName::from_static("x-auth-request-user"), encoded(&account.name)),
+        (HeaderName::from_static("x-auth-request-account"), account.id.to_string()),
+        (HeaderName::from_static("x-auth-request-email"), encoded(email)),
+        (HeaderName::from_static("x-auth-request-roles"), list(roles.iter(), usize::MAX)),
+        (header::AUTHORIZATION, bearer),
+    ];
+    let used: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let name = HeaderName::from_static("x-auth-request-groups");
+    let room = (MOST_BYTES - OTHER_HEADERS).saturating_sub(used + name.as_str().len() + 4);
+    headers.push((name, list(signed_in.claims.groups.iter().flatten(), room)));
+    let mut answer = HttpResponse::Ok();
+    for (name, value) in headers {
+        // Everything but visible ASCII was encoded.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            answer.insert_header((name, value));
+        }
+    }
+    answer.finish()
+}
+
+/// Names with commas between, from the first one on as many as have room.
+fn list<'a>(names: impl Iterator<Item = &'a String>, room: usize) -> String {
+    let mut text = String::new();
+    for name in names.map(|name| encoded(name)) {
+        if text.len() + name.len() + 1 > room {
+            break;
+        }
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&name);
+    }
+    text
+}
+
+/// Percent-encoded wherever a proxy or a list could misread it: `%`, `,`, blanks, and all beyond visible ASCII.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' && byte != b',' {
+            out.push(char::from(byte));
+        } else {
+            out.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+        }
+    }
+    out
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn needs(query: &str) -> Result<Needs, Cause> {
+        Needs::of(&TestRequest::with_uri(&format!("/auth/verify?{query}")).to_http_request())
+    }
+
+    fn texts(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn each_list_that_is_given_needs_one_match() {
+        let (roles, groups) = (texts(&["editor", "a b"]), texts(&["staff"]));
+        for (query, met) in [
+            ("", true),
+            ("roles=editor", true),
+            ("roles=admin,editor", true),
+            ("roles=a+b", true),
+            ("roles=Editor", false),
+            ("roles=edit", false),
+            ("roles=", false),
+            ("roles=,", false),
+            ("groups=staff", true),
+            ("roles=editor&groups=staff", true),
+            ("roles=editor&groups=ops", false),
+            ("roles=admin&groups=staff", false),
+            ("other=x", true),
+        ] {
+            assert_eq!(needs(query).unwrap().are_met(&roles, &groups), met, "{query}");
+        }
+        assert!(needs("roles=a&roles=b").is_err(), "twice is a mistake, not a choice");
+        assert!(!needs("roles=").unwrap().are_met(&texts(&[""]), &[]), "an empty name is nobody's");
+    }
+
+    #[test]
+    fn nothing_in_a_header_can_be_misread() {
+        assert_eq!(encoded("a,b c%d\u{e9}\r\n"), "a%2Cb%20c%25d%C3%A9%0D%0A");
+        assert_eq!(list(texts(&["x,y", "z"]).iter(), usize::MAX), "x%2Cy,z");
+        assert_eq!(list(texts(&["aaa", "bbb", "ccc"]).iter(), 8), "aaa,bbb");
+        assert_eq!(list([].iter(), 8), "");
+    }
+}
