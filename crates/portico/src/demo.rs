@@ -106,7 +106,7 @@ fn serve(settings: &Settings, listeners: (TcpListener, TcpListener), idp: &DemoI
         Ok::<_, Failure>(storage)
     })?;
     let broker = others.block_on(assemble(settings, storage.store(), Clock::System, others.handle()))?;
-    let portico = Arc::new(Portico::new(broker, settings.error_url.clone()));
+    let portico = Arc::new(Portico::new(broker, settings.error_url.clone(), settings.cors_origins.clone()));
     let icons: Arc<str> = icons(&portico).into();
     let page = move |config: &mut ServiceConfig| page(config, &icons);
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));

@@ -22,16 +22,17 @@ mod tests;
 mod values;
 mod warnings;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::time::Duration;
 
 use portico_core::account::NamePolicy;
+use portico_core::admission::{GroupOf, RoleMap};
 use portico_core::keys::TokenAlg;
 use portico_core::provider::Slot;
 use portico_core::public_url::{PublicUrl, is_loopback};
+use portico_core::return_to::WebOrigin;
 use portico_core::session::Lifetimes;
 use portico_core::slot::{Protocol, SlotId, SlotName};
 use tracing_subscriber::EnvFilter;
@@ -68,10 +69,8 @@ pub struct Settings {
     pub lifetimes: Lifetimes,
     /// Reserved names and privileged roles.
     pub name_policy: NamePolicy,
-    /// Groups of providers by the role they give.
-    pub roles: BTreeMap<String, Vec<String>>,
-    /// The role of people to whom no group gives one.
-    pub default_role: Option<String>,
+    /// Which groups bring which roles.
+    pub roles: RoleMap,
     /// Granted at a first login without groups.
     pub default_group: Option<String>,
     /// Where providers send the browser after their own logout.
@@ -85,9 +84,9 @@ pub struct Settings {
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Exact origins of frontends elsewhere.
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Vec<WebOrigin>,
     /// Further origins that `return_to` may name.
-    pub return_origins: Vec<String>,
+    pub return_origins: Vec<WebOrigin>,
     /// Requests per minute and client address; 0 is no limit.
     pub rate_limit: u64,
     /// The database.
@@ -114,6 +113,14 @@ pub struct Loaded {
     /// To be logged at each start.
     pub warnings: Vec<String>,
     known: Known,
+}
+
+/// A length of time as settings write it: seconds, or `15m`, `12h`, `30d`.
+///
+/// # Errors
+/// A sentence that says what it must be.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    values::duration(text).map(Duration::from_secs)
 }
 
 impl Loaded {
@@ -188,8 +195,8 @@ impl Settings {
         let error_url = target(read, &table::ERROR_URL, public_url.as_ref());
         let (listen, admin_listen) = listeners(read);
         let trusted_proxies = read.parse_each(&table::TRUSTED_PROXIES, str::parse);
-        let cors_origins = read.parse_each(&table::CORS_ORIGINS, network::origin);
-        let return_origins = read.parse_each(&table::RETURN_ORIGINS, network::origin);
+        let cors_origins = read.parse_each(&table::CORS_ORIGINS, WebOrigin::parse);
+        let return_origins = read.parse_each(&table::RETURN_ORIGINS, WebOrigin::parse);
         let storage_url = read.parse(&table::STORAGE_URL, StorageUrl::parse);
         let log_filter = read.parse(&table::LOG_LEVEL, log_filter);
         let slots = slots(known, enabled, read);
@@ -206,8 +213,7 @@ impl Settings {
                 reserved: read.list(&table::RESERVED_NAMES)?.to_vec(),
                 privileged_roles: read.list(&table::PRIVILEGED_ROLES)?.to_vec(),
             },
-            roles: read.lists(&table::ROLES)?.clone(),
-            default_role: read.text(&table::DEFAULT_ROLE),
+            roles: role_map(read)?,
             default_group: read.text(&table::SSO_USER_DEFAULT_GROUP),
             post_logout_redirect_url,
             listen: listen?,
@@ -233,6 +239,13 @@ fn slots(known: &Known, enabled: &[SlotId], read: &mut Reader<'_>) -> Option<Vec
     let slots: Vec<_> =
         enabled.iter().map(|id| slot::slot(&mut known.reader(Some(*id), read.report), *id, shared)).collect();
     slots.into_iter().collect()
+}
+
+fn role_map(read: &mut Reader<'_>) -> Option<RoleMap> {
+    let groups = |names: &Vec<String>| names.iter().map(|name| GroupOf::parse(name)).collect();
+    let roles = read.lists(&table::ROLES)?;
+    let roles = roles.iter().map(|(role, names)| (role.clone(), groups(names))).collect();
+    Some(RoleMap { roles, default: read.text(&table::DEFAULT_ROLE) })
 }
 
 fn lifetimes(read: &mut Reader<'_>) -> Option<Lifetimes> {

@@ -95,6 +95,11 @@ impl From<KeyError> for Failure {
     }
 }
 
+/// The operator's secret keys, ready to seal and open.
+pub(crate) fn seals(settings: &Settings) -> Seals {
+    Seals::new(settings.secret_key.expose(), &settings.secret_key_previous_bytes())
+}
+
 /// Makes the broker of these settings. `outbound` is where calls to providers run.
 ///
 /// # Errors
@@ -105,7 +110,7 @@ pub async fn assemble(
     clock: Clock,
     outbound: &Handle,
 ) -> Result<Arc<Broker>, Failure> {
-    let seals = Seals::new(settings.secret_key.expose(), &settings.secret_key_previous_bytes());
+    let seals = seals(settings);
     let keys = Keys::load(store.as_ref(), settings.signing_alg, &seals, Entropy, clock.now()).await?;
     let slots = settings.slots.iter().map(|slot| Ok((slot.clone(), client(slot, outbound)?)));
     Ok(Arc::new(Broker::new(Parts {
@@ -117,8 +122,12 @@ pub async fn assemble(
         clock,
         lifetimes: settings.lifetimes,
         policy: settings.name_policy.clone(),
+        roles: settings.roles.clone(),
+        default_group: settings.default_group.clone(),
         audience: settings.token_audience.clone(),
         post_logout_redirect: settings.post_logout_redirect_url.clone(),
+        return_origins: settings.return_origins.clone(),
+        audit_retention: settings.audit_retention,
     })))
 }
 
@@ -176,19 +185,19 @@ impl Listeners {
     }
 }
 
-/// What happens from time to time while the service runs: keys of other replicas become known, and what ended is
-/// forgotten. Ends with the runtime.
+/// What happens from time to time while the service runs: signing keys come and go, those of other replicas become
+/// known, and what ended is forgotten. Ends with the runtime.
 pub(crate) async fn upkeep(broker: Arc<Broker>) {
     let mut keys = tokio::time::interval(KEYS_EVERY);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
             _ = keys.tick() => {
-                if let Err(error) = broker.reload_keys().await {
-                    tracing::warn!(error = chain(&error), "the signing keys could not be read again");
+                if let Err(error) = broker.tend_keys().await {
+                    tracing::warn!(error = chain(&error), "the signing keys could not be looked after");
                 }
             }
-            _ = sweep.tick() => match broker.store().sweep(broker.clock().now()).await {
+            _ = sweep.tick() => match broker.sweep().await {
                 Ok(rows) => tracing::debug!(rows, "forgot what had ended"),
                 Err(error) => tracing::warn!(error = chain(&error), "what had ended could not be forgotten"),
             },

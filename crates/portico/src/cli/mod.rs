@@ -1,15 +1,20 @@
 //! The command line: what can be said, and how each word ends.
 
 mod accounts;
+mod audit;
 mod config;
+mod keys;
 mod migrate;
 mod serve;
+mod sessions;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
 
 use crate::settings::{Loaded, Mistake, Sources};
 
@@ -49,9 +54,46 @@ enum Command {
     Config(config::Config),
     /// Bring the database to this version's schema
     Migrate(migrate::Migrate),
-    /// See and make accounts
+    /// See, make and change accounts
     #[command(subcommand)]
     Accounts(accounts::Accounts),
+    /// See and end sessions
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
+    /// See and rotate the keys that sign tokens
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// See what happened, oldest first
+    Audit(audit::Audit),
+}
+
+/// Which part of a list is wanted, and in which form.
+#[derive(Debug, Args)]
+struct Page<T: Clone + Send + Sync + FromStr<Err: std::error::Error + Send + Sync> + 'static> {
+    /// At most so many
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    limit: u32,
+    /// Only those after the one with this id
+    #[arg(long, value_name = "ID")]
+    after: Option<T>,
+    /// Answer in JSON: an array
+    #[arg(long)]
+    json: bool,
+}
+
+impl<T: Clone + Send + Sync + FromStr<Err: std::error::Error + Send + Sync> + 'static> Page<T> {
+    /// Prints the list. Where it was cut, says how to go on.
+    fn say<R>(&self, rows: &[R], json: fn(&R) -> Value, line: fn(&R) -> String, id: fn(&R) -> String) {
+        if self.json {
+            return say(&rows.iter().map(json).collect::<Value>().to_string());
+        }
+        for row in rows {
+            say(&line(row));
+        }
+        if let Some(last) = rows.last().filter(|_| rows.len() >= self.limit as usize) {
+            complain(&format!("There may be more: --after {}", id(last)));
+        }
+    }
 }
 
 /// How a command failed, and with which exit code.
@@ -65,6 +107,8 @@ pub enum Failure {
     Store(String),
     /// Anything else. Exit code 1.
     Failed(String),
+    /// The same, in several lines.
+    Lines(Vec<String>),
 }
 
 impl Failure {
@@ -72,7 +116,7 @@ impl Failure {
         match self {
             Self::Mistakes(_) | Self::Configuration(_) => ExitCode::from(78),
             Self::Store(_) => ExitCode::from(69),
-            Self::Failed(_) => ExitCode::from(1),
+            Self::Failed(_) | Self::Lines(_) => ExitCode::from(1),
         }
     }
 }
@@ -84,6 +128,7 @@ impl fmt::Display for Failure {
                 let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
                 f.write_str(&lines.join("\n"))
             }
+            Self::Lines(lines) => f.write_str(&lines.join("\n")),
             Self::Configuration(what) | Self::Store(what) | Self::Failed(what) => {
                 write!(f, "portico: {what}")
             }
@@ -121,6 +166,9 @@ pub fn run() -> ExitCode {
         Command::Config(config) => global.load().map(|loaded| config.run(&loaded)),
         Command::Migrate(migrate) => global.load().and_then(|loaded| migrate.run(&loaded)),
         Command::Accounts(accounts) => global.load().and_then(|loaded| accounts.run(&loaded)),
+        Command::Sessions(sessions) => global.load().and_then(|loaded| sessions.run(&loaded)),
+        Command::Keys(keys) => global.load().and_then(|loaded| keys.run(&loaded)),
+        Command::Audit(audit) => global.load().and_then(|loaded| audit.run(&loaded)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -138,7 +186,7 @@ impl Global {
 }
 
 #[expect(clippy::print_stderr, reason = "the command line answers the person who typed it")]
-fn complain(failure: &Failure) {
+fn complain(failure: &dyn fmt::Display) {
     eprintln!("{failure}");
 }
 

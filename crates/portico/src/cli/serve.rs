@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portico_core::clock::Clock;
 use portico_core::flow::Broker;
+use portico_core::return_to::Wish;
 use portico_storage::Storage;
 
 use super::{Failure, chain};
@@ -43,7 +44,11 @@ fn run(
     listeners: (TcpListener, TcpListener),
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
-    let app = Arc::new(portico_http::Portico::new(broker, settings.error_url.clone()));
+    let app = Arc::new(portico_http::Portico::new(
+        broker,
+        settings.error_url.clone(),
+        settings.cors_origins.clone(),
+    ));
     for icon in app.unknown_icons() {
         tracing::warn!(icon, "no such Material Design icon; the button shows mdi:account-key");
     }
@@ -80,7 +85,7 @@ async fn warn_of_adoption(settings: &Settings, broker: &Broker) {
 /// Asks each provider once, so that its state is known before the first person is, and says what is wrong with it.
 async fn look_at_providers(broker: Arc<Broker>) {
     for (slot, _) in broker.slots() {
-        if let Err(error) = broker.begin(slot.id(), None).await {
+        if let Err(error) = broker.begin(slot.id(), &Wish::default()).await {
             tracing::warn!(slot = %slot.id(), error = chain(&error), "this slot is down for now; the others are not affected");
         }
     }

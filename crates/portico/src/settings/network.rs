@@ -1,9 +1,7 @@
-//! Networks and origins, as settings name them.
+//! Networks, as settings name them.
 
 use std::net::IpAddr;
 use std::str::FromStr;
-
-use url::Url;
 
 /// An IP network, such as `10.0.0.0/8` or `fd00::/8`; an address alone is a network of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +30,6 @@ impl FromStr for Network {
     }
 }
 
-/// An origin exactly as browsers write it in `Origin` (RFC 6454 6.2).
-pub(super) fn origin(text: &str) -> Result<String, &'static str> {
-    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
-    let exact = url.is_some_and(|url| url.origin().ascii_serialization() == text);
-    if exact {
-        Ok(text.to_owned())
-    } else {
-        Err("must have origins such as https://app.example.com, without a path or slash")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,25 +45,6 @@ mod tests {
             ["", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/-1", "10.0.0", "proxy"]
         {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn origins() {
-        for right in ["https://app.example.com", "http://localhost:3000"] {
-            assert_eq!(origin(right), Ok(right.to_owned()));
-        }
-        for wrong in [
-            "",
-            "*",
-            "null",
-            "https://app.example.com/",
-            "https://app.example.com/x",
-            "HTTPS://app.example.com",
-            "app.example.com",
-            "https://app.example.com:443",
-        ] {
-            assert!(origin(wrong).is_err(), "{wrong}");
         }
     }
 }

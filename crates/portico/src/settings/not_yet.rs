@@ -29,7 +29,7 @@ const fn only(row: &'static Row, words: &'static [&'static str]) -> NotYet {
     NotYet { row, accepts: Accepts::Only(words) }
 }
 
-static NOT_YET: [NotYet; 21] = [
+static NOT_YET: [NotYet; 18] = [
     only(&table::RESPONSE_MODE, &[]),
     only(&table::TOKEN_ENDPOINT_AUTH_METHOD, &["none", "client_secret_basic", "client_secret_post"]),
     only(&table::CLIENT_KEY, &[]),
@@ -46,20 +46,11 @@ static NOT_YET: [NotYet; 21] = [
     only(&table::ROLES, &[]),
     only(&table::DEFAULT_ROLE, &[]),
     only(&table::SSO_USER_DEFAULT_GROUP, &[]),
-    only(&table::CORS_ORIGINS, &[]),
-    only(&table::RETURN_ORIGINS, &[]),
     NotYet {
         row: &table::RATE_LIMIT,
         accepts: Accepts::Off(
             &["0"],
             "server.rate_limit: there are no rate limits yet; put them into your proxy, and set it to 0",
-        ),
-    },
-    NotYet {
-        row: &table::AUDIT_RETENTION,
-        accepts: Accepts::Off(
-            &["0"],
-            "audit.retention: audit events are not pruned yet, but kept for ever; 0 says so",
         ),
     },
     // To trust nobody's header is the safe side.

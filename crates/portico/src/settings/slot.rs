@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portico_core::claims::{ClaimMap, ClaimPath};
+use portico_core::admission::AccessRule;
+use portico_core::claims::{ClaimMap, ClaimPath, GroupsSeparator};
 use portico_core::provider::{
     Button, ClientAuth, Issuer, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, Secrets, SignatureCheck,
     SigningAlg, Slot, Transport, UserinfoMethod, UserinfoUse,
@@ -60,7 +61,7 @@ pub(super) fn slot(read: &mut Reader<'_>, id: SlotId, shared: Shared) -> Option<
         Some(Kind::OAuth2(_)) | None => true,
     };
     let (client_id, auth) = (read.text(&table::CLIENT_ID), auth(read));
-    let (button, claims) = (button(read), claims(read, shared));
+    let (button, claims, access) = (button(read), claims(read, shared), access(read));
     let pkce = read.flag(&table::PKCE_ENABLED);
     let scopes = read.parse_each(&table::SCOPES, scope);
     let extra_params = extra_params(read);
@@ -78,6 +79,7 @@ pub(super) fn slot(read: &mut Reader<'_>, id: SlotId, shared: Shared) -> Option<
         audience: read.text(&table::AUDIENCE),
         extra_params: extra_params?,
         claims: claims?,
+        access: access?,
         userinfo_method: userinfo_method?,
         clock_skew: clock_skew?,
         transport: transport?,
@@ -149,15 +151,31 @@ fn claims(read: &mut Reader<'_>, shared: Shared) -> Option<ClaimMap> {
     let email_verified = read.parse(&table::EMAIL_VERIFIED_CLAIM, claim);
     let groups = read.parse(&table::GROUPS_CLAIM, claim);
     let allowed_groups = read.list(&table::ALLOWED_GROUPS)?;
+    let separators = [
+        ("none", GroupsSeparator::None),
+        ("comma", GroupsSeparator::Comma),
+        ("space", GroupsSeparator::Space),
+    ];
+    let groups_separator = read.choice(&table::GROUPS_SEPARATOR, &separators);
     Some(ClaimMap {
         subject: subject?,
         name: name?,
         email: email?,
         email_verified: email_verified?,
         groups: groups?,
+        groups_separator: groups_separator?,
         groups_wanted: read.is_set(&table::GROUPS_CLAIM)
             || !allowed_groups.is_empty()
             || shared.roles_from_groups,
+    })
+}
+
+fn access(read: &mut Reader<'_>) -> Option<AccessRule> {
+    Some(AccessRule {
+        groups: read.list(&table::ALLOWED_GROUPS)?.to_vec(),
+        email_domains: read.list(&table::ALLOWED_EMAIL_DOMAINS)?.to_vec(),
+        subjects: read.list(&table::ALLOWED_SUBJECTS)?.to_vec(),
+        tenants: read.list(&table::ALLOWED_TENANTS)?.to_vec(),
     })
 }
 

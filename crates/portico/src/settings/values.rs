@@ -197,6 +197,11 @@ fn from_json(value: serde_json::Value) -> ValueKind {
 
 const UNITS: [(&str, u64); 4] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)];
 
+/// A length of time in seconds, at most a hundred years.
+pub(super) fn duration(text: &str) -> Result<u64, Wrong> {
+    seconds(&ValueKind::String(text.to_owned()), &(0..=100 * 365 * 24 * 3600))
+}
+
 fn seconds(raw: &ValueKind, range: &RangeInclusive<u64>) -> Result<u64, Wrong> {
     let text = match raw {
         ValueKind::I64(number) => number.to_string(),

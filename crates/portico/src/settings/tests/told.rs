@@ -13,10 +13,7 @@ fn what_is_not_there_yet_is_refused_unless_it_means_off() {
         ("OIDC_PROVIDER1_ALLOWED_SUBJECTS", "42", ""),
         ("OIDC_PROVIDER1_ALLOWED_TENANTS", "a", "[]"),
         ("SECURITY_ROLES", r#"{"admin": ["staff"]}"#, "{}"),
-        ("SERVER_CORS_ORIGINS", "https://app.example.com", ""),
-        ("SERVER_RETURN_ORIGINS", "https://app.example.com", "[]"),
         ("SERVER_RATE_LIMIT", "60", "0"),
-        ("AUDIT_RETENTION", "30d", "0"),
         ("OIDC_GOOGLE_FETCH_GROUPS", "true", "no"),
     ] {
         let name = format!("PORTICO_{name}");
@@ -46,7 +43,7 @@ fn what_is_weak_is_warned_about() {
     let told = |groups: &[&[(&str, &str)]], words: &str| {
         fine(groups).warnings.iter().any(|warning| warning.contains(words))
     };
-    let quiet = [("PORTICO_SERVER_RATE_LIMIT", "0"), ("PORTICO_AUDIT_RETENTION", "0")];
+    let quiet = [("PORTICO_SERVER_RATE_LIMIT", "0")];
     assert!(told(&[], "no slot is enabled") && !told(&[&OIDC], "no slot is enabled"));
     for (name, value, words) in [
         ("OIDC_PROVIDER1_PKCE_ENABLED", "false", "pkce_enabled is false; only the nonce"),
@@ -71,8 +68,8 @@ fn what_is_weak_is_warned_about() {
     assert!(told(&[&OAUTH2], "the name fallback is on for oauth2/provider1"));
     assert!(told(&[&GOOGLE], "the name fallback is on for oidc/google, oauth2/google"));
     assert!(!told(&[&OAUTH2, &off], "name fallback") && !told(&[&OAUTH2, &own], "name fallback"));
-    assert!(told(&[], "server.rate_limit") && told(&[], "audit.retention"));
-    assert!(!told(&[&quiet], "server.rate_limit") && !told(&[&quiet], "audit.retention"));
+    assert!(told(&[], "server.rate_limit"));
+    assert!(!told(&[&quiet], "server.rate_limit"));
 }
 
 #[test]

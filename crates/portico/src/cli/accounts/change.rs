@@ -1,0 +1,129 @@
+//! Grants, switches and unlinking.
+
+use clap::Args;
+use portico_core::account::{Account, Standing};
+use portico_core::audit::Event;
+use portico_core::store::{Change, Changed, Grant as What, Store, Unlinked};
+use serde_json::json;
+
+use super::{account_json, account_line, by_operator, find};
+use crate::cli::{Failure, say};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Grant {
+    /// Account id, or exact name; a name with an @ must be given as id
+    account: String,
+    /// The role
+    #[arg(required_unless_present = "group", conflicts_with = "group")]
+    role: Option<String>,
+    /// A group in place of a role
+    #[arg(long)]
+    group: Option<String>,
+    /// Answer in JSON: the account
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct One {
+    /// Account id, or exact name; a name with an @ must be given as id
+    account: String,
+    /// Answer in JSON: the account
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Unlink {
+    /// Account id, or exact name; a name with an @ must be given as id
+    account: String,
+    /// The identity's id, as `accounts show` has it
+    identity_id: uuid::Uuid,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Grant {
+    pub(super) async fn run(
+        self,
+        store: &dyn Store,
+        event: Event,
+        change: impl FnOnce(What) -> Change,
+    ) -> Result<(), Failure> {
+        let (what, named) = match (self.role, self.group) {
+            (Some(role), None) => (format!("role:{role}"), What::Role(role)),
+            (_, group) => {
+                let group = group.unwrap_or_default();
+                (format!("group:{group}"), What::Group(group))
+            }
+        };
+        let (What::Role(text) | What::Group(text)) = &named;
+        if text.is_empty() || text.len() > 64 {
+            return Err(Failure::Failed("a role or group has 1 to 64 bytes".to_owned()));
+        }
+        let (account, _) = find(store, &self.account).await?;
+        let event = by_operator(event, account.id).because(what);
+        match store.change_account(account.id, &change(named), &event).await? {
+            // Granting what is granted is done already.
+            Changed::Done(account) | Changed::Unchanged(account) => shown(&account, self.json),
+            Changed::Unknown => return Err(gone(&self.account)),
+        }
+        Ok(())
+    }
+}
+
+impl One {
+    pub(super) async fn run(self, store: &dyn Store, event: Event, change: &Change) -> Result<(), Failure> {
+        let (account, _) = find(store, &self.account).await?;
+        match store.change_account(account.id, change, &by_operator(event, account.id)).await? {
+            Changed::Done(account) => shown(&account, self.json),
+            Changed::Unchanged(account) if is_so(&account, change) => shown(&account, self.json),
+            Changed::Unchanged(account) => {
+                let status = account.standing.as_str();
+                return Err(Failure::Failed(format!(
+                    "account {} is {status}: that cannot be done",
+                    account.id
+                )));
+            }
+            Changed::Unknown => return Err(gone(&self.account)),
+        }
+        Ok(())
+    }
+}
+
+/// Whether the account already is what the change makes of it.
+fn is_so(account: &Account, change: &Change) -> bool {
+    match change {
+        Change::Disable => account.standing == Standing::Disabled,
+        Change::Enable => account.standing == Standing::Active,
+        Change::Delete | Change::Release => account.standing == Standing::Deleted,
+        Change::Grant(_) | Change::Revoke(_) => true,
+    }
+}
+
+impl Unlink {
+    pub(super) async fn run(self, store: &dyn Store) -> Result<(), Failure> {
+        let (account, _) = find(store, &self.account).await?;
+        let event = by_operator(Event::IdentityUnlinked, account.id);
+        match store.unlink_identity(account.id, self.identity_id, &event).await? {
+            Unlinked::Done if self.json => say(&json!({ "unlinked": self.identity_id }).to_string()),
+            Unlinked::Done => say("Unlinked; the sessions it began are ended."),
+            Unlinked::Last => {
+                return Err(Failure::Failed(
+                    "it is the account's last identity; delete the account and release it instead".to_owned(),
+                ));
+            }
+            Unlinked::Unknown => return Err(Failure::Failed("the account has no such identity".to_owned())),
+        }
+        Ok(())
+    }
+}
+
+fn shown(account: &Account, json: bool) {
+    say(&if json { account_json(account).to_string() } else { account_line(account) });
+}
+
+fn gone(named: &str) -> Failure {
+    Failure::Failed(format!("there is no account {named:?}"))
+}

@@ -1,0 +1,101 @@
+//! `portico keys`: the keys that sign our tokens.
+
+use clap::{Args, Subcommand};
+use portico_core::clock::{Clock, Entropy};
+use portico_core::flow::KEY_NOTICE;
+use portico_core::keys::{KeyState, StoredKey, generate};
+use portico_core::seal::Seals;
+use portico_core::store::Store;
+use serde_json::{Value, json};
+
+use super::{Failure, Page, say};
+use crate::settings::{Loaded, Settings};
+use crate::wire;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Keys {
+    /// List signing keys, oldest first
+    List(List),
+    /// Make the next signing key: published at once, signing ten minutes later
+    Rotate(Rotate),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    page: Page<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rotate {
+    /// Answer in JSON: the key
+    #[arg(long)]
+    json: bool,
+}
+
+impl Keys {
+    pub(super) fn run(self, loaded: &Loaded) -> Result<(), Failure> {
+        wire::with_store(&loaded.settings, async |store| match self {
+            Self::List(list) => list.run(store).await,
+            Self::Rotate(rotate) => rotate.run(store, &loaded.settings).await,
+        })
+    }
+}
+
+impl List {
+    async fn run(self, store: &dyn Store) -> Result<(), Failure> {
+        let all = store.list_keys().await?;
+        let skipped = self.page.after.as_ref().and_then(|after| all.iter().position(|key| key.kid == *after));
+        let from = skipped.map_or(0, |position| position + 1);
+        let limit = usize::try_from(self.page.limit).unwrap_or(usize::MAX);
+        let keys: Vec<_> = all.into_iter().skip(from).take(limit).collect();
+        self.page.say(&keys, key_json, key_line, |key| key.kid.clone());
+        Ok(())
+    }
+}
+
+impl Rotate {
+    async fn run(self, store: &dyn Store, settings: &Settings) -> Result<(), Failure> {
+        let seals = wire::seals(settings);
+        let next = next_key(store, settings, &seals).await?;
+        if self.json {
+            say(&key_json(&next).to_string());
+            return Ok(());
+        }
+        let signs = portico_http::rfc3339(next.created_at.plus(KEY_NOTICE));
+        say(&format!("{}  is published now and signs from {signs} on, once a service runs.", next.kid));
+        Ok(())
+    }
+}
+
+/// The key on its way, made now unless there was one already.
+async fn next_key(store: &dyn Store, settings: &Settings, seals: &Seals) -> Result<StoredKey, Failure> {
+    store
+        .add_key(&generate(settings.signing_alg, KeyState::Next, seals, Entropy, Clock::System.now())?)
+        .await?;
+    let keys = store.list_keys().await?;
+    let next = keys.into_iter().find(|key| key.alg == settings.signing_alg && key.state == KeyState::Next);
+    next.ok_or_else(|| {
+        Failure::Failed("the next key began to sign meanwhile; say it again for another".to_owned())
+    })
+}
+
+fn key_line(key: &StoredKey) -> String {
+    format!(
+        "{}  {}  {:8}  {}",
+        key.kid,
+        key.alg.as_str(),
+        key.state.as_str(),
+        portico_http::rfc3339(key.created_at)
+    )
+}
+
+fn key_json(key: &StoredKey) -> Value {
+    json!({
+        "kid": key.kid,
+        "alg": key.alg.as_str(),
+        "state": key.state.as_str(),
+        "created_at": portico_http::rfc3339(key.created_at),
+        "retires_at": key.retires_at.map(portico_http::rfc3339),
+    })
+}
