@@ -17,5 +17,7 @@
 
 mod architecture;
 mod attacks;
+mod endurance;
+mod faults;
 mod stories;
 mod testkit;

@@ -19,7 +19,11 @@ on_both_databases!(
     link_09_only_the_very_same_name_adopts,
     link_10_a_name_that_is_none_adopts_nothing,
     link_14_an_unsigned_name_adopts_nothing,
+    link_15_a_name_that_the_browser_brings_adopts_nothing,
     link_18_the_email_never_adopts,
+    link_19_names_that_only_look_alike_adopt_nothing,
+    link_20_whoever_was_in_the_account_before_is_out,
+    link_24_a_provider_that_gives_new_subjects_adopts_nothing,
     a_reserved_account_is_never_adopted,
     the_second_entry_of_the_name_claim_adopts_nothing,
 );
@@ -240,4 +244,59 @@ async fn the_second_entry_of_the_name_claim_adopts_nothing(backend: Backend) {
     });
     app.realm(SLOT).set_person(Person::new("first-entry", "Somebody Else"));
     assert_eq!(log_in(&app, "first-entry").await["id"], local);
+}
+
+async fn link_15_a_name_that_the_browser_brings_adopts_nothing(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let local = app.local_account("Jane Doe", &[]).await.to_string();
+    app.realm(SLOT).set_person(Person { name: None, ..Person::new("jane-1", "x") });
+    let mut browser = app.browser();
+    let mut callback = browser.reach_callback(SLOT, "jane-1").await;
+    callback.query_pairs_mut().append_pair("user", r#"{"name":{"firstName":"Jane","lastName":"Doe"}}"#);
+    browser.callback(&callback).await.is(303);
+    assert_ne!(browser.who().await["account"]["id"], local);
+    assert_eq!(app.audited("account_adopted").await, 0);
+}
+
+async fn link_19_names_that_only_look_alike_adopt_nothing(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let first = app.local_account("Zo\u{eb}", &[]).await.to_string();
+    let second = app.local_account("ZOE", &[]).await.to_string();
+    for local in [&first, &second] {
+        stays_separate(&app, Person::new(&format!("of-{local}"), "zoe"), local).await;
+    }
+    // The twin: the very same name.
+    app.realm(SLOT).set_person(Person::new("same", "ZOE"));
+    assert_eq!(log_in(&app, "same").await["id"], second);
+}
+
+async fn link_20_whoever_was_in_the_account_before_is_out(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let local = app.local_account("Ada Example", &[]).await.to_string();
+    let mut attacker = app.browser();
+    attacker.log_in("oidc/provider2", "bruno-2").await;
+    let theirs = "UPDATE sessions SET account_id = (SELECT id FROM accounts WHERE name = 'Ada Example')";
+    app.database.execute(theirs).await;
+    let mut fresh = attacker.clone();
+    let account = log_in(&app, "ada-1").await;
+    assert_eq!(account["id"], local);
+    fresh.post("/auth/refresh").await.refused(401, "session_invalid");
+    assert_eq!(app.database.count("sessions", "revoked_at IS NOT NULL").await, 1);
+}
+
+async fn link_24_a_provider_that_gives_new_subjects_adopts_nothing(backend: Backend) {
+    let mut app = TestApp::start(backend).await;
+    let before = log_in(&app, "ada-1").await;
+    let realm = app.realm(SLOT);
+    let client = realm.find_client("portico-oidc-provider1").unwrap();
+    realm.put_client(portico_demo_idp::Client { id: "another-client".to_owned(), ..(*client).clone() });
+    app.restart(&[("OIDC_PROVIDER1_CLIENT_ID", Some("another-client"))]).await;
+    // The same person under another client: a pairwise subject.
+    app.realm(SLOT).set_person(Person {
+        email: Some("ada@example.com".to_owned()),
+        ..Person::new("pairwise-9", "Ada Example")
+    });
+    let after = log_in(&app, "pairwise-9").await;
+    assert_ne!(after["id"], before["id"]);
+    assert_eq!(app.audited("account_adopted").await, 0);
 }

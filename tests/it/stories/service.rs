@@ -99,16 +99,15 @@ async fn the_log_tells_what_the_answer_does_not() {
         }
     }
     let own: Vec<_> = lines.iter().filter(|line| line["request_id"] == problem["request_id"]).collect();
-    let told = own
-        .iter()
-        .find(|line| line.to_string().contains("idp_token_invalid"))
-        .expect("the refusal is logged");
+    let told = own.iter().find(|line| line["code"] == "idp_token_invalid").expect("the refusal is logged");
     let text = told.to_string();
     assert!(
         text.contains("https://evil.example/") && text.contains(idp.oidc("provider1").unwrap().issuer()),
         "{text}"
     );
     assert!(text.contains("oidc/provider1") && !text.contains("\\u001b"), "{text}");
+    let audited = own.iter().filter(|line| line["target"] == "portico::audit").count();
+    assert_eq!(audited, 1, "and audited under the same identifier: {own:?}");
 }
 
 #[tokio::test]

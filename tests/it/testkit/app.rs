@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use portico_core::account::{Account, AccountId, Identity};
+use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Clock, Entropy};
-use portico_core::store::{AccountFilter, AccountRef, AuditEvent, LocalAccount, Store as _};
+use portico_core::store::{AccountFilter, AccountRef, LocalAccount, Store as _};
 use portico_demo_idp::{Counters, DemoIdp, Endpoint, IdpConfig, Realm};
 use url::Url;
 
@@ -262,6 +263,20 @@ impl TestApp {
         (Running::start(&self.variables, Clock::Set(Arc::clone(&self.clock)), listener).await, at)
     }
 
+    /// A second process, where the database allows one.
+    pub async fn replica_if_possible(&self) -> (Option<Running>, Option<SocketAddr>) {
+        if self.database.backend == Backend::Sqlite {
+            return (None, None);
+        }
+        let (replica, at) = self.replica().await;
+        (Some(replica), Some(at))
+    }
+
+    /// The process itself.
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
     /// Where the operator's listener is.
     pub fn operator(&self) -> SocketAddr {
         self.running.as_ref().unwrap().operator
@@ -282,17 +297,7 @@ impl TestApp {
             email: None,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         };
-        let event = AuditEvent {
-            id: Entropy.id(time),
-            time,
-            event: "account_created",
-            account: Some(id),
-            slot: None,
-            outcome: "success",
-            reason: Some("operator"),
-            request_id: None,
-            ip: None,
-        };
+        let event = AuditEvent::new(Event::AccountCreated, time).about(id).because("operator");
         self.store.create_account(&account, &event).await.unwrap().expect("the name is free");
         id
     }

@@ -1,5 +1,7 @@
 //! The databases that every story runs on.
 
+use std::path::Path;
+
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 use url::Url;
@@ -38,7 +40,7 @@ impl Backend {
             Self::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
                 let url = format!("sqlite://{}", folder.path().join("portico.db").display());
-                Database { backend: self, url, folder: Some(folder) }
+                Database { backend: self, url, _folder: Some(folder) }
             }
             Self::Postgres => {
                 let mut url = postgres().unwrap();
@@ -47,7 +49,7 @@ impl Backend {
                 let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
                 sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
                 url.set_path(&name);
-                Database { backend: self, url: url.into(), folder: None }
+                Database { backend: self, url: url.into(), _folder: None }
             }
         }
     }
@@ -59,10 +61,15 @@ pub struct Database {
     pub backend: Backend,
     /// What `STORAGE_URL` is set to.
     pub url: String,
-    folder: Option<TempDir>,
+    _folder: Option<TempDir>,
 }
 
 impl Database {
+    /// The SQLite file that somebody else made and will remove.
+    pub fn of_file(path: &Path) -> Self {
+        Self { backend: Backend::Sqlite, url: format!("sqlite://{}", path.display()), _folder: None }
+    }
+
     /// Runs statements behind the application's back.
     pub async fn execute(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());
@@ -112,7 +119,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if self.folder.is_some() {
+        if self.backend == Backend::Sqlite {
             return;
         }
         let url = self.url.clone();

@@ -109,6 +109,12 @@ impl Browser {
 
     /// Sends a request and keeps what came back. Only requests for the public origin go to the application's listener.
     pub async fn send(&mut self, request: Request) -> Answer {
+        let url = request.url.clone();
+        self.try_send(request).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
+    }
+
+    /// The same, where the connection may break.
+    pub async fn try_send(&mut self, request: Request) -> Result<Answer, reqwest::Error> {
         let now = self.clock.now().unix();
         let mut address = request.url.clone();
         let mut ask = reqwest::Request::new(request.method, address.clone());
@@ -133,12 +139,12 @@ impl Browser {
         if !request.body.is_empty() {
             *ask.body_mut() = Some(request.body.into());
         }
-        let reply = self.http.execute(ask).await.unwrap_or_else(|error| panic!("{}: {error:?}", request.url));
+        let reply = self.http.execute(ask).await?;
         let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
-        let body = String::from_utf8_lossy(&reply.bytes().await.unwrap()).into_owned();
+        let body = String::from_utf8_lossy(&reply.bytes().await?).into_owned();
         let answer = Answer { url: request.url, status, headers, body };
         self.remember(&answer, now);
-        answer
+        Ok(answer)
     }
 
     fn remember(&mut self, answer: &Answer, now: i64) {

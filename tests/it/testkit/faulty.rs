@@ -3,15 +3,17 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use portico_core::account::{Account, Candidates, Identity, NamePolicy};
+use portico_core::account::{Account, AccountId, Candidates, Identity, NamePolicy};
+use portico_core::audit::{AuditEvent, AuditFilter};
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
-use portico_core::session::{SessionId, TokenHash};
+use portico_core::session::{HandOff, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountFilter, AccountRef, AuditEvent, LocalAccount, Present, Rotate, Rotation, Settled, Settlement,
-    Spent, Store, StoreError,
+    AccountFilter, AccountRef, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate, Rotation,
+    SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
 };
+use uuid::Uuid;
 
 /// The real store behind a switch for each of its methods.
 pub struct Faulty {
@@ -42,96 +44,43 @@ impl Faulty {
     }
 }
 
-#[async_trait]
-impl Store for Faulty {
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.check("ping")?;
-        self.inner.ping().await
-    }
+/// Passes each method on, unless it is broken.
+macro_rules! faulty {
+    ($(fn $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for Faulty {
+            $(async fn $method(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.check(stringify!($method))?;
+                self.inner.$method($($argument),*).await
+            })*
+        }
+    };
+}
 
-    async fn spend_login(&self, login: &[u8; 32], forget_at: Timestamp) -> Result<Spent, StoreError> {
-        self.check("spend_login")?;
-        self.inner.spend_login(login, forget_at).await
-    }
-
-    async fn find_candidates(
-        &self,
-        identity: &IdentityKey,
-        name: Option<&str>,
-    ) -> Result<Candidates, StoreError> {
-        self.check("find_candidates")?;
-        self.inner.find_candidates(identity, name).await
-    }
-
-    async fn settle(&self, settlement: &Settlement<'_>) -> Result<Settled, StoreError> {
-        self.check("settle")?;
-        self.inner.settle(settlement).await
-    }
-
-    async fn find_session(&self, id: SessionId) -> Result<Option<Present>, StoreError> {
-        self.check("find_session")?;
-        self.inner.find_session(id).await
-    }
-
-    async fn find_refresh(&self, presented: &TokenHash) -> Result<Option<SessionId>, StoreError> {
-        self.check("find_refresh")?;
-        self.inner.find_refresh(presented).await
-    }
-
-    async fn rotate_refresh(&self, rotate: &Rotate) -> Result<Rotation, StoreError> {
-        self.check("rotate_refresh")?;
-        self.inner.rotate_refresh(rotate).await
-    }
-
-    async fn revoke_session(&self, id: SessionId, event: &AuditEvent) -> Result<bool, StoreError> {
-        self.check("revoke_session")?;
-        self.inner.revoke_session(id, event).await
-    }
-
-    async fn create_account(
-        &self,
-        account: &LocalAccount,
-        event: &AuditEvent,
-    ) -> Result<Option<Account>, StoreError> {
-        self.check("create_account")?;
-        self.inner.create_account(account, event).await
-    }
-
-    async fn list_accounts(&self, filter: &AccountFilter) -> Result<Vec<Account>, StoreError> {
-        self.check("list_accounts")?;
-        self.inner.list_accounts(filter).await
-    }
-
-    async fn find_account(
-        &self,
-        account: &AccountRef,
-    ) -> Result<Option<(Account, Vec<Identity>)>, StoreError> {
-        self.check("find_account")?;
-        self.inner.find_account(account).await
-    }
-
-    async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError> {
-        self.check("count_adoptable")?;
-        self.inner.count_adoptable(policy).await
-    }
-
-    async fn list_keys(&self) -> Result<Vec<StoredKey>, StoreError> {
-        self.check("list_keys")?;
-        self.inner.list_keys().await
-    }
-
-    async fn add_first_key(&self, key: &StoredKey) -> Result<bool, StoreError> {
-        self.check("add_first_key")?;
-        self.inner.add_first_key(key).await
-    }
-
-    async fn record(&self, event: &AuditEvent) -> Result<(), StoreError> {
-        self.check("record")?;
-        self.inner.record(event).await
-    }
-
-    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.check("sweep")?;
-        self.inner.sweep(now).await
-    }
+faulty! {
+    fn ping() -> ();
+    fn spend_login(login: &[u8; 32], forget_at: Timestamp) -> Spent;
+    fn find_candidates(identity: &IdentityKey, name: Option<&str>) -> Candidates;
+    fn settle(settlement: &Settlement<'_>) -> Settled;
+    fn find_session(id: SessionId) -> Option<Present>;
+    fn find_refresh(presented: &TokenHash) -> Option<SessionId>;
+    fn rotate_refresh(rotate: &Rotate) -> Rotation;
+    fn take_handoff(code: &TokenHash) -> Option<HandOff>;
+    fn begin_session(handoff: &HandOff, session: &NewSession) -> Option<Present>;
+    fn revoke_sessions(which: Sessions, event: &AuditEvent) -> u64;
+    fn list_sessions(filter: &SessionFilter) -> Vec<Session>;
+    fn create_account(account: &LocalAccount, event: &AuditEvent) -> Option<Account>;
+    fn list_accounts(filter: &AccountFilter) -> Vec<Account>;
+    fn find_account(account: &AccountRef) -> Option<(Account, Vec<Identity>)>;
+    fn change_account(account: AccountId, change: &Change, event: &AuditEvent) -> Changed;
+    fn merge_accounts(from: AccountId, into: AccountId, event: &AuditEvent) -> Merged;
+    fn unlink_identity(account: AccountId, identity: Uuid, event: &AuditEvent) -> Unlinked;
+    fn count_adoptable(policy: &NamePolicy) -> u64;
+    fn list_keys() -> Vec<StoredKey>;
+    fn add_key(key: &StoredKey) -> bool;
+    fn promote_key(kid: &str, retires_at: Timestamp, event: &AuditEvent) -> bool;
+    fn reseal_key(kid: &str, before: &[u8], after: &[u8]) -> ();
+    fn record(event: &AuditEvent) -> ();
+    fn list_events(filter: &AuditFilter) -> Vec<AuditEvent>;
+    fn sweep(retention: &Retention) -> u64;
 }

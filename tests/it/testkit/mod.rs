@@ -12,6 +12,7 @@ mod jar;
 mod lie;
 mod program;
 mod raw;
+mod relay;
 mod rows;
 pub mod running;
 
@@ -24,6 +25,7 @@ pub use jar::{Cookie, Jar, SetCookie};
 pub use lie::{Lie, tell};
 pub use program::{Program, Service};
 pub use raw::raw;
+pub use relay::Relay;
 pub use rows::Rows;
 
 /// Makes two tests of each story, one on SQLite and one on PostgreSQL.

@@ -11,8 +11,8 @@ use portico_core::clock::Clock;
 use tempfile::TempDir;
 use url::Url;
 
-use super::Browser;
 use super::app::SECRET_KEY;
+use super::{Browser, Database};
 
 /// How long anything may take that an operator waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -121,6 +121,11 @@ impl Program {
         self
     }
 
+    /// The SQLite file in its folder.
+    pub fn sqlite(&self) -> Database {
+        Database::of_file(&self.folder.path().join("portico.db"))
+    }
+
     /// Runs to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
         let started = Instant::now();
@@ -159,9 +164,28 @@ impl Program {
 
     /// The same where the variables of the listeners have another prefix.
     pub async fn serve_at(self, prefix: &'static str) -> Service {
+        let command = self.command(&["serve"]);
+        self.serve_as(command, prefix).await
+    }
+
+    /// The same where no file may grow beyond so many KiB, as if the disk were full.
+    pub async fn serve_with_files_up_to(self, kib: u32) -> Service {
+        let mut command = Command::new("/bin/bash");
+        command
+            .args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "bash", &kib.to_string()])
+            .arg(binary())
+            .arg("serve")
+            .env_clear()
+            .envs(&self.variables)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        self.serve_as(command, "PORTICO").await
+    }
+
+    async fn serve_as(self, mut command: Command, prefix: &'static str) -> Service {
         let log = self.folder.path().join("log");
         let started = Instant::now();
-        let child = self.command(&["serve"]).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+        let child = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
         let mut service = Service { child, program: self, prefix, ready_after: Duration::ZERO };
         while !service.is_ready().await {
             assert!(started.elapsed() < PATIENCE, "not ready: {}", service.log());
@@ -236,6 +260,11 @@ impl Service {
         Browser::new(http, public, self.address("SERVER_LISTEN"), Clock::System)
     }
 
+    /// Where it listens, whatever its public URL.
+    pub fn listens_at(&self) -> SocketAddr {
+        self.address("SERVER_LISTEN")
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.program.folder.path().join("log")).unwrap()
@@ -254,6 +283,13 @@ impl Service {
     /// Stops it; what it was started with, in the same folder.
     pub fn stop(mut self) -> Program {
         assert_eq!(self.end().0, 0);
+        std::mem::replace(&mut self.program, Program::new())
+    }
+
+    /// Kills it without a word; what it was started with, in the same folder.
+    pub fn kill(mut self) -> Program {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
         std::mem::replace(&mut self.program, Program::new())
     }
 

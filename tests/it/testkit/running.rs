@@ -17,6 +17,7 @@ use super::Faulty;
 
 pub struct Running {
     pub store: Arc<Faulty>,
+    app: Arc<Portico>,
     /// Where the operator's listener is.
     pub operator: SocketAddr,
     storage: Option<Storage>,
@@ -38,15 +39,20 @@ impl Running {
             storage.migrate().await.unwrap();
             let store = Faulty::new(storage.store());
             let broker = assemble(&settings, Arc::clone(&store) as _, clock, &outbound).await.unwrap();
-            (storage, store, Arc::new(Portico::new(broker, settings.error_url.clone())))
+            (
+                storage,
+                store,
+                Arc::new(Portico::new(broker, settings.error_url.clone(), settings.cors_origins.clone())),
+            )
         });
         let (storage, store, app) = opened.await.unwrap();
         let operator = TcpListener::bind("127.0.0.1:0").unwrap();
         let operator_at = operator.local_addr().unwrap();
+        let served = Arc::clone(&app);
         let (started, begun) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async {
-                let listeners = Listeners::start(&app, (public, operator), |_| {}).unwrap();
+                let listeners = Listeners::start(&served, (public, operator), |_| {}).unwrap();
                 started.send(listeners.handle()).ok().unwrap();
                 listeners.run().await.unwrap();
             });
@@ -54,12 +60,23 @@ impl Running {
         let handle = begun.await.unwrap();
         Self {
             store,
+            app,
             operator: operator_at,
             storage: Some(storage),
             handle,
             thread: Some(thread),
             others: Some(others),
         }
+    }
+
+    /// What happens from time to time, at once: signing keys come and go.
+    pub async fn tend_keys(&self) {
+        self.app.broker().tend_keys().await.unwrap();
+    }
+
+    /// The same as an operator's `keys rotate`.
+    pub async fn rotate_keys(&self) {
+        self.app.broker().announce_key().await.unwrap();
     }
 
     /// Stops and waits until everything has let go of the database.

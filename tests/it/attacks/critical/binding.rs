@@ -70,7 +70,8 @@ async fn c01_a_planted_or_changed_login_cookie_is_worth_nothing(backend: Backend
     flipped[20] = if flipped[20] == b'A' { b'B' } else { b'A' };
     let flipped = String::from_utf8(flipped).unwrap();
     let (start, mark) = honest.name.rsplit_once('-').unwrap();
-    let later = format!("{}1", &start[..start.len() - 1]);
+    let last = if start.ends_with('1') { '2' } else { '1' };
+    let later = format!("{}{last}", &start[..start.len() - 1]);
     for (what, name, value) in [
         ("the value of another login", honest.name.as_str(), foreign.value.as_str()),
         ("a flipped bit", &honest.name, &flipped),

@@ -1,0 +1,117 @@
+//! Signing keys come and go, the secret key changes, and nobody is logged out.
+
+use serde_json::Value;
+
+use crate::testkit::{Backend, Browser, Request, SECRET_KEY, TestApp, on_both_databases};
+
+on_both_databases!(
+    a_key_is_published_before_it_signs_and_after_its_last_token,
+    a_key_is_rotated_unasked_after_ninety_days,
+    a_replica_that_meets_an_unknown_key_looks_again,
+    the_secret_key_changes_in_two_steps_and_nobody_is_logged_out,
+);
+
+const NEW_KEY: &str = "bmV4dC1zZWNyZXQta2V5LW9mLXRoZS10ZXN0cy0wMzA0";
+
+async fn kids(app: &TestApp) -> Vec<String> {
+    let keys = app.browser().fetch("/.well-known/jwks.json").await.is(200).json()["keys"].clone();
+    keys.as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+fn kid_of(token: &str) -> String {
+    use base64::Engine as _;
+    let header = token.split('.').next().unwrap();
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header).unwrap();
+    serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+}
+
+async fn refreshed(browser: &mut Browser) -> String {
+    let answer = browser.post("/auth/refresh").await;
+    answer.is(200).json()["access_token"].as_str().unwrap().to_owned()
+}
+
+async fn accepts(browser: &mut Browser, token: &str) -> bool {
+    let request =
+        Request::new("GET", browser.url("/auth/verify")).header("authorization", &format!("Bearer {token}"));
+    browser.send(request).await.status == 200
+}
+
+async fn a_key_is_published_before_it_signs_and_after_its_last_token(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let mut browser = app.browser();
+    browser.log_in("oidc/provider1", "ada-1").await;
+    let first = kids(&app).await;
+    assert_eq!(first.len(), 1);
+    app.advance(1);
+    app.running().rotate_keys().await;
+    app.running().rotate_keys().await;
+    app.running().tend_keys().await;
+    let both = kids(&app).await;
+    assert_eq!((both.len(), &both[0]), (2, &first[0]), "said twice, made once; published at once");
+    app.advance(599);
+    app.running().tend_keys().await;
+    assert_eq!(kid_of(&refreshed(&mut browser).await), first[0], "not signing yet");
+    app.advance(1);
+    let old = refreshed(&mut browser).await;
+    app.running().tend_keys().await;
+    let new = refreshed(&mut browser).await;
+    assert_eq!((kid_of(&old), kid_of(&new)), (first[0].clone(), both[1].clone()));
+    assert_eq!(app.audited("key_rotated").await, 1);
+    app.advance(899);
+    app.running().tend_keys().await;
+    assert!(accepts(&mut browser, &old).await && kids(&app).await.len() == 2, "until its last second");
+    app.advance(3600);
+    app.running().tend_keys().await;
+    assert_eq!(kids(&app).await, both[1..], "and then it is gone");
+}
+
+async fn a_key_is_rotated_unasked_after_ninety_days(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    app.advance(90 * 24 * 3600 - 1);
+    app.running().tend_keys().await;
+    assert_eq!(kids(&app).await.len(), 1);
+    app.advance(1);
+    app.running().tend_keys().await;
+    assert_eq!(kids(&app).await.len(), 2);
+}
+
+async fn a_replica_that_meets_an_unknown_key_looks_again(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let (replica, Some(at)) = app.replica_if_possible().await else { return };
+    let mut browser = app.browser();
+    browser.log_in("oidc/provider1", "ada-1").await;
+    app.running().rotate_keys().await;
+    app.advance(600);
+    app.running().tend_keys().await;
+    let new = refreshed(&mut browser).await;
+    assert_eq!(kids(&app).await.len(), 2);
+    let mut other = browser.clone().at(at);
+    assert!(accepts(&mut other, &new).await, "without its own upkeep, and without a restart");
+    drop(replica);
+}
+
+async fn the_secret_key_changes_in_two_steps_and_nobody_is_logged_out(backend: Backend) {
+    let mut app = TestApp::start(backend).await;
+    let mut signed_in = app.browser();
+    signed_in.log_in("oidc/provider1", "ada-1").await;
+    let superseded = signed_in.clone();
+    let token = refreshed(&mut signed_in).await;
+    let mut pending = app.browser();
+    let callback = pending.reach_callback("oidc/provider1", "bruno-2").await;
+    for (current, previous) in [(SECRET_KEY, NEW_KEY), (NEW_KEY, SECRET_KEY)] {
+        let changes =
+            [("SECURITY_SECRET_KEY", Some(current)), ("SECURITY_SECRET_KEY_PREVIOUS", Some(previous))];
+        app.restart(&changes).await;
+        app.running().tend_keys().await;
+        assert!(accepts(&mut signed_in, &token).await);
+        assert!(signed_in.is_signed_in().await, "the cookie is as good as before");
+        signed_in.post("/auth/refresh").await.is(200);
+    }
+    pending.callback(&callback).await.is(303);
+    superseded.clone().post("/auth/refresh").await.is(200);
+    // What had to be sealed anew is: the old key can go.
+    app.restart(&[("SECURITY_SECRET_KEY_PREVIOUS", None)]).await;
+    assert!(accepts(&mut signed_in, &token).await);
+    let mut again = app.browser();
+    again.log_in("oidc/provider1", "ada-1").await;
+}

@@ -1,0 +1,177 @@
+//! What operators do on the command line, beside a running service.
+
+use std::time::Duration;
+
+use portico_demo_idp::{DemoIdp, IdpConfig};
+use serde_json::{Value, json};
+
+use crate::testkit::{Backend, Database, Program, Service, on_both_databases, slot_variables};
+
+on_both_databases!(
+    a_disabled_account_is_out_and_comes_back,
+    a_merge_is_previewed_and_then_done,
+    people_are_imported_from_either_form,
+    sessions_keys_and_events_are_seen_and_changed,
+);
+
+const SLOTS: [&str; 2] = ["oidc/provider1", "oauth2/provider1"];
+
+/// A running service on this database.
+async fn serve(backend: Backend) -> (Service, DemoIdp, Database) {
+    let database = backend.fresh().await;
+    let program = Program::configured().set("PORTICO_STORAGE_URL", &database.url);
+    let idp = DemoIdp::start(IdpConfig::demo(program.variable("PORTICO_PUBLIC_URL"))).unwrap();
+    let program = program.set_all(slot_variables(&idp, &SLOTS.map(str::to_owned)));
+    (program.serve().await, idp, database)
+}
+
+fn say(service: &Service, words: &[&str]) -> Value {
+    service.program.run(&[words, &["--json"]].concat()).json()
+}
+
+fn texts<'a>(rows: &'a Value, member: &str) -> Vec<&'a str> {
+    rows.as_array().unwrap().iter().map(|row| row[member].as_str().unwrap()).collect()
+}
+
+async fn a_disabled_account_is_out_and_comes_back(backend: Backend) {
+    let (service, _idp, _database) = serve(backend).await;
+    let mut browser = service.browser();
+    let ada = browser.log_in("oidc/provider1", "ada-1").await;
+    let id = ada["account"]["id"].as_str().unwrap();
+    let disabled = say(&service, &["accounts", "disable", "Ada Example"]);
+    assert_eq!((&disabled["id"], &disabled["status"]), (&ada["account"]["id"], &json!("disabled")));
+    browser.post("/auth/refresh").await.refused(403, "account_disabled");
+    service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(403, "account_disabled");
+    // Another process did it: noticed here within five seconds.
+    for attempt in 0.. {
+        if browser.fetch("/auth/session").await.status == 401 {
+            break;
+        }
+        assert!(attempt < 60, "still signed in after six seconds");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(say(&service, &["accounts", "disable", id])["status"], "disabled", "twice is no mistake");
+    service.program.run(&["accounts", "release", id]).exits(1);
+    assert_eq!(say(&service, &["accounts", "enable", id])["status"], "active");
+    browser.post("/auth/refresh").await.refused(401, "session_invalid");
+    service.browser().log_in("oidc/provider1", "ada-1").await;
+    assert_eq!(say(&service, &["accounts", "delete", id])["status"], "deleted");
+    service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(403, "account_disabled");
+    service.program.run(&["accounts", "enable", id]).exits(1);
+    say(&service, &["accounts", "release", id]);
+    let again = service.browser().log_in("oidc/provider1", "ada-1").await;
+    assert_ne!(again["account"]["id"], ada["account"]["id"]);
+    let events = say(&service, &["audit", "--account", id]);
+    let events = texts(&events, "event");
+    // Within one second, what different processes did has no order.
+    for change in ["account_disabled", "account_enabled", "account_deleted", "account_released"] {
+        assert_eq!(events.iter().filter(|event| **event == change).count(), 1, "{events:?}");
+    }
+}
+
+async fn a_merge_is_previewed_and_then_done(backend: Backend) {
+    let (service, _idp, database) = serve(backend).await;
+    let ada = service.browser().log_in("oidc/provider1", "ada-1").await;
+    let mut browser = service.browser();
+    let other = browser.log_in("oauth2/provider1", "bruno-2").await;
+    let (from, into) = (other["account"]["id"].as_str().unwrap(), ada["account"]["id"].as_str().unwrap());
+    say(&service, &["accounts", "grant", from, "editor"]);
+    say(&service, &["accounts", "grant", from, "--group", "staff"]);
+    let preview = say(&service, &["accounts", "merge", from, into]);
+    assert_eq!(preview["identities"].as_array().unwrap().len(), 1);
+    assert_eq!(preview["roles"], json!(["editor"]));
+    assert_eq!(database.count("accounts", "status = 'deleted'").await, 0, "only shown");
+    let merged = say(&service, &["accounts", "merge", from, into, "--yes"]);
+    assert_eq!(
+        (&merged["id"], &merged["roles"], &merged["groups"]),
+        (&json!(into), &json!(["editor"]), &json!(["staff"]))
+    );
+    browser.post("/auth/refresh").await.refused(403, "account_disabled");
+    for (slot, person) in [("oidc/provider1", "ada-1"), ("oauth2/provider1", "bruno-2")] {
+        let session = service.browser().log_in(slot, person).await;
+        assert_eq!(session["account"]["id"], into);
+        assert_eq!(session["account"]["roles"], json!(["editor"]));
+    }
+    service.program.run(&["accounts", "merge", from, into, "--yes"]).exits(1);
+    service.program.run(&["accounts", "merge", into, into, "--yes"]).exits(1);
+    let shown = say(&service, &["accounts", "show", into]);
+    assert_eq!(
+        (shown["identities"].as_array().unwrap().len(), shown["sessions"].as_array().unwrap().len()),
+        (2, 2)
+    );
+    let identity = shown["identities"][0]["id"].as_str().unwrap();
+    say(&service, &["accounts", "unlink", into, identity]);
+    let last = say(&service, &["accounts", "show", into])["identities"][0]["id"].as_str().unwrap().to_owned();
+    service.program.run(&["accounts", "unlink", into, &last]).exits(1).complains(&["last identity"]);
+    say(&service, &["accounts", "revoke", into, "editor"]);
+    assert_eq!(say(&service, &["accounts", "show", into])["roles"], json!([]));
+}
+
+async fn people_are_imported_from_either_form(backend: Backend) {
+    let database = backend.fresh().await;
+    let program = Program::configured()
+        .set("PORTICO_STORAGE_URL", &database.url)
+        .file(
+            "people.csv",
+            "name,label,email,roles\nAda Example,\"Example, Ada\",ada@example.com,editor admin\nBob,,,\n",
+        )
+        .file("people.json", r#"[{"name": "Bob"}, {"name": "Cleo", "roles": ["editor"]}]"#)
+        .file("bad.csv", "name,email\nDora,\n,x@example.com\nDora,\nEve,nowhere\n");
+    let imported = program.run(&["accounts", "import", "people.csv", "--json"]).json();
+    assert_eq!(imported, json!({ "created": 2, "skipped": [] }));
+    let again = program.run(&["accounts", "import", "people.json", "--json"]).json();
+    assert_eq!(again, json!({ "created": 1, "skipped": ["Bob"] }));
+    let bad = program.run(&["accounts", "import", "bad.csv"]);
+    bad.exits(1).complains(&["row 2"]);
+    bad.complains(&["row 3", "twice"]);
+    bad.complains(&["row 4"]);
+    program.run(&["accounts", "import", "nothing.csv"]).exits(1);
+    let listed = program.run(&["accounts", "list", "--json"]).json();
+    assert_eq!(texts(&listed, "name"), ["Ada Example", "Bob", "Cleo"], "none of the bad file");
+    assert_eq!(listed[0]["roles"], json!(["admin", "editor"]));
+    assert_eq!((&listed[0]["label"], &listed[1]["label"]), (&json!("Example, Ada"), &json!("Bob")));
+}
+
+async fn sessions_keys_and_events_are_seen_and_changed(backend: Backend) {
+    let (service, _idp, _database) = serve(backend).await;
+    let (mut first, mut second) = (service.browser(), service.browser());
+    let ada = first.log_in("oidc/provider1", "ada-1").await;
+    second.log_in("oidc/provider1", "bruno-2").await;
+    let all = say(&service, &["sessions", "list"]);
+    let members: Vec<_> = all[0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["account_id", "created_at", "expires_at", "id", "idp", "last_used_at"]);
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    let own = say(&service, &["sessions", "list", "--account", "Ada Example"]);
+    assert_eq!(own[0]["account_id"], ada["account"]["id"]);
+    let page = say(&service, &["sessions", "list", "--after", all[0]["id"].as_str().unwrap()]);
+    assert_eq!(page, json!([all[1]]));
+    service.program.run(&["sessions", "revoke"]).exits(2);
+    let revoked = say(&service, &["sessions", "revoke", own[0]["id"].as_str().unwrap()]);
+    assert_eq!(revoked, json!({ "revoked": 1 }));
+    first.post("/auth/refresh").await.refused(401, "session_invalid");
+    second.post("/auth/refresh").await.is(200);
+    assert_eq!(say(&service, &["sessions", "revoke", "--all"]), json!({ "revoked": 1 }));
+    second.post("/auth/refresh").await.refused(401, "session_invalid");
+
+    let keys = say(&service, &["keys", "list"]);
+    assert_eq!((keys.as_array().unwrap().len(), &keys[0]["state"]), (1, &json!("current")));
+    let next = say(&service, &["keys", "rotate"]);
+    assert_eq!((&next["state"], &next["retires_at"]), (&json!("next"), &json!(null)));
+    assert_eq!(say(&service, &["keys", "rotate"]), next, "one at a time");
+    assert_eq!(texts(&say(&service, &["keys", "list"]), "state"), ["current", "next"]);
+
+    let events = say(&service, &["audit", "--since", "1h", "--event", "login_succeeded"]);
+    assert_eq!(events.as_array().unwrap().len(), 2);
+    let event = &events[0];
+    assert_eq!(
+        (&event["idp"], &event["outcome"], &event["ip"]),
+        (&json!("oidc/provider1"), &json!("success"), &json!("127.0.0.1"))
+    );
+    let request_id = event["request_id"].as_str().unwrap();
+    let log = service.log();
+    let line = log.lines().find(|line| line.contains(request_id) && line.contains("login_succeeded"));
+    assert!(line.is_some(), "the log has it, too: {log}");
+    assert_eq!(say(&service, &["audit", "--limit", "1"]).as_array().unwrap().len(), 1);
+    service.program.run(&["audit", "--event", "nonsense"]).exits(2);
+    service.program.run(&["audit", "--since", "yesterday"]).exits(2);
+}
