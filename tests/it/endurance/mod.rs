@@ -1,0 +1,4 @@
+//! What only shows when it is done often, or by several at once.
+
+mod refresh;
+mod replicas;
