@@ -98,8 +98,12 @@ class Portico:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    def accounts(self) -> list[dict]:
-        """`portico accounts list --json`, beside the running service."""
-        done = run("accounts", "list", "--json", env=self.env, cwd=self.directory)
+    def command(self, *words: str) -> object:
+        """A command beside the running service; its JSON."""
+        done = run(*words, "--json", env=self.env, cwd=self.directory)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def accounts(self) -> list[dict]:
+        """`portico accounts list --json`."""
+        return self.command("accounts", "list")

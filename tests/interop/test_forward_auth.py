@@ -1,0 +1,182 @@
+"""A real nginx in front: it asks Portico before each request, and the application behind it learns who it is."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Iterator
+
+import httpx
+import pytest
+from browser import Browser
+from conftest import Stage, storage_url
+from login import Session, log_in
+from portico import Portico, free_port
+from providers import OIDC, PROVIDERS
+
+IDENTITY = ("Account", "User", "Email", "Groups", "Roles")
+
+CONFIGURATION = """
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        server_name localhost;
+        proxy_set_header Host $http_host;
+
+        location /auth/ {{ proxy_pass {portico}; }}
+        location /.well-known/ {{ proxy_pass {portico}; }}
+        location = /_verify {{
+            internal;
+            proxy_pass {portico}/auth/verify;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+        }}
+        location = /_verify_editors {{
+            internal;
+            proxy_pass {portico}/auth/verify?roles=editor,admin;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+        }}
+        location /editors/ {{
+            auth_request /_verify_editors;
+            {headers}
+            proxy_pass {application};
+            error_page 401 = @login;
+        }}
+        location / {{
+            auth_request /_verify;
+            {headers}
+            proxy_pass {application};
+            error_page 401 = @login;
+        }}
+        location @login {{ return 303 /auth/?return_to=$request_uri; }}
+    }}
+}}
+"""
+
+
+class Application(BaseHTTPRequestHandler):
+    """Remembers the headers of the last request that reached it."""
+
+    seen: list[dict[str, list[str]]] = []
+
+    def do_GET(self) -> None:
+        names = {name.lower() for name in self.headers}
+        Application.seen.append({name: self.headers.get_all(name) for name in names})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"the application")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def fronted(tmp_path: Path) -> Iterator[Stage]:
+    """nginx, Portico and an application behind it, under nginx's address."""
+    port = free_port()
+    portico = Portico(tmp_path, storage_url("sqlite", tmp_path), PUBLIC_URL=f"http://localhost:{port}")
+    portico.public_url = f"http://localhost:{port}"
+    provider = PROVIDERS["oidc-provider"](portico, tmp_path)
+    application = ThreadingHTTPServer(("127.0.0.1", 0), Application)
+    threading.Thread(target=application.serve_forever, daemon=True).start()
+    headers = " ".join(
+        f"auth_request_set $auth_{name} $upstream_http_x_auth_request_{name}; proxy_set_header X-Auth-Request-{name} $auth_{name};"
+        for name in (name.lower() for name in IDENTITY)
+    )
+    configuration = tmp_path / "nginx.conf"
+    configuration.write_text(CONFIGURATION.format(
+        directory=tmp_path, port=port, portico=portico.address, headers=headers,
+        application=f"http://127.0.0.1:{application.server_port}",
+    ))
+    nginx = subprocess.Popen(
+        ["/usr/sbin/nginx", "-p", str(tmp_path), "-c", str(configuration)], stderr=subprocess.DEVNULL
+    )
+    try:
+        portico.env.update({f"PORTICO_{name}": value for name, value in provider.settings().items()})
+        portico.start()
+        for _ in range(200):
+            try:
+                httpx.get(f"{portico.public_url}/auth/providers", trust_env=False).raise_for_status()
+                break
+            except httpx.HTTPError:
+                time.sleep(0.02)
+        yield Stage(provider, portico)
+    finally:
+        nginx.terminate()
+        nginx.wait(timeout=10)
+        application.shutdown()
+        portico.kill()
+        provider.stop()
+
+
+def get(session: Session, path: str, **headers: str) -> httpx.Response:
+    cookies = "; ".join(f"{c.name}={c.value}" for c in session.browser.cookies.values() if c.path == "/")
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    url = session.stage.portico.public_url + path
+    return httpx.get(url, headers={"Cookie": cookies, **named}, trust_env=False)
+
+
+def test_nobody_passes_without_a_session(fronted: Stage) -> None:
+    Application.seen.clear()
+    for headers in ({}, {"X-Auth-Request-User": "root"}, {"Authorization": "Bearer x"}):
+        answer = httpx.get(f"{fronted.portico.public_url}/page", headers=headers, trust_env=False)
+        assert answer.status_code == 303, answer.text
+        assert answer.headers["location"].endswith("/auth/?return_to=/page")
+    assert Application.seen == []
+    page = httpx.get(f"{fronted.portico.public_url}/auth/?return_to=/page", trust_env=False)
+    assert "return_to=%2Fpage" in page.text
+
+
+def test_the_application_learns_who_it_is_and_nothing_that_a_client_invents(fronted: Stage) -> None:
+    person = fronted.newcomer()
+    session = log_in(fronted, OIDC, person)
+    account = fronted.portico.accounts()[0]
+    answer = get(
+        session, "/page", X_Auth_Request_User="root", X_Auth_Request_Account="root", X_Auth_Request_Roles="admin",
+        X_Auth_Request_Email="root@example.org", X_Auth_Request_Groups="wheel",
+    )
+    assert (answer.status_code, answer.text) == (200, "the application")
+    seen = Application.seen[-1]
+    assert seen["x-auth-request-account"] == [account["id"]]
+    assert seen["x-auth-request-user"] == [person.name.replace(" ", "%20")]
+    assert seen["x-auth-request-email"] == [person.email]
+    assert seen.get("x-auth-request-roles", [""]) == [""]
+    assert seen.get("x-auth-request-groups", [""]) == [""]
+
+
+def test_a_role_is_required_where_the_proxy_says_so(fronted: Stage) -> None:
+    session = log_in(fronted, OIDC, fronted.newcomer())
+    assert get(session, "/editors/", X_Auth_Request_Roles="editor").status_code == 403
+    account = fronted.portico.accounts()[0]["id"]
+    granted = fronted.portico.command("accounts", "grant", account, "editor")
+    assert granted["roles"] == ["editor"]
+    deadline = time.monotonic() + 6
+    while get(session, "/editors/").status_code == 403 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert get(session, "/editors/").status_code == 200
+    assert Application.seen[-1]["x-auth-request-roles"] == ["editor"]
+    fronted.portico.command("sessions", "revoke", "--all")
+    deadline = time.monotonic() + 6
+    while get(session, "/page").status_code == 200 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert get(session, "/page").status_code == 303
+
+
+def test_a_browser_whose_token_has_expired_comes_straight_back(fronted: Stage) -> None:
+    session = log_in(fronted, OIDC, fronted.newcomer(), Browser())
+    del session.browser.cookies[next(key for key, c in session.browser.cookies.items() if c.name == "portico_access")]
+    answer = session.browser.navigate(f"{fronted.portico.public_url}/auth/?return_to=/page")
+    assert answer.response.status_code == 303
+    assert answer.location == f"{fronted.portico.public_url}/page"
+    assert get(session, "/page").status_code == 200
