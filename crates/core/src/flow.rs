@@ -7,7 +7,6 @@ mod sessions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -76,8 +75,8 @@ pub struct Broker {
     sessions: Cache<SessionId, Arc<Present>>,
     /// Access tokens whose signature was verified a moment ago, by hash.
     believed: moka::sync::Cache<[u8; 32], Arc<AccessClaims>>,
-    /// When the keys were last read again because a token named one that is not known, in Unix seconds.
-    keys_missed_at: AtomicI64,
+    /// Looks for keys that a token named and nobody knew, by the short span of time they fell into.
+    key_looks: Cache<i64, ()>,
 }
 
 /// A login that has begun.
@@ -161,7 +160,7 @@ impl Broker {
             .build();
         let believed =
             moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REVOCATION_DELAY).build();
-        Self { parts, places, sessions, believed, keys_missed_at: AtomicI64::new(0) }
+        Self { parts, places, sessions, believed, key_looks: Cache::new(2) }
     }
 
     /// Our address.

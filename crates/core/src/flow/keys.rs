@@ -1,6 +1,5 @@
 //! The life of our own signing keys: published before they sign, kept until their last token has expired.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Broker;
@@ -19,8 +18,8 @@ pub const KEY_NOTICE: Duration = Duration::from_mins(10);
 /// How long another replica may go on signing with a key after it was retired.
 const REPLICA_DELAY: Duration = Duration::from_mins(5);
 
-/// The least time between two looks for a key that a token names and nobody knows, in seconds.
-const MISSED_AGAIN: i64 = 5;
+/// How often keys are looked for that a token names and nobody knows, in seconds.
+const LOOK_EVERY: i64 = 5;
 
 impl Broker {
     /// Does what is due, then reads the keys again: seals old keys under the current secret key, makes the next signing
@@ -84,15 +83,14 @@ impl Broker {
     }
 
     /// A token names a key that is not known: another replica may have made it a moment ago. Looks again, but not for
-    /// every forged token.
+    /// every forged token; whoever comes while somebody looks waits for what they find.
     pub(super) async fn look_for_keys(&self) {
-        let now = self.parts.clock.now().unix();
-        let due = |last: i64| (last.saturating_add(MISSED_AGAIN) <= now).then_some(now);
-        if self.keys_missed_at.fetch_update(Ordering::SeqCst, Ordering::SeqCst, due).is_err() {
-            return;
-        }
-        if let Err(error) = self.reload_keys().await {
-            tracing::warn!(error = %error, "the signing keys could not be read again");
-        }
+        let span = self.parts.clock.now().unix().div_euclid(LOOK_EVERY);
+        let look = async {
+            if let Err(error) = self.reload_keys().await {
+                tracing::warn!(error = %error, "the signing keys could not be read again");
+            }
+        };
+        self.key_looks.get_with(span, look).await;
     }
 }
