@@ -2,3 +2,4 @@
 
 mod refresh;
 mod replicas;
+mod rotation;

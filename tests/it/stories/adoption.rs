@@ -263,7 +263,7 @@ async fn link_19_names_that_only_look_alike_adopt_nothing(backend: Backend) {
     let first = app.local_account("Zo\u{eb}", &[]).await.to_string();
     let second = app.local_account("ZOE", &[]).await.to_string();
     for local in [&first, &second] {
-        stays_separate(&app, Person::new(&format!("of-{local}"), "zoe"), local).await;
+        stays_separate(&app, Person::new(format!("of-{local}"), "zoe"), local).await;
     }
     // The twin: the very same name.
     app.realm(SLOT).set_person(Person::new("same", "ZOE"));
