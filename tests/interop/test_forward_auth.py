@@ -1,7 +1,8 @@
-"""A real nginx in front: it asks Portico before each request, and the application behind it learns who it is."""
+"""A real proxy in front: it asks Portico before each request, and the application behind it learns who it is."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -19,7 +20,7 @@ from providers import OIDC, PROVIDERS
 
 IDENTITY = ("Account", "User", "Email", "Groups", "Roles")
 
-CONFIGURATION = """
+NGINX = """
 daemon off;
 pid {directory}/nginx.pid;
 error_log {directory}/error.log;
@@ -65,6 +66,42 @@ http {{
 """
 
 
+CADDY = """
+{{
+    admin off
+    auto_https off
+    storage file_system {directory}/caddy
+}}
+http://localhost:{port} {{
+    bind 127.0.0.1
+    handle /auth/* {{
+        reverse_proxy {portico}
+    }}
+    handle /.well-known/* {{
+        reverse_proxy {portico}
+    }}
+    handle /editors/* {{
+        forward_auth {portico} {{
+            uri /auth/verify?roles=editor,admin
+            copy_headers {headers}
+        }}
+        reverse_proxy {application}
+    }}
+    handle {{
+        forward_auth {portico} {{
+            uri /auth/verify
+            copy_headers {headers}
+            @nobody status 401
+            handle_response @nobody {{
+                redir * /auth/?return_to={{uri}} 303
+            }}
+        }}
+        reverse_proxy {application}
+    }}
+}}
+"""
+
+
 class Application(BaseHTTPRequestHandler):
     """Remembers the headers of the last request that reached it."""
 
@@ -81,27 +118,38 @@ class Application(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def fronted(tmp_path: Path) -> Iterator[Stage]:
-    """nginx, Portico and an application behind it, under nginx's address."""
+def nginx(directory: Path, **places: object) -> list[str]:
+    names = [name.lower() for name in IDENTITY]
+    headers = " ".join(
+        f"auth_request_set $auth_{name} $upstream_http_x_auth_request_{name}; proxy_set_header X-Auth-Request-{name} $auth_{name};"
+        for name in names
+    )
+    configuration = directory / "nginx.conf"
+    configuration.write_text(NGINX.format(directory=directory, headers=headers, **places))
+    return ["/usr/sbin/nginx", "-p", str(directory), "-c", str(configuration)]
+
+
+def caddy(directory: Path, **places: object) -> list[str]:
+    headers = " ".join(f"X-Auth-Request-{name}" for name in IDENTITY)
+    configuration = directory / "Caddyfile"
+    configuration.write_text(CADDY.format(directory=directory, headers=headers, **places))
+    return ["caddy", "run", "--adapter", "caddyfile", "--config", str(configuration)]
+
+
+@pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])
+def fronted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    """A proxy, Portico and an application behind it, under the proxy's address."""
     port = free_port()
     portico = Portico(tmp_path, storage_url("sqlite", tmp_path), PUBLIC_URL=f"http://localhost:{port}")
     portico.public_url = f"http://localhost:{port}"
     provider = PROVIDERS["oidc-provider"](portico, tmp_path)
     application = ThreadingHTTPServer(("127.0.0.1", 0), Application)
     threading.Thread(target=application.serve_forever, daemon=True).start()
-    headers = " ".join(
-        f"auth_request_set $auth_{name} $upstream_http_x_auth_request_{name}; proxy_set_header X-Auth-Request-{name} $auth_{name};"
-        for name in (name.lower() for name in IDENTITY)
+    command = request.param(
+        tmp_path, port=port, portico=portico.address, application=f"http://127.0.0.1:{application.server_port}"
     )
-    configuration = tmp_path / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(
-        directory=tmp_path, port=port, portico=portico.address, headers=headers,
-        application=f"http://127.0.0.1:{application.server_port}",
-    ))
-    nginx = subprocess.Popen(
-        ["/usr/sbin/nginx", "-p", str(tmp_path), "-c", str(configuration)], stderr=subprocess.DEVNULL
-    )
+    home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    proxy = subprocess.Popen(command, cwd=tmp_path, env=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         portico.env.update({f"PORTICO_{name}": value for name, value in provider.settings().items()})
         portico.start()
@@ -113,8 +161,8 @@ def fronted(tmp_path: Path) -> Iterator[Stage]:
                 time.sleep(0.02)
         yield Stage(provider, portico)
     finally:
-        nginx.terminate()
-        nginx.wait(timeout=10)
+        proxy.terminate()
+        proxy.wait(timeout=10)
         application.shutdown()
         portico.kill()
         provider.stop()
