@@ -82,7 +82,7 @@ impl Broker {
     }
 
     /// Believes an access token, and makes sure its session is still there. A revocation elsewhere is noticed within
-    /// [`REVOCATION_DELAY`], one here at once.
+    /// [`super::REVOCATION_DELAY`], one here at once.
     pub async fn signed_in(&self, access: &str) -> Result<SignedIn, SessionError> {
         let claims = match self.believe(access) {
             Err(SessionError::Invalid(UNKNOWN_KEY)) => {
