@@ -6,12 +6,10 @@ use portico_core::claims::IdentityKey;
 use portico_core::store::StoreError;
 use sqlx::error::BoxDynError;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::pool::PoolConnection;
 use sqlx::{
     Arguments as _, ColumnIndex, Connection as _, Database, Decode, Encode, Executor, IntoArguments, Pool,
-    Postgres, Row as _, SqlSafeStr as _, Sqlite, Transaction, Type,
+    Postgres, Row as _, SqlSafeStr as _, Sqlite, Type,
 };
-use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::migrations::Step;
@@ -144,57 +142,6 @@ impl Backend for Postgres {
         let done = migrator.run_direct(None, &mut connection, false).await;
         connection.close().await?;
         done
-    }
-}
-
-/// A store in one of the databases.
-pub(crate) struct Sql<DB: Database> {
-    writer: Pool<DB>,
-    reader: Pool<DB>,
-    runtime: Handle,
-}
-
-impl<DB: Backend> Sql<DB> {
-    /// `reader` may be `writer`. Connections belong to the runtime that calls this: one that a busy HTTP worker had opened
-    /// would stand still with it.
-    pub(crate) fn new(writer: Pool<DB>, reader: Pool<DB>) -> Self {
-        Self { writer, reader, runtime: Handle::current() }
-    }
-
-    pub(crate) fn writer(&self) -> &Pool<DB> {
-        &self.writer
-    }
-
-    /// A connection for a single statement that writes nothing.
-    pub(crate) async fn read(&self) -> Result<PoolConnection<DB>, Trouble> {
-        let pool = self.reader.clone();
-        self.there(async move { pool.acquire().await }).await
-    }
-
-    /// A connection for a single statement that writes.
-    pub(crate) async fn write(&self) -> Result<PoolConnection<DB>, Trouble> {
-        let pool = self.writer.clone();
-        self.there(async move { pool.acquire().await }).await
-    }
-
-    /// A transaction that may write; dropped, it is undone.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, DB>, Trouble> {
-        let pool = self.writer.clone();
-        self.there(async move { pool.begin_with(DB::BEGIN).await }).await
-    }
-
-    async fn there<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
-    ) -> Result<T, Trouble> {
-        let done = self.runtime.spawn(work).await;
-        Ok(done.map_err(|_| sqlx::Error::WorkerCrashed)??)
-    }
-
-    pub(crate) async fn close(&self) {
-        // The last connection of an SQLite file tidies up, which one that may only read cannot.
-        self.reader.close().await;
-        self.writer.close().await;
     }
 }
 

@@ -6,7 +6,8 @@ use portico_core::audit::AuditEvent;
 use portico_core::store::{Change, Changed, Grant, Merged, Unlinked};
 use uuid::Uuid;
 
-use crate::backend::{Backend, Sql, Trouble, ask};
+use crate::backend::{Backend, Trouble, ask};
+use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sql;
 use crate::store::record;

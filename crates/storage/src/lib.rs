@@ -8,6 +8,7 @@
 //! storage     opens a database by its URL; the lock beside an SQLite file
 //! migrations  which schema this version expects
 //! store       Store, a method a transaction      settle   the transaction of a login
+//! pool        connections and their runtime      change   what operators and owners change
 //! sql         every statement, once              rows     rows become the core's types
 //! backend     what differs between the two
 //! ```
@@ -15,6 +16,7 @@
 mod backend;
 mod change;
 mod migrations;
+mod pool;
 mod rows;
 mod settle;
 mod sql;

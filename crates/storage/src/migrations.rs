@@ -3,7 +3,8 @@
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use crate::backend::{Backend, Sql, Trouble, ask};
+use crate::backend::{Backend, Trouble, ask};
+use crate::pool::Sql;
 use crate::rows::Fields;
 use crate::sql;
 use crate::storage::OpenError;

@@ -7,7 +7,8 @@ use portico_core::session::{NewHandOff, NewSession, Session, SessionId};
 use portico_core::store::{Begins, Settled, Settlement, Written};
 use uuid::Uuid;
 
-use crate::backend::{Backend, Sql, Trouble, ask};
+use crate::backend::{Backend, Trouble, ask};
+use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sql;
 use crate::store::record;
@@ -24,10 +25,7 @@ impl<DB: Backend> Sql<DB> {
     pub(crate) async fn settle_once(&self, settlement: &Settlement<'_>) -> Result<Settled, Trouble> {
         let mut transaction = self.begin().await?;
         let mut settling = Settling::<DB> { connection: &mut transaction, settlement, events: Vec::new() };
-        let Some(written) = settling.write().await? else {
-            transaction.rollback().await?;
-            return Ok(Settled::Conflict);
-        };
+        let Some(written) = settling.write().await? else { return Ok(Settled::Conflict) };
         transaction.commit().await?;
         Ok(Settled::Done(Box::new(written)))
     }

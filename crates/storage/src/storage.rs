@@ -14,7 +14,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Postgres, Sqlite};
 
-use crate::backend::{Backend, Sql};
+use crate::backend::Backend;
+use crate::pool::Sql;
 
 /// How long a request waits for a connection, and SQLite for another process's write.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -15,7 +15,8 @@ use portico_core::store::{
 };
 use uuid::Uuid;
 
-use crate::backend::{Backend, Sql, Trouble, ask};
+use crate::backend::{Backend, Trouble, ask};
+use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::settle::{Origin, begin_session};
 use crate::sql;
@@ -118,7 +119,7 @@ impl<DB: Backend> Store for Sql<DB> {
             return Ok(None);
         }
         let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(row.as_ref().map(rows::present::<DB>).transpose()?)
     }
 
@@ -137,7 +138,7 @@ impl<DB: Backend> Store for Sql<DB> {
         if revoked > 0 {
             record::<DB>(&mut transaction, event).await?;
         }
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(revoked as u64)
     }
 
@@ -179,7 +180,7 @@ impl<DB: Backend> Store for Sql<DB> {
         }
         record::<DB>(&mut transaction, event).await?;
         let made = ask::<DB>(&mut transaction, sql::ACCOUNT_BY_ID).with(account.id.0).row().await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(made.as_ref().map(rows::account::<DB>).transpose()?)
     }
 
@@ -284,7 +285,7 @@ impl<DB: Backend> Store for Sql<DB> {
             return Ok(false);
         }
         record::<DB>(&mut transaction, event).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(true)
     }
 
@@ -411,8 +412,4 @@ pub(crate) async fn record<DB: Backend>(
         .did()
         .await?;
     Ok(())
-}
-
-async fn commit<DB: Backend>(transaction: sqlx::Transaction<'static, DB>) -> Result<(), StoreError> {
-    Ok(transaction.commit().await.map_err(Trouble::from)?)
 }

@@ -1,6 +1,7 @@
 //! How a database is opened, locked, migrated and refused.
 
 use std::error::Error;
+use std::time::Duration;
 
 use portico_core::store::StoreError;
 use portico_storage::{OpenError, Storage};
@@ -131,20 +132,29 @@ async fn an_altered_migration_is_refused(database: Database) {
     storage.close().await;
 }
 
-/// A busy HTTP worker must not hold up a connection that another one uses: the runtime of a first caller ends here, and
-/// what it asked through goes on.
+/// A busy HTTP worker holds up no connection that another one uses, even one that was opened for it.
 async fn connections_live_on_the_runtime_that_opened_them(database: Database) {
     let storage = migrated(&database).await;
     let store = storage.store();
-    for _ in 0..3 {
-        let store = std::sync::Arc::clone(&store);
-        let worker = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { store.ping().await.unwrap() });
+    let (busy, until_busy) = tokio::sync::oneshot::channel();
+    let (done, until_done) = std::sync::mpsc::channel::<()>();
+    let asking = std::sync::Arc::clone(&store);
+    let worker = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..50 {
+                asking.ping().await.unwrap();
+            }
         });
-        tokio::task::spawn_blocking(move || worker.join().unwrap()).await.unwrap();
+        busy.send(()).unwrap();
+        let _ = until_done.recv();
+    });
+    until_busy.await.unwrap();
+    for _ in 0..10 {
+        tokio::time::timeout(Duration::from_secs(3), store.ping()).await.expect("nobody waits").unwrap();
     }
-    store.ping().await.unwrap();
+    drop(done);
+    tokio::task::spawn_blocking(move || worker.join().unwrap()).await.unwrap();
     storage.close().await;
 }
 
