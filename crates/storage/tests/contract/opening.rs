@@ -1,11 +1,13 @@
 //! How a database is opened, locked, migrated and refused.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
-use portico_core::store::StoreError;
+use portico_core::store::{Store, StoreError};
 use portico_storage::{OpenError, Storage};
 
+use crate::bench::{NOON, event, local};
 use crate::database::{Backend, Database};
 
 /// Makes two tests of each, one on SQLite and one on PostgreSQL.
@@ -132,30 +134,51 @@ async fn an_altered_migration_is_refused(database: Database) {
     storage.close().await;
 }
 
-/// A busy HTTP worker holds up no connection that another one uses, even one that was opened for it.
+/// A busy HTTP worker holds up no connection that another one needs: not one that was opened for it, not one that it has
+/// just used, by a statement or by a transaction.
 async fn connections_live_on_the_runtime_that_opened_them(database: Database) {
     let storage = migrated(&database).await;
     let store = storage.store();
+    nobody_waits_for_one_that_did(&store, async |store| store.ping().await.unwrap()).await;
+    nobody_waits_for_one_that_did(&store, async |store| {
+        store.record(&event("logout", NOON)).await.unwrap();
+    })
+    .await;
+    nobody_waits_for_one_that_did(&store, async |store| {
+        store.create_account(&local("Ada", &[]), &event("account_created", NOON)).await.unwrap();
+    })
+    .await;
+    storage.close().await;
+}
+
+async fn nobody_waits_for_one_that_did(
+    store: &Arc<dyn Store>,
+    act: impl AsyncFnOnce(Arc<dyn Store>) + Send + 'static,
+) {
     let (busy, until_busy) = tokio::sync::oneshot::channel();
     let (done, until_done) = std::sync::mpsc::channel::<()>();
-    let asking = std::sync::Arc::clone(&store);
+    let asking = Arc::clone(store);
     let worker = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             for _ in 0..50 {
                 asking.ping().await.unwrap();
             }
+            act(asking).await;
         });
         busy.send(()).unwrap();
         let _ = until_done.recv();
     });
     until_busy.await.unwrap();
     for _ in 0..10 {
-        tokio::time::timeout(Duration::from_secs(3), store.ping()).await.expect("nobody waits").unwrap();
+        let asked = async {
+            store.ping().await.unwrap();
+            store.record(&event("logout", NOON)).await.unwrap();
+        };
+        tokio::time::timeout(Duration::from_secs(3), asked).await.expect("nobody waits");
     }
     drop(done);
     tokio::task::spawn_blocking(move || worker.join().unwrap()).await.unwrap();
-    storage.close().await;
 }
 
 #[tokio::test]
