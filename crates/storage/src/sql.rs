@@ -201,8 +201,9 @@ statements! {
 
     // ---- Keys and upkeep -----------------------------------------------------------------------------------------
 
+    // Of keys made within one second the one that is further on is the older.
     KEYS = "SELECT kid, alg, state, public_jwk, sealed, created_at, retires_at FROM signing_keys \
-        ORDER BY created_at, kid";
+        ORDER BY created_at, CASE state WHEN 'retired' THEN 0 WHEN 'current' THEN 1 ELSE 2 END, kid";
 
     ADD_KEY = "INSERT INTO signing_keys (kid, alg, state, public_jwk, sealed, created_at, retires_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING kid";

@@ -143,6 +143,16 @@ pub async fn events_are_listed_by_what_is_known_of_them(bench: &Bench) {
     assert_eq!(listed(failed).await, events[1..2]);
 }
 
+pub async fn keys_of_one_second_are_in_the_order_of_their_lives(bench: &Bench) {
+    let lives = [("z", KeyState::Retired), ("y", KeyState::Current), ("x", KeyState::Next)];
+    for (kid, state) in lives.into_iter().rev() {
+        assert!(bench.store.add_key(&StoredKey { state, ..key(kid, TokenAlg::ES256, NOON) }).await.unwrap());
+    }
+    let listed = bench.store.list_keys().await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|key| (key.kid.as_str(), key.state)).collect();
+    assert_eq!(listed, lives);
+}
+
 pub async fn a_next_key_is_promoted_once(bench: &Bench) {
     let next = StoredKey { state: KeyState::Next, ..key("next", TokenAlg::ES256, after(60)) };
     bench.store.add_key(&key("current", TokenAlg::ES256, NOON)).await.unwrap();
