@@ -3,8 +3,8 @@
 //! Nothing else in the workspace reads the system clock or asks for random bytes (`clippy.toml` enforces it), so
 //! a test can stand at any second it likes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -63,6 +63,12 @@ fn system_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// The millisecond within the present second.
+#[expect(clippy::disallowed_methods, reason = "this file reads the system clock")]
+fn system_millisecond() -> u32 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_millis()
+}
+
 /// Where unpredictable bytes come from: the operating system, by way of aws-lc.
 #[derive(Debug, Clone, Copy)]
 pub struct Entropy;
@@ -80,9 +86,10 @@ impl Entropy {
     }
 
     /// A new identifier that sorts by the time it was made, and within a second by the order in which this process made
-    /// them (UUID version 7 with a counter, RFC 9562 6.2 method 1).
+    /// them (UUID version 7 with a counter, RFC 9562 6.2 method 1). The counter begins with the millisecond in which the
+    /// process did, so that commands which follow one another within a second sort as well.
     pub fn id(self, now: Timestamp) -> Uuid {
-        static MADE: AtomicU32 = AtomicU32::new(0);
+        static MADE: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(system_millisecond() << 16));
         let millis = u64::try_from(now.unix()).unwrap_or_default().saturating_mul(1000);
         // The 26 bits that follow the time; version and variant stand between them.
         let [a, b, c, d] = MADE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
