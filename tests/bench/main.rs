@@ -81,15 +81,12 @@ async fn sessions(store: &str, broker: &Broker) {
     let before = bare.cpu();
     let (count, figures, wall) = requests(&bare.url(), &token, 32, LENGTH).await;
     answered("bare actix-web handler", store, &speak(&figures, count, wall), bare.cpu() - before, count);
-    let before = broker.cpu();
-    let (count, figures, wall) = requests(&broker.url("/auth/session"), &token, 32, LENGTH).await;
-    answered(
-        "GET /auth/session with a bearer JWT",
-        store,
-        &speak(&figures, count, wall),
-        broker.cpu() - before,
-        count,
-    );
+    for path in ["/auth/session", "/auth/verify"] {
+        let before = broker.cpu();
+        let (count, figures, wall) = requests(&broker.url(path), &token, 32, LENGTH).await;
+        let what = format!("GET {path} with a bearer JWT");
+        answered(&what, store, &speak(&figures, count, wall), broker.cpu() - before, count);
+    }
 }
 
 fn answered(what: &str, store: &str, figures: &str, cpu: Duration, count: usize) {
