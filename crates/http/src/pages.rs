@@ -87,12 +87,23 @@ async fn resume(
     wish: &LoginWish,
     credentials: &Credentials,
 ) -> Result<Option<Tokens>, ApiError> {
-    let Credentials::Cookies(Brought { refresh: Some(refresh), .. }) = credentials else { return Ok(None) };
+    let Credentials::Cookies(Brought { refresh: Some(refresh), csrf, .. }) = credentials else {
+        return Ok(None);
+    };
     if wish.return_to.is_none() || wish.code_challenge.is_some() || !asker.navigates() || asker.looks_ahead()
     {
         return Ok(None);
     }
-    match portico.broker().refresh(refresh, asker.caller()).await {
+    // The refresh cookie has no prefix that keeps other hosts from planting it; the CSRF cookie has, and belongs to one
+    // session (threats H02).
+    let broker = portico.broker();
+    let session = broker.session_of(None, Some(refresh)).await?;
+    if !session
+        .is_some_and(|session| csrf.as_deref().is_some_and(|csrf| broker.csrf_belongs_to(csrf, session)))
+    {
+        return Ok(None);
+    }
+    match broker.refresh(refresh, asker.caller()).await {
         Ok(tokens) => Ok(Some(tokens)),
         Err(SessionError::Invalid(_) | SessionError::AccountDisabled(_)) => Ok(None),
         Err(error) => Err(error.into()),

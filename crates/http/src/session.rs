@@ -131,7 +131,7 @@ pub(crate) async fn refresh(
     body: RefreshBody,
 ) -> Result<HttpResponse, ApiError> {
     match (body, credentials) {
-        (RefreshBody::Token(token), _) => {
+        (RefreshBody::Token(token), Credentials::Cookies(_)) => {
             let tokens = portico.broker().refresh(&token, asker.caller()).await?;
             Ok(HttpResponse::Ok().json(TokenAnswer::of(&tokens).revealing(&tokens)))
         }
@@ -139,7 +139,8 @@ pub(crate) async fn refresh(
             let tokens = refresh_by_cookie(&portico, &asker, &request, &brought).await?;
             Ok(give(HttpResponse::Ok(), &portico, &tokens).json(TokenAnswer::of(&tokens)))
         }
-        (RefreshBody::Empty, Credentials::Header(_)) => {
+        // A request with an Authorization header is judged by it alone.
+        (_, Credentials::Header(_)) => {
             Err(SessionError::Invalid("an Authorization header is nothing to refresh by").into())
         }
     }

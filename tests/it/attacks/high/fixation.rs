@@ -8,6 +8,8 @@ on_both_databases!(
     h02_a_session_planted_before_the_login_does_not_become_ones_own,
     h02_a_session_cookie_that_comes_twice_counts_as_absent,
     h02_a_login_cookie_that_comes_twice_counts_as_absent,
+    h02_a_planted_refresh_cookie_begins_nothing,
+    h02_a_name_behind_an_odd_blank_is_another_cookie,
 );
 
 fn sid(browser: &Browser) -> Value {
@@ -82,4 +84,44 @@ async fn h02_a_login_cookie_that_comes_twice_counts_as_absent(backend: Backend) 
     }
     assert_eq!(app.token_calls("oidc/provider1"), 0);
     browser.callback(&callback).await.is(303);
+}
+
+async fn h02_a_planted_refresh_cookie_begins_nothing(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let mut attacker = app.browser();
+    attacker.log_in("oidc/provider1", "bruno-2").await;
+    let (refresh, csrf) = (attacker.jar.value("portico_refresh"), attacker.jar.value("portico_csrf"));
+    let mut victim = app.browser();
+    let url = victim.url("/auth/?return_to=/page");
+    let mut other = app.browser();
+    other.log_in("oidc/provider1", "ada-1").await;
+    for planted in [
+        format!("portico_refresh={refresh}"),
+        format!("portico_refresh={refresh}; portico_csrf=AAAA.BBBB"),
+        format!("portico_refresh={refresh}; portico_csrf={}", other.jar.value("portico_csrf")),
+    ] {
+        let answer = victim.send(Request::navigation(url.clone()).cookies(&planted)).await;
+        assert!(answer.status == 200 && !answer.gives_session(), "{answer:?}");
+    }
+    // The twin: a browser that has both comes straight back.
+    let own = Request::navigation(url).cookies(&format!("portico_refresh={refresh}; portico_csrf={csrf}"));
+    let answer = app.browser().send(own).await;
+    answer.leads_to(victim.url("/page").as_str());
+    assert!(answer.gives_session());
+}
+
+async fn h02_a_name_behind_an_odd_blank_is_another_cookie(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let mut browser = app.browser();
+    browser.log_in("oidc/provider1", "ada-1").await;
+    let access = browser.jar.value("portico_access").to_owned();
+    let ask = |cookies: &str| Request::script("GET", browser.url("/auth/session")).cookies(cookies);
+    for blank in ["\u{a0}", "\u{2003}", "\u{3000}"] {
+        app.browser()
+            .send(ask(&format!("{blank}portico_access={access}")))
+            .await
+            .refused(401, "session_invalid");
+        app.browser().send(ask(&format!("{blank}portico_access=x; portico_access={access}"))).await.is(200);
+    }
+    app.browser().send(ask(&format!("portico_access={access}"))).await.is(200);
 }
