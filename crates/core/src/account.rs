@@ -113,9 +113,10 @@ impl NamePolicy {
         self.reserved.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
     }
 
-    /// Whether the account has a privileged role.
+    /// Whether the account has a privileged role; ASCII case is ignored.
     pub fn is_privileged(&self, account: &Account) -> bool {
-        account.roles.iter().any(|role| self.privileged_roles.contains(role))
+        let is = |role: &String| self.privileged_roles.iter().any(|own| own.eq_ignore_ascii_case(role));
+        account.roles.iter().any(is)
     }
 }
 

@@ -365,8 +365,10 @@ impl<'a> Documents<'a> {
         Facts {
             groups_overage: groups.is_none() && self.has_overage(&map.groups),
             groups,
-            amr: only_id_token("amr").and_then(|value| groups_in(value, GroupsSeparator::None)),
-            acr: only_id_token("acr").and_then(Value::as_str).map(|acr| acr.chars().take(255).collect()),
+            amr: only_id_token("amr")
+                .and_then(|value| groups_in(value, GroupsSeparator::None))
+                .filter(|methods| is_short(methods)),
+            acr: short("acr").filter(|acr| acr.len() <= 128),
             idp_sid: short("sid"),
             subject: Some(subject.as_str().to_owned()),
             email: email.map(|email| email.address.clone()),
@@ -390,6 +392,11 @@ fn may_come_from_userinfo(path: &ClaimPath) -> bool {
     path.top_level().is_some_and(|name| !ID_TOKEN_ONLY.contains(&name.as_str()))
 }
 
+/// Short enough for a token that must fit a cookie.
+fn is_short(methods: &[String]) -> bool {
+    methods.len() <= 16 && methods.iter().all(|method| method.len() <= 32)
+}
+
 fn text_at(path: &ClaimPath, document: &Map<String, Value>) -> Option<String> {
     let text = path.find(document)?.as_str()?;
     (!text.trim().is_empty()).then(|| text.to_owned())
@@ -397,7 +404,7 @@ fn text_at(path: &ClaimPath, document: &Map<String, Value>) -> Option<String> {
 
 /// True only for `true` and `"true"`.
 fn is_true(value: &Value) -> bool {
-    value.as_bool().unwrap_or_else(|| value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true")))
+    value.as_bool().unwrap_or_else(|| value.as_str() == Some("true"))
 }
 
 /// The shapes that groups come in: one string (perhaps of several, separated), a list of strings, a list of objects with

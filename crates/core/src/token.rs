@@ -137,7 +137,7 @@ fn claims_of(under: &Issuance<'_>, present: &Present, expires: Timestamp) -> Acc
     }
 }
 
-/// Leaves groups out, from the end, until the token fits.
+/// Leaves groups out, from the end, until the token fits; then, if need be, what is only informative.
 fn fit(claims: &mut AccessClaims) {
     /// Header and signature of the largest algorithm, RS256, in base64url with the two dots.
     const AROUND: usize = 480;
@@ -153,6 +153,17 @@ fn fit(claims: &mut AccessClaims) {
             if excess == 0 {
                 break;
             }
+        }
+    }
+    // What is left may still be too long when every name, address and role is as long as it may be.
+    let shorten: [fn(&mut AccessClaims); 3] = [
+        |claims| (claims.amr, claims.acr) = (None, None),
+        |claims| (claims.email, claims.email_verified) = (None, None),
+        |claims| claims.name = claims.name.chars().take(32).collect(),
+    ];
+    for shorten in shorten {
+        if size(claims) > room {
+            shorten(claims);
         }
     }
 }

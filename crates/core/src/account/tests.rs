@@ -196,3 +196,13 @@ fn names_are_cleaned_and_kept_short() {
     let family = "👨‍👩‍👧‍👦".repeat(60);
     assert!(clean(&family).unwrap().chars().count() <= MAX_NAME_CHARS);
 }
+
+#[test]
+fn a_privileged_role_is_one_in_any_case() {
+    for (role, privileged) in
+        [("admin", true), ("Admin", true), ("ADMIN", true), ("admins", false), ("editor", false)]
+    {
+        let account = Account { roles: vec![role.to_owned()], ..local("Jane") };
+        assert_eq!(POLICY().is_privileged(&account), privileged, "{role}");
+    }
+}

@@ -32,9 +32,13 @@ impl Broker {
             Rotation::Rotated(present) => self.tokens(present, next).map_err(SessionError::Internal),
             Rotation::Superseded { present, at, current, since } => {
                 let recent = now <= at.plus(REFRESH_GRACE);
-                match presented.follow(session, &self.parts.seals, current, &since).filter(|_| recent) {
-                    Some(token) => self.tokens(present, token).map_err(SessionError::Internal),
-                    None => self.end_reused(&present, caller).await,
+                match presented.follow(session, &self.parts.seals, current, &since) {
+                    Some(token) if recent => self.tokens(present, token).map_err(SessionError::Internal),
+                    // Another replica went on under a secret key that is not known here yet: no reuse, only no answer.
+                    None if recent => {
+                        Err(SessionError::Invalid("the token's successor was made under another secret key"))
+                    }
+                    Some(_) | None => self.end_reused(&present, caller).await,
                 }
             }
             Rotation::Unknown => Err(SessionError::Invalid("the session ended while it was refreshed")),
