@@ -1,7 +1,10 @@
 //! What operators and owners change about accounts: each change with its guards, its consequences for sessions and its
 //! audit event in one transaction.
+//!
+//! Every transaction that writes to an account holds it first, its identities and sessions after it, and of two accounts
+//! the older one first. So none waits for another that waits for it.
 
-use portico_core::account::AccountId;
+use portico_core::account::{AccountId, Standing};
 use portico_core::audit::AuditEvent;
 use portico_core::store::{Change, Changed, Grant, Merged, Unlinked};
 use uuid::Uuid;
@@ -9,6 +12,7 @@ use uuid::Uuid;
 use crate::backend::{Backend, Trouble, ask};
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
+use crate::sessions::end_sessions;
 use crate::sql;
 use crate::store::record;
 
@@ -31,7 +35,7 @@ impl<DB: Backend> Sql<DB> {
         };
         if done {
             if matches!(change, Change::Disable | Change::Delete) {
-                end_sessions::<DB>(&mut transaction, id, event).await?;
+                end_sessions::<DB>(&mut transaction, id, None, event.time).await?;
             }
             record::<DB>(&mut transaction, event).await?;
         }
@@ -54,8 +58,8 @@ impl<DB: Backend> Sql<DB> {
     ) -> Result<Merged, Trouble> {
         let mut transaction = self.begin().await?;
         let connection = &mut *transaction;
-        for account in [from, into] {
-            if ask::<DB>(connection, sql::ACCOUNT_BY_ID).with(account.0).row().await?.is_none() {
+        for account in [from.min(into), from.max(into)] {
+            if hold::<DB>(connection, account).await?.is_none() {
                 return Ok(Merged::Unknown);
             }
         }
@@ -72,7 +76,7 @@ impl<DB: Backend> Sql<DB> {
             ask::<DB>(connection, statement).with(from.0).rows().await?;
         }
         for account in [from, into] {
-            end_sessions::<DB>(connection, account, event).await?;
+            end_sessions::<DB>(connection, account, None, event.time).await?;
         }
         record::<DB>(connection, event).await?;
         let row = ask::<DB>(connection, sql::ACCOUNT_BY_ID).with(into.0).row().await?;
@@ -92,7 +96,7 @@ impl<DB: Backend> Sql<DB> {
     ) -> Result<Unlinked, Trouble> {
         let mut transaction = self.begin().await?;
         let connection = &mut *transaction;
-        if !ask::<DB>(connection, sql::HOLD_ACCOUNT).with(account.0).did().await? {
+        if !matches!(hold::<DB>(connection, account).await?, Some(Standing::Active | Standing::Disabled)) {
             return Ok(Unlinked::Unknown);
         }
         let identities = ask::<DB>(connection, sql::IDENTITIES).with(account.0).rows().await?;
@@ -120,7 +124,7 @@ async fn grant<DB: Backend>(
     what: &Grant,
     grants: bool,
 ) -> Result<bool, Trouble> {
-    if !ask::<DB>(connection, sql::HOLD_ACCOUNT).with(account.0).did().await? {
+    if !matches!(hold::<DB>(connection, account).await?, Some(Standing::Active | Standing::Disabled)) {
         return Ok(false);
     }
     let (statement, text) = match (what, grants) {
@@ -132,12 +136,12 @@ async fn grant<DB: Backend>(
     ask::<DB>(connection, statement).with(account.0).with(text.clone()).did().await
 }
 
-async fn end_sessions<DB: Backend>(
+/// Keeps everybody else from changing an account, and from beginning sessions of it, until the end of the transaction. Its
+/// standing; `None` when there is no such account.
+pub(crate) async fn hold<DB: Backend>(
     connection: &mut DB::Connection,
     account: AccountId,
-    event: &AuditEvent,
-) -> Result<(), Trouble> {
-    let end = ask::<DB>(connection, sql::REVOKE_OTHER_SESSIONS).with(account.0).with(event.time.unix());
-    end.with(Uuid::nil()).rows().await?;
-    Ok(())
+) -> Result<Option<Standing>, Trouble> {
+    let row = ask::<DB>(connection, sql::HOLD_ACCOUNT).with(account.0).row().await?;
+    row.map(|row| Fields::<DB>::of("account", &row).parsed("status", Standing::parse)).transpose()
 }

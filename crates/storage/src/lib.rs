@@ -9,7 +9,8 @@
 //! migrations  which schema this version expects
 //! store       Store, a method a transaction      settle   the transaction of a login
 //! pool        connections and their runtime      change   what operators and owners change
-//! sql         every statement, once              rows     rows become the core's types
+//! sessions    how they begin, go on and end      rows     rows become the core's types
+//! sql         every statement, once
 //! backend     what differs between the two
 //! ```
 
@@ -18,6 +19,7 @@ mod change;
 mod migrations;
 mod pool;
 mod rows;
+mod sessions;
 mod settle;
 mod sql;
 mod storage;

@@ -51,7 +51,11 @@ impl<'r, DB: Backend> Fields<'r, DB> {
     }
 
     /// A text that stands for something.
-    fn parsed<T>(&self, column: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Trouble> {
+    pub(crate) fn parsed<T>(
+        &self,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Trouble> {
         let text: String = self.get(column)?;
         parse(&text).ok_or_else(|| self.corrupt(format!("{column} is {text:?}")))
     }

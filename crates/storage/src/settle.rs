@@ -2,7 +2,7 @@
 
 use portico_core::account::{AccountId, Decision};
 use portico_core::audit::{AuditEvent, Event};
-use portico_core::claims::{Claims, Facts};
+use portico_core::claims::Claims;
 use portico_core::session::{NewHandOff, NewSession, Session, SessionId};
 use portico_core::store::{Begins, Settled, Settlement, Written};
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::backend::{Backend, Trouble, ask};
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
+use crate::sessions::{Origin, begin_session, end_sessions, facts_text};
 use crate::sql;
 use crate::store::record;
 
@@ -31,7 +32,8 @@ impl<DB: Backend> Sql<DB> {
     }
 }
 
-/// A settlement on its way into the database.
+/// A settlement on its way into the database. It holds the account first and what belongs to it afterwards, like
+/// everybody: see [`crate::change`].
 struct Settling<'a, 's, DB: Backend> {
     connection: &'a mut DB::Connection,
     settlement: &'a Settlement<'s>,
@@ -54,8 +56,11 @@ impl<DB: Backend> Settling<'_, '_, DB> {
         Ok(Some(Written { account, session, events: std::mem::take(&mut self.events) }))
     }
 
-    /// The identity is still that account's, and the account is active.
+    /// The account is active, and the identity still its own.
     async fn enter(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
+        if !self.update_account(sql::ENTER_ACCOUNT, account).await? {
+            return Ok(None);
+        }
         let claims = self.settlement.claims;
         let identity = ask::<DB>(self.connection, sql::ENTER_IDENTITY)
             .with_identity(claims.identity())
@@ -68,8 +73,7 @@ impl<DB: Backend> Settling<'_, '_, DB> {
             .await?;
         let Some(identity) = identity else { return Ok(None) };
         let identity = Fields::<DB>::of("identity", &identity).get("id")?;
-        let active = self.update_account(sql::ENTER_ACCOUNT, account).await?;
-        Ok(active.then_some(Entered { account, identity }))
+        Ok(Some(Entered { account, identity }))
     }
 
     /// The identity is still unknown; the account was never linked, is active, and has no privileged role (threat
@@ -113,11 +117,11 @@ impl<DB: Backend> Settling<'_, '_, DB> {
     async fn link_to(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
         let Some(session) = self.settlement.browser else { return Ok(None) };
         let now = self.settlement.now.unix();
-        let live = ask::<DB>(self.connection, sql::LINK_SESSION).with(account.0).with(session.0).with(now);
-        if !live.did().await? {
+        if !ask::<DB>(self.connection, sql::LINK_ACCOUNT).with(account.0).with(now).did().await? {
             return Ok(None);
         }
-        if !ask::<DB>(self.connection, sql::LINK_ACCOUNT).with(account.0).with(now).did().await? {
+        let live = ask::<DB>(self.connection, sql::LINK_SESSION).with(account.0).with(session.0).with(now);
+        if !live.did().await? {
             return Ok(None);
         }
         self.end_sessions(account, Some(session), "identity_linked").await?;
@@ -176,12 +180,7 @@ impl<DB: Backend> Settling<'_, '_, DB> {
         except: Option<SessionId>,
         reason: &'static str,
     ) -> Result<(), Trouble> {
-        let ended = ask::<DB>(self.connection, sql::REVOKE_OTHER_SESSIONS)
-            .with(account.0)
-            .with(self.settlement.now.unix())
-            .with(except.unwrap_or(SessionId(Uuid::nil())).0)
-            .rows()
-            .await?;
+        let ended = end_sessions::<DB>(self.connection, account, except, self.settlement.now).await?;
         for session in &ended {
             self.note_end(session, reason).await?;
         }
@@ -273,40 +272,6 @@ impl<DB: Backend> Settling<'_, '_, DB> {
     }
 }
 
-/// Where a session comes from.
-pub(crate) struct Origin<'a> {
-    pub(crate) account: AccountId,
-    pub(crate) identity: Uuid,
-    pub(crate) slot: String,
-    pub(crate) facts: &'a Facts,
-}
-
-/// A session with its first refresh token; `false` when the identity is not that account's or the account not active.
-pub(crate) async fn begin_session<DB: Backend>(
-    connection: &mut DB::Connection,
-    origin: &Origin<'_>,
-    session: &NewSession,
-) -> Result<bool, Trouble> {
-    let begun = ask::<DB>(connection, sql::BEGIN_SESSION)
-        .with(session.id.0)
-        .with(origin.account.0)
-        .with(origin.identity)
-        .with(origin.slot.clone())
-        .with(idp_sid(origin.facts))
-        .with(facts_text(origin.facts)?)
-        .with(session.created_at.unix())
-        .with(session.expires_at.unix())
-        .with(session.caller.ip.clone())
-        .with(session.caller.user_agent.clone())
-        .did()
-        .await?;
-    if begun {
-        let refresh = ask::<DB>(connection, sql::ADD_REFRESH).with(session.refresh.0.to_vec());
-        refresh.with(session.id.0).did().await?;
-    }
-    Ok(begun)
-}
-
 fn missing(row: &'static str) -> Trouble {
     Trouble::Corrupt { row, problem: "it is not there after it was written".to_owned() }
 }
@@ -317,15 +282,4 @@ fn address(claims: &Claims) -> Option<String> {
 
 fn verified(claims: &Claims) -> Option<bool> {
     claims.email().and_then(|email| email.verified)
-}
-
-/// The provider's session as a column; NUL, which PostgreSQL does not accept in a text, is in no honest one.
-fn idp_sid(facts: &Facts) -> Option<String> {
-    facts.idp_sid.clone().filter(|sid| !sid.contains('\0'))
-}
-
-/// JSON as text on both databases: PostgreSQL's own type refuses an escaped NUL, which a group may have.
-fn facts_text(facts: &Facts) -> Result<String, Trouble> {
-    let text = serde_json::to_string(facts);
-    text.map_err(|error| Trouble::Corrupt { row: "session", problem: error.to_string() })
 }

@@ -18,7 +18,6 @@ use uuid::Uuid;
 use crate::backend::{Backend, Trouble, ask};
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
-use crate::settle::{Origin, begin_session};
 use crate::sql;
 
 /// How long a session is kept after its end, for those who ask what happened.
@@ -27,14 +26,21 @@ const ENDED_SESSIONS_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long a signing key is kept after nothing signed by it is valid any more.
 const RETIRED_KEYS_KEPT: Duration = Duration::from_hours(24);
 
-/// More refreshes than a session has within the time that a superseded token is answered.
-const MOST_SUCCESSIONS: i64 = 10_000;
-
 /// How many rows are forgotten at a time, so that nobody waits long for the file's one writer.
 const BATCH: u32 = 500;
 
 /// How many batches a sweep has at most; the next sweep goes on.
 const BATCHES: usize = 100;
+
+/// Tries, and once more when the database chose this transaction to give way to another.
+macro_rules! again {
+    ($attempt:expr) => {
+        match $attempt.await {
+            Err(trouble) if trouble.lost_a_race() => Ok($attempt.await?),
+            other => Ok(other?),
+        }
+    };
+}
 
 #[async_trait]
 impl<DB: Backend> Store for Sql<DB> {
@@ -91,10 +97,7 @@ impl<DB: Backend> Store for Sql<DB> {
     }
 
     async fn rotate_refresh(&self, rotate: &Rotate) -> Result<Rotation, StoreError> {
-        match self.rotate_once(rotate).await {
-            Err(trouble) if trouble.lost_a_race() => Ok(self.rotate_once(rotate).await?),
-            other => Ok(other?),
-        }
+        again!(self.rotate(rotate))
     }
 
     async fn take_handoff(&self, code: &TokenHash) -> Result<Option<HandOff>, StoreError> {
@@ -108,38 +111,11 @@ impl<DB: Backend> Store for Sql<DB> {
         handoff: &HandOff,
         session: &NewSession,
     ) -> Result<Option<Present>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let origin = Origin {
-            account: handoff.account,
-            identity: handoff.identity,
-            slot: handoff.slot.to_string(),
-            facts: &handoff.facts,
-        };
-        if !begin_session::<DB>(&mut transaction, &origin, session).await? {
-            return Ok(None);
-        }
-        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
-        transaction.commit().await?;
-        Ok(row.as_ref().map(rows::present::<DB>).transpose()?)
+        again!(self.redeem(handoff, session))
     }
 
     async fn revoke_sessions(&self, which: Sessions, event: &AuditEvent) -> Result<u64, StoreError> {
-        let mut transaction = self.begin().await?;
-        let now = event.time.unix();
-        let revoke = match which {
-            Sessions::One(id) => ask::<DB>(&mut transaction, sql::REVOKE_SESSION).with(id.0).with(now),
-            Sessions::Of(account) => ask::<DB>(&mut transaction, sql::REVOKE_OTHER_SESSIONS)
-                .with(account.0)
-                .with(now)
-                .with(Uuid::nil()),
-            Sessions::All => ask::<DB>(&mut transaction, sql::REVOKE_ALL_SESSIONS).with(now),
-        };
-        let revoked = revoke.rows().await?.len();
-        if revoked > 0 {
-            record::<DB>(&mut transaction, event).await?;
-        }
-        transaction.commit().await?;
-        Ok(revoked as u64)
+        again!(self.revoke(which, event))
     }
 
     async fn list_sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError> {
@@ -218,7 +194,7 @@ impl<DB: Backend> Store for Sql<DB> {
         change: &Change,
         event: &AuditEvent,
     ) -> Result<Changed, StoreError> {
-        Ok(self.change(account, change, event).await?)
+        again!(self.change(account, change, event))
     }
 
     async fn merge_accounts(
@@ -227,7 +203,7 @@ impl<DB: Backend> Store for Sql<DB> {
         into: AccountId,
         event: &AuditEvent,
     ) -> Result<Merged, StoreError> {
-        Ok(self.merge(from, into, event).await?)
+        again!(self.merge(from, into, event))
     }
 
     async fn unlink_identity(
@@ -236,7 +212,7 @@ impl<DB: Backend> Store for Sql<DB> {
         identity: Uuid,
         event: &AuditEvent,
     ) -> Result<Unlinked, StoreError> {
-        Ok(self.unlink(account, identity, event).await?)
+        again!(self.unlink(account, identity, event))
     }
 
     async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError> {
@@ -278,15 +254,7 @@ impl<DB: Backend> Store for Sql<DB> {
         retires_at: Timestamp,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
-        let retire = ask::<DB>(&mut transaction, sql::RETIRE_KEYS).with(kid.to_owned());
-        retire.with(retires_at.unix()).rows().await?;
-        if !ask::<DB>(&mut transaction, sql::PROMOTE_KEY).with(kid.to_owned()).did().await? {
-            return Ok(false);
-        }
-        record::<DB>(&mut transaction, event).await?;
-        transaction.commit().await?;
-        Ok(true)
+        again!(self.promote(kid, retires_at, event))
     }
 
     async fn reseal_key(&self, kid: &str, before: &[u8], after: &[u8]) -> Result<(), StoreError> {
@@ -328,26 +296,16 @@ impl<DB: Backend> Store for Sql<DB> {
 }
 
 impl<DB: Backend> Sql<DB> {
-    async fn rotate_once(&self, rotate: &Rotate) -> Result<Rotation, Trouble> {
-        let Rotate { presented, session, next, now } = rotate;
+    async fn promote(&self, kid: &str, retires_at: Timestamp, event: &AuditEvent) -> Result<bool, Trouble> {
         let mut transaction = self.begin().await?;
-        let current = ask::<DB>(&mut transaction, sql::SUPERSEDE)
-            .with(presented.0.to_vec())
-            .with(session.0)
-            .with(now.unix())
-            .did()
-            .await?;
-        if !current {
-            return superseded::<DB>(&mut transaction, rotate).await;
+        let retire = ask::<DB>(&mut transaction, sql::RETIRE_KEYS).with(kid.to_owned());
+        retire.with(retires_at.unix()).rows().await?;
+        if !ask::<DB>(&mut transaction, sql::PROMOTE_KEY).with(kid.to_owned()).did().await? {
+            return Ok(false);
         }
-        if !ask::<DB>(&mut transaction, sql::USE_SESSION).with(session.0).with(now.unix()).did().await? {
-            // The session is over; the transaction is undone with everything in it.
-            return Ok(Rotation::Unknown);
-        }
-        ask::<DB>(&mut transaction, sql::ADD_REFRESH).with(next.0.to_vec()).with(session.0).did().await?;
-        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.0).row().await?;
+        record::<DB>(&mut transaction, event).await?;
         transaction.commit().await?;
-        Ok(row.as_ref().map(rows::present::<DB>).transpose()?.map_or(Rotation::Unknown, Rotation::Rotated))
+        Ok(true)
     }
 
     /// Forgets what ended before `end`, a batch at a time; how many rows went.
@@ -368,30 +326,6 @@ impl<DB: Backend> Sql<DB> {
         }
         Ok(gone)
     }
-}
-
-/// What is known of a refresh token that is not the current one.
-async fn superseded<DB: Backend>(
-    connection: &mut DB::Connection,
-    rotate: &Rotate,
-) -> Result<Rotation, Trouble> {
-    let row = ask::<DB>(connection, sql::SUPERSEDED)
-        .with(rotate.presented.0.to_vec())
-        .with(rotate.session.0)
-        .with(rotate.now.unix())
-        .row()
-        .await?;
-    let Some(row) = row else { return Ok(Rotation::Unknown) };
-    let (at, current) = rows::superseded::<DB>(&row)?;
-    let since = ask::<DB>(connection, sql::SUPERSEDED_SINCE)
-        .with(rotate.session.0)
-        .with(at.unix())
-        .with(MOST_SUCCESSIONS)
-        .rows()
-        .await?;
-    let since = since.iter().map(|row| Fields::<DB>::of("refresh token", row).hash("hash"));
-    let since = since.collect::<Result<_, _>>()?;
-    Ok(Rotation::Superseded { present: rows::present::<DB>(&row)?, at, current, since })
 }
 
 /// Writes an audit event, as part of what it tells.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use portico_core::account::{Decision, Standing};
 use portico_core::clock::Entropy;
 use portico_core::keys::{KeyState, TokenAlg, generate};
 use portico_core::seal::Seals;
 use portico_core::session::RefreshToken;
-use portico_core::store::{Rotate, Rotation, Sessions, Spent, Store};
+use portico_core::store::{Change, Merged, Rotate, Rotation, Sessions, Spent, Store};
 use portico_storage::Storage;
 use tokio::runtime::Handle;
 use tokio::sync::Barrier;
@@ -156,4 +157,66 @@ pub async fn one_of_many_local_accounts_gets_the_name(bench: &Bench) {
     .await;
     assert_eq!(count(&made), 1);
     assert_eq!(bench.database.count("account_roles", "1 = 1").await, 1);
+}
+
+/// Logins, links, unlinkings and an operator's switches meet in one account. Each may come too late; none fails.
+pub async fn those_who_meet_in_one_account_do_not_fail(bench: &Bench) {
+    let owner = bench.newcomer(ada()).await;
+    let account = owner.new_account;
+    for round in 0..4 {
+        let session = Visit::new(&ada(), Decision::Use(account)).succeeds(&*bench.store).await.session.id;
+        let second = Person::new(&format!("second-{round}"));
+        let link = move |person: &Person| Visit {
+            browser: Some(session),
+            ..Visit::new(person, Decision::Link(account))
+        };
+        let linked = link(&second);
+        linked.settle(&*bench.store).await;
+        at_once(bench, async move |store, number| match number % 4 {
+            0 => drop(Visit::new(&second, Decision::Use(account)).settle(&*store).await),
+            1 => drop(link(&Person::new(&format!("third-{round}-{number}"))).settle(&*store).await),
+            2 => {
+                let told = event("identity_unlinked", after(60));
+                store.unlink_identity(account, linked.new_identity, &told).await.unwrap();
+            }
+            _ => {
+                for change in [Change::Disable, Change::Enable] {
+                    let told = event("account_disabled", after(60));
+                    store.change_account(account, &change, &told).await.unwrap();
+                }
+            }
+        })
+        .await;
+        bench.stand(account, Standing::Active).await;
+    }
+}
+
+/// Half merge one way, half the other, and people log in meanwhile. One merge wins, and nobody is left in the account that
+/// it deleted.
+pub async fn one_of_many_merges_wins(bench: &Bench) {
+    for round in 0..4 {
+        let people = ["left", "right"].map(|side| Person::new(&format!("{side}-{round}")));
+        let mut accounts = Vec::new();
+        for person in &people {
+            let name = person.claims().identity().subject.as_str().to_owned();
+            accounts.push(Visit::creating(person, &[&name]).succeeds(&*bench.store).await.account.id);
+        }
+        let (left, right) = (accounts[0], accounts[1]);
+        let merges = at_once(bench, async move |store, number| {
+            if number % 3 == 2 {
+                Visit::creating(&people[number % 2], &[]).log_in(&*store).await.expect("everybody is in");
+                return false;
+            }
+            let (from, into) = if number % 3 == 0 { (left, right) } else { (right, left) };
+            let told = event("account_merged", after(60));
+            matches!(store.merge_accounts(from, into, &told).await.unwrap(), Merged::Done(_))
+        })
+        .await;
+        assert_eq!(count(&merges), 1);
+    }
+    assert_eq!(bench.database.count("accounts", "status = 'deleted'").await, 4);
+    assert_eq!(bench.database.count("audit_events", "event = 'account_merged'").await, 4);
+    let gone = "account_id IN (SELECT id FROM accounts WHERE status = 'deleted')";
+    assert_eq!(bench.database.count("identities", gone).await, 0);
+    assert_eq!(bench.database.count("sessions", &format!("revoked_at IS NULL AND {gone}")).await, 0);
 }

@@ -1,0 +1,171 @@
+//! How sessions begin, go on and end. Who may have one is decided elsewhere.
+
+use portico_core::account::{AccountId, Standing};
+use portico_core::audit::AuditEvent;
+use portico_core::claims::Facts;
+use portico_core::clock::Timestamp;
+use portico_core::session::{HandOff, NewSession, SessionId};
+use portico_core::store::{Present, Rotate, Rotation, Sessions};
+use uuid::Uuid;
+
+use crate::backend::{Backend, Trouble, ask};
+use crate::change::hold;
+use crate::pool::Sql;
+use crate::rows::{self, Fields};
+use crate::sql;
+use crate::store::record;
+
+/// More refreshes than a session has within the time that a superseded token is answered.
+const MOST_SUCCESSIONS: i64 = 10_000;
+
+/// Where a session comes from.
+pub(crate) struct Origin<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) identity: Uuid,
+    pub(crate) slot: String,
+    pub(crate) facts: &'a Facts,
+}
+
+impl<DB: Backend> Sql<DB> {
+    /// See [`portico_core::store::Store::rotate_refresh`].
+    pub(crate) async fn rotate(&self, rotate: &Rotate) -> Result<Rotation, Trouble> {
+        let Rotate { presented, session, next, now } = rotate;
+        let mut transaction = self.begin().await?;
+        let current = ask::<DB>(&mut transaction, sql::SUPERSEDE)
+            .with(presented.0.to_vec())
+            .with(session.0)
+            .with(now.unix())
+            .did()
+            .await?;
+        if !current {
+            return superseded::<DB>(&mut transaction, rotate).await;
+        }
+        if !ask::<DB>(&mut transaction, sql::USE_SESSION).with(session.0).with(now.unix()).did().await? {
+            // The session is over; the transaction is undone with everything in it.
+            return Ok(Rotation::Unknown);
+        }
+        ask::<DB>(&mut transaction, sql::ADD_REFRESH).with(next.0.to_vec()).with(session.0).did().await?;
+        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.0).row().await?;
+        transaction.commit().await?;
+        Ok(row.as_ref().map(rows::present::<DB>).transpose()?.map_or(Rotation::Unknown, Rotation::Rotated))
+    }
+
+    /// See [`portico_core::store::Store::begin_session`].
+    pub(crate) async fn redeem(
+        &self,
+        handoff: &HandOff,
+        session: &NewSession,
+    ) -> Result<Option<Present>, Trouble> {
+        let mut transaction = self.begin().await?;
+        // Whoever ends the account's sessions at this moment waits and finds this one, or was first and is seen.
+        if hold::<DB>(&mut transaction, handoff.account).await? != Some(Standing::Active) {
+            return Ok(None);
+        }
+        let origin = Origin {
+            account: handoff.account,
+            identity: handoff.identity,
+            slot: handoff.slot.to_string(),
+            facts: &handoff.facts,
+        };
+        if !begin_session::<DB>(&mut transaction, &origin, session).await? {
+            return Ok(None);
+        }
+        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
+        transaction.commit().await?;
+        row.as_ref().map(rows::present::<DB>).transpose()
+    }
+
+    /// See [`portico_core::store::Store::revoke_sessions`].
+    pub(crate) async fn revoke(&self, which: Sessions, event: &AuditEvent) -> Result<u64, Trouble> {
+        let mut transaction = self.begin().await?;
+        let now = event.time;
+        let revoked = match which {
+            Sessions::One(id) => {
+                let revoke = ask::<DB>(&mut transaction, sql::REVOKE_SESSION).with(id.0);
+                revoke.with(now.unix()).rows().await?
+            }
+            Sessions::Of(account) => end_sessions::<DB>(&mut transaction, account, None, now).await?,
+            Sessions::All => {
+                ask::<DB>(&mut transaction, sql::REVOKE_ALL_SESSIONS).with(now.unix()).rows().await?
+            }
+        };
+        if !revoked.is_empty() {
+            record::<DB>(&mut transaction, event).await?;
+        }
+        transaction.commit().await?;
+        Ok(revoked.len() as u64)
+    }
+}
+
+/// What is known of a refresh token that is not the current one.
+async fn superseded<DB: Backend>(
+    connection: &mut DB::Connection,
+    rotate: &Rotate,
+) -> Result<Rotation, Trouble> {
+    let row = ask::<DB>(connection, sql::SUPERSEDED)
+        .with(rotate.presented.0.to_vec())
+        .with(rotate.session.0)
+        .with(rotate.now.unix())
+        .row()
+        .await?;
+    let Some(row) = row else { return Ok(Rotation::Unknown) };
+    let (at, current) = rows::superseded::<DB>(&row)?;
+    let since = ask::<DB>(connection, sql::SUPERSEDED_SINCE)
+        .with(rotate.session.0)
+        .with(at.unix())
+        .with(MOST_SUCCESSIONS)
+        .rows()
+        .await?;
+    let since = since.iter().map(|row| Fields::<DB>::of("refresh token", row).hash("hash"));
+    let since = since.collect::<Result<_, _>>()?;
+    Ok(Rotation::Superseded { present: rows::present::<DB>(&row)?, at, current, since })
+}
+
+/// A session with its first refresh token; `false` when the identity is not that account's or the account not active.
+pub(crate) async fn begin_session<DB: Backend>(
+    connection: &mut DB::Connection,
+    origin: &Origin<'_>,
+    session: &NewSession,
+) -> Result<bool, Trouble> {
+    let begun = ask::<DB>(connection, sql::BEGIN_SESSION)
+        .with(session.id.0)
+        .with(origin.account.0)
+        .with(origin.identity)
+        .with(origin.slot.clone())
+        .with(idp_sid(origin.facts))
+        .with(facts_text(origin.facts)?)
+        .with(session.created_at.unix())
+        .with(session.expires_at.unix())
+        .with(session.caller.ip.clone())
+        .with(session.caller.user_agent.clone())
+        .did()
+        .await?;
+    if begun {
+        let refresh = ask::<DB>(connection, sql::ADD_REFRESH).with(session.refresh.0.to_vec());
+        refresh.with(session.id.0).did().await?;
+    }
+    Ok(begun)
+}
+
+/// Ends the sessions of an account, all but one where one is named. Their rows.
+pub(crate) async fn end_sessions<DB: Backend>(
+    connection: &mut DB::Connection,
+    account: AccountId,
+    except: Option<SessionId>,
+    now: Timestamp,
+) -> Result<Vec<DB::Row>, Trouble> {
+    let except = except.map_or(Uuid::nil(), |session| session.0);
+    let end = ask::<DB>(connection, sql::REVOKE_OTHER_SESSIONS).with(account.0).with(now.unix());
+    end.with(except).rows().await
+}
+
+/// The provider's session as a column; NUL, which PostgreSQL does not accept in a text, is in no honest one.
+fn idp_sid(facts: &Facts) -> Option<String> {
+    facts.idp_sid.clone().filter(|sid| !sid.contains('\0'))
+}
+
+/// JSON as text on both databases: PostgreSQL's own type refuses an escaped NUL, which a group may have.
+pub(crate) fn facts_text(facts: &Facts) -> Result<String, Trouble> {
+    let text = serde_json::to_string(facts);
+    text.map_err(|error| Trouble::Corrupt { row: "session", problem: error.to_string() })
+}
