@@ -232,7 +232,7 @@ pub enum Unlinked {
     Done,
     /// It is the account's last one; nothing is written.
     Last,
-    /// The account has no such identity.
+    /// The account has no such identity, or is not active.
     Unknown,
 }
 
@@ -304,14 +304,15 @@ pub trait Store: Send + Sync + 'static {
     /// Takes a hand-off code: it is gone afterwards, whatever it is good for. `None` when it is unknown.
     async fn take_handoff(&self, code: &TokenHash) -> Result<Option<HandOff>, StoreError>;
 
-    /// Begins a session of an account that is active; `None` when it is not.
+    /// Begins a session of an account that is active and still has the identity; `None` otherwise.
     async fn begin_session(
         &self,
         handoff: &HandOff,
         session: &NewSession,
     ) -> Result<Option<Present>, StoreError>;
 
-    /// Revokes sessions that are not revoked; how many those were. When there were any the event is written with it.
+    /// Revokes sessions that are not revoked; how many those were. When there were any the event is written with it. All of
+    /// an account, or all there are, include those that a hand-off code would begin.
     async fn revoke_sessions(&self, which: Sessions, event: &AuditEvent) -> Result<u64, StoreError>;
 
     /// Some of the live sessions, sorted by identifier.
@@ -350,8 +351,8 @@ pub trait Store: Send + Sync + 'static {
         event: &AuditEvent,
     ) -> Result<Merged, StoreError>;
 
-    /// Takes an identity away from its account, unless it is the last one, and ends the sessions it began. Of two at
-    /// once that would leave none, one is refused.
+    /// Takes an identity away from its active account, unless it is the last one, and ends the sessions it began. Of two
+    /// at once that would leave none, one is refused.
     async fn unlink_identity(
         &self,
         account: AccountId,

@@ -96,7 +96,9 @@ impl<DB: Backend> Sql<DB> {
     ) -> Result<Unlinked, Trouble> {
         let mut transaction = self.begin().await?;
         let connection = &mut *transaction;
-        if !matches!(hold::<DB>(connection, account).await?, Some(Standing::Active | Standing::Disabled)) {
+        // Otherwise somebody whose account was switched off a moment ago, and who is still believed from a cache, could
+        // free an identity and come back with it as another person.
+        if hold::<DB>(connection, account).await? != Some(Standing::Active) {
             return Ok(Unlinked::Unknown);
         }
         let identities = ask::<DB>(connection, sql::IDENTITIES).with(account.0).rows().await?;

@@ -118,6 +118,10 @@ statements! {
     TAKE_HAND_OFF = "DELETE FROM hand_offs WHERE code = $1 \
         RETURNING account_id, identity_id, slot, facts, challenge, created_at, expires_at";
 
+    DROP_HAND_OFFS_OF = "DELETE FROM hand_offs WHERE account_id = $1 RETURNING account_id";
+
+    DROP_HAND_OFFS = "DELETE FROM hand_offs RETURNING account_id";
+
     // ---- What operators and owners change ------------------------------------------------------------------------
 
     DISABLE_ACCOUNT = "UPDATE accounts SET status = 'disabled' WHERE id = $1 AND status = 'active' RETURNING id";

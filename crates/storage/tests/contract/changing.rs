@@ -159,6 +159,24 @@ pub async fn an_identity_is_unlinked_with_its_sessions(bench: &Bench) {
     assert_eq!(found.by_identity, None);
 }
 
+/// Somebody whose account was switched off a moment ago cannot free an identity and come back with it as another person.
+pub async fn only_an_active_account_is_unlinked(bench: &Bench) {
+    let visit = bench.newcomer(ada()).await;
+    link(bench, &visit, &work()).await;
+    let unlink = async || {
+        let told = event("identity_unlinked", after(60));
+        bench.store.unlink_identity(visit.new_account, visit.new_identity, &told).await.unwrap()
+    };
+    for standing in [Standing::Disabled, Standing::Deleted] {
+        bench.stand(visit.new_account, standing).await;
+        let before = bench.rows().await;
+        assert_eq!(unlink().await, Unlinked::Unknown, "{standing:?}");
+        assert_eq!(bench.rows().await, before);
+    }
+    bench.stand(visit.new_account, Standing::Active).await;
+    assert_eq!(unlink().await, Unlinked::Done);
+}
+
 pub async fn of_two_unlinkings_at_once_one_is_refused(bench: &Bench) {
     for round in 0..10 {
         let person = Person::new(&format!("first-{round}"));
@@ -313,6 +331,65 @@ pub async fn a_hand_off_of_a_disabled_account_begins_nothing(bench: &Bench) {
     assert_eq!(bench.rows().await, before);
     bench.stand(visit.new_account, Standing::Active).await;
     assert!(bench.store.begin_session(&handoff, &session()).await.unwrap().is_some());
+}
+
+/// A code is a session that has not begun: whatever ends the account's sessions ends it, too.
+pub async fn a_hand_off_ends_with_the_sessions(bench: &Bench) {
+    let owner = bench.newcomer(ada()).await;
+    let account = owner.new_account;
+    let stranger = Visit::creating(&Person::new("stranger"), &["Stranger"]);
+    stranger.succeeds(&*bench.store).await;
+    let waiting = async |person: &Person, account| {
+        let (visit, code) = handed_off(person);
+        let visit = Visit { decision: Decision::Use(account), ..visit };
+        assert!(matches!(visit.settle(&*bench.store).await, Settled::Done(_)));
+        code.hash()
+    };
+    let revoke = async |which| {
+        bench.store.revoke_sessions(which, &event("session_revoked", after(60))).await.unwrap();
+    };
+    let begins = async |code| bench.store.take_handoff(&code).await.unwrap().is_some();
+
+    let (own, other) =
+        (waiting(&ada(), account).await, waiting(&Person::new("stranger"), stranger.new_account).await);
+    revoke(Sessions::Of(account)).await;
+    assert!(!begins(own).await && begins(other).await, "the stranger's goes on");
+
+    let (own, session) = (waiting(&ada(), account).await, session());
+    let handoff = portico_core::session::HandOff {
+        account,
+        identity: owner.new_identity,
+        slot: owner.claims.slot(),
+        facts: owner.claims.facts().clone(),
+        challenge: Challenge([7; 16]),
+        created_at: NOON,
+        expires_at: after(60),
+    };
+    let asked = bench.store.begin_session(&handoff, &session).await.unwrap().unwrap().session.id;
+    revoke(Sessions::One(asked)).await;
+    assert!(begins(own).await, "one session is not all of them");
+
+    let own = waiting(&ada(), account).await;
+    revoke(Sessions::All).await;
+    assert!(!begins(own).await);
+
+    let own = waiting(&ada(), account).await;
+    change(bench, account, Change::Disable).await;
+    change(bench, account, Change::Enable).await;
+    assert!(!begins(own).await, "enabled again before it was exchanged");
+
+    let asking = Visit::new(&ada(), Decision::Use(account));
+    asking.succeeds(&*bench.store).await;
+    let own = waiting(&ada(), account).await;
+    link(bench, &Visit { new_account: account, ..asking }, &work()).await;
+    assert!(!begins(own).await, "the others end with a link");
+
+    let own = waiting(&work(), account).await;
+    let unlinked = event("identity_unlinked", after(60));
+    let (_, identities) =
+        bench.store.find_account(&portico_core::store::AccountRef::Id(account)).await.unwrap().unwrap();
+    bench.store.unlink_identity(account, identities[1].id, &unlinked).await.unwrap();
+    assert!(!begins(own).await, "its identity is gone");
 }
 
 pub async fn live_sessions_are_listed(bench: &Bench) {
