@@ -182,8 +182,13 @@ statements! {
         RETURNING id";
 
     SESSIONS = concat!("SELECT ", session!(), " FROM sessions s \
-        WHERE (s.account_id = $1 OR $1 IS NULL) AND s.revoked_at IS NULL AND s.expires_at > $2 \
-          AND s.last_used_at >= $3 AND (s.id > $4 OR $4 IS NULL) \
+        WHERE s.revoked_at IS NULL AND s.expires_at > $1 AND s.last_used_at >= $2 AND (s.id > $3 OR $3 IS NULL) \
+        ORDER BY s.id LIMIT $4");
+
+    // A statement of its own, because SQLite finds no index through an account that may be absent.
+    SESSIONS_OF = concat!("SELECT ", session!(), " FROM sessions s \
+        WHERE s.account_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND s.last_used_at >= $3 \
+          AND (s.id > $4 OR $4 IS NULL) \
         ORDER BY s.id LIMIT $5");
 
     FIND_REFRESH = "SELECT session_id FROM refresh_tokens WHERE hash = $1";

@@ -120,8 +120,11 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn list_sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError> {
         let mut connection = self.read().await?;
-        let found = ask::<DB>(&mut connection, sql::SESSIONS)
-            .with(filter.account.map(|account| account.0))
+        let sessions = match filter.account {
+            Some(account) => ask::<DB>(&mut connection, sql::SESSIONS_OF).with(account.0),
+            None => ask::<DB>(&mut connection, sql::SESSIONS),
+        };
+        let found = sessions
             .with(filter.now.unix())
             .with(filter.used_since.unix())
             .with(filter.after.map(|after| after.0))

@@ -418,8 +418,15 @@ pub async fn live_sessions_are_listed(bench: &Bench) {
     );
     let over = NOON.plus(Duration::from_hours(8));
     assert!(listed(SessionFilter { now: over, ..all }).await.is_empty(), "expired");
-    let own =
-        bench.store.list_sessions(&SessionFilter { account: Some(first.new_account), ..all }).await.unwrap();
+    let own = SessionFilter { account: Some(first.new_account), ..all };
+    let mut ids = vec![first.session.id, second.session.id];
+    ids.sort();
+    assert_eq!(listed(own).await, ids);
+    assert_eq!(listed(SessionFilter { limit: 1, ..own }).await, ids[..1]);
+    assert_eq!(listed(SessionFilter { after: Some(ids[0]), ..own }).await, ids[1..]);
+    assert_eq!(listed(SessionFilter { used_since: after(1), ..own }).await, [second.session.id]);
+    assert!(listed(SessionFilter { now: over, ..own }).await.is_empty(), "expired");
+    let own = bench.store.list_sessions(&own).await.unwrap();
     assert_eq!((own[0].ip.as_deref(), own[0].user_agent.as_deref()), (Some("192.0.2.7"), Some("A browser")));
 }
 
