@@ -114,7 +114,9 @@ impl Unlink {
                     "it is the account's last identity; delete the account and release it instead".to_owned(),
                 ));
             }
-            Unlinked::Unknown => return Err(Failure::Failed("the account has no such identity".to_owned())),
+            Unlinked::Unknown => {
+                return Err(Failure::Failed("the account has no such identity, or is not active".to_owned()));
+            }
         }
         Ok(())
     }
