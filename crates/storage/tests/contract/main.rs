@@ -61,7 +61,7 @@ promises! {
     sessions:
         a_login_is_spent_once, an_unknown_session_is_none, a_refresh_token_rotates,
         a_superseded_token_leads_to_the_current_one, only_a_live_session_rotates, a_token_belongs_to_its_session,
-        a_session_is_revoked_once;
+        a_session_is_revoked_once, live_sessions_are_listed, sessions_are_revoked_by_account_or_all;
     races:
         one_of_many_spends_wins, first_logins_of_one_identity_make_one_account,
         people_of_one_name_get_accounts_of_their_own, one_of_many_rotations_wins, a_local_account_is_adopted_once,
@@ -77,8 +77,8 @@ promises! {
         grants_are_given_and_taken, a_merge_moves_identities_and_grants, an_unfit_merge_moves_nothing,
         an_identity_is_unlinked_with_its_sessions, only_an_active_account_is_unlinked, of_two_unlinkings_at_once_one_is_refused,
         an_identity_is_linked_within_a_live_session, only_a_fit_session_links, a_link_and_a_login_of_one_identity_do_not_both_win,
-        a_hand_off_is_taken_once, a_hand_off_of_a_disabled_account_begins_nothing, a_hand_off_ends_with_the_sessions, live_sessions_are_listed,
-        sessions_are_revoked_by_account_or_all, a_default_group_is_granted_at_a_first_login;
+        a_hand_off_is_taken_once, a_hand_off_of_a_disabled_account_begins_nothing, a_hand_off_ends_with_the_sessions,
+        a_default_group_is_granted_at_a_first_login;
     failures:
         a_closed_store_is_unavailable, a_broken_table_is_unavailable, a_corrupt_row_is_named, the_tables_keep_their_promises;
 }

@@ -1,9 +1,11 @@
 //! How a session goes on and ends, and how a login is spent.
 
-use portico_core::account::Standing;
+use std::time::Duration;
+
+use portico_core::account::{Decision, Standing};
 use portico_core::clock::Entropy;
 use portico_core::session::{RefreshToken, SessionId, TokenHash};
-use portico_core::store::{Rotate, Rotation, Sessions, Spent};
+use portico_core::store::{Rotate, Rotation, SessionFilter, Sessions, Spent};
 
 use crate::bench::{Bench, NOON, after, event};
 use crate::people::{Person, Visit, ada};
@@ -124,4 +126,56 @@ pub async fn a_session_is_revoked_once(bench: &Bench) {
     let found = bench.store.find_session(id).await.unwrap().unwrap();
     assert_eq!(found.session.revoked_at, Some(after(60)));
     assert_eq!(bench.database.count("audit_events", "event = 'logout'").await, 1);
+}
+
+pub async fn live_sessions_are_listed(bench: &Bench) {
+    let first = bench.newcomer(ada()).await;
+    let second =
+        Visit::new(&ada(), Decision::Use(first.new_account)).at(after(1)).succeeds(&*bench.store).await;
+    let other = Visit::creating(&Person::new("other"), &["Other"]).at(after(2)).succeeds(&*bench.store).await;
+    let revoked =
+        Visit::new(&ada(), Decision::Use(first.new_account)).at(after(3)).succeeds(&*bench.store).await;
+    let logout = event("logout", after(4));
+    bench.store.revoke_sessions(Sessions::One(revoked.session.id), &logout).await.unwrap();
+    let all = SessionFilter { account: None, used_since: NOON, now: after(10), after: None, limit: 100 };
+    let listed = async |filter: SessionFilter| -> Vec<SessionId> {
+        bench.store.list_sessions(&filter).await.unwrap().iter().map(|session| session.id).collect()
+    };
+    let mut ids = vec![first.session.id, second.session.id, other.session.id];
+    ids.sort();
+    assert_eq!(listed(all).await, ids);
+    assert_eq!(listed(SessionFilter { account: Some(other.account.id), ..all }).await, [other.session.id]);
+    assert_eq!(listed(SessionFilter { limit: 1, ..all }).await, ids[..1]);
+    assert_eq!(listed(SessionFilter { after: Some(ids[0]), ..all }).await, ids[1..]);
+    assert_eq!(
+        listed(SessionFilter { used_since: after(2), ..all }).await,
+        [other.session.id],
+        "the others are idle"
+    );
+    let over = NOON.plus(Duration::from_hours(8));
+    assert!(listed(SessionFilter { now: over, ..all }).await.is_empty(), "expired");
+    let own = SessionFilter { account: Some(first.new_account), ..all };
+    let mut ids = vec![first.session.id, second.session.id];
+    ids.sort();
+    assert_eq!(listed(own).await, ids);
+    assert_eq!(listed(SessionFilter { limit: 1, ..own }).await, ids[..1]);
+    assert_eq!(listed(SessionFilter { after: Some(ids[0]), ..own }).await, ids[1..]);
+    assert_eq!(listed(SessionFilter { used_since: after(1), ..own }).await, [second.session.id]);
+    assert!(listed(SessionFilter { now: over, ..own }).await.is_empty(), "expired");
+    let own = bench.store.list_sessions(&own).await.unwrap();
+    assert_eq!((own[0].ip.as_deref(), own[0].user_agent.as_deref()), (Some("192.0.2.7"), Some("A browser")));
+}
+
+pub async fn sessions_are_revoked_by_account_or_all(bench: &Bench) {
+    let first = bench.newcomer(ada()).await;
+    let second = Visit::new(&ada(), Decision::Use(first.new_account)).succeeds(&*bench.store).await;
+    let other = Visit::creating(&Person::new("other"), &["Other"]).succeeds(&*bench.store).await;
+    let revoke =
+        async |which| bench.store.revoke_sessions(which, &event("session_revoked", after(60))).await.unwrap();
+    assert_eq!(revoke(Sessions::Of(first.new_account)).await, 2);
+    assert!(bench.is_revoked(second.session.id).await && !bench.is_revoked(other.session.id).await);
+    assert_eq!(revoke(Sessions::All).await, 1);
+    assert_eq!(revoke(Sessions::All).await, 0);
+    let revoked = bench.database.count("audit_events", "event = 'session_revoked'").await;
+    assert_eq!(revoked, 2, "none where nothing was done");
 }
