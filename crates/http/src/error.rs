@@ -280,7 +280,8 @@ impl ApiError {
 
     fn page(&self, front: &Front, asker: &Asker) -> HttpResponse {
         let code = self.cause.code();
-        let retry = self.is_of_a_login().then_some(&front.public_url);
+        let unverified = matches!(&*self.cause, Cause::Unverified { .. });
+        let retry = (unverified || self.is_of_a_login()).then_some(&front.public_url);
         pages::refusal(self.cause.status(), (code.as_str(), face(code).1), asker.request_id(), retry)
     }
 

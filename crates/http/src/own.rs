@@ -124,7 +124,7 @@ pub(crate) async fn unlink(
 ) -> Result<HttpResponse, ApiError> {
     let identity = id.parse().map_err(|_| SessionError::NotFound("identity"))?;
     portico.broker().unlink(&owner.signed_in, identity, asker.caller()).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(ended(&portico, owner.by_cookie && owner.signed_in.present.session.identity == Some(identity)))
 }
 
 /// `GET /auth/sessions`
@@ -157,7 +157,7 @@ pub(crate) async fn end_sessions(
     Ok(ended(&portico, owner.by_cookie))
 }
 
-/// 204; the browser's own cookies go with their session.
+/// 204; the browser's own cookies go with their session, if it is among those that ended.
 fn ended(portico: &Portico, own: bool) -> HttpResponse {
     let mut answer = HttpResponse::NoContent();
     if own {

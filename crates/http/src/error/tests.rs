@@ -142,7 +142,10 @@ async fn nothing_but_our_own_sentences_is_shown() {
 async fn who_gets_a_page_and_who_a_document() {
     let login = || ApiError::from(LoginError::StateInvalid("x"));
     let other = || ApiError::from(Cause::NotFound);
+    let login_url = Url::parse("https://app.example.com/sso/auth/").unwrap();
+    let unverified = ApiError::from(Cause::Unverified { why: "x", login_url });
     for (error, headers, page) in [
+        (unverified, PERSON, true),
         (login(), PERSON, true),
         (login(), UNCLEAR, true),
         (login(), PROGRAM, false),
@@ -157,7 +160,7 @@ async fn who_gets_a_page_and_who_a_document() {
         assert!(shown.contains(code_of(&error)), "{shown}");
         assert_eq!(
             shown.contains(r#"href="https://app.example.com/sso/auth/""#),
-            page && error.is_of_a_login()
+            page && !matches!(*error.cause, Cause::NotFound)
         );
     }
 }

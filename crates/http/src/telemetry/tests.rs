@@ -1,11 +1,12 @@
 //! What every answer has, whatever became of its request.
 
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, call_service, init_service, read_body, try_call_service};
 use actix_web::web::{self, Bytes, PayloadConfig};
 use actix_web::{App, HttpResponse, ResponseError as _};
 use portico_core::public_url::PublicUrl;
+use portico_core::return_to::WebOrigin;
 use serde_json::Value;
 use tracing_actix_web::TracingLogger;
 
@@ -20,8 +21,8 @@ fn app() -> App<
         InitError = (),
     >,
 > {
-    let front =
-        Front::new(PublicUrl::parse("https://app.example.com").unwrap(), None, Vec::new(), Vec::new());
+    let cors = vec![WebOrigin::parse("https://spa.example.com").unwrap()];
+    let front = Front::new(PublicUrl::parse("https://app.example.com").unwrap(), None, cors, Vec::new());
     let routes = web::scope("")
         .route("/fine", web::get().to(|| async { HttpResponse::Ok().body("fine") }))
         .route(
@@ -33,6 +34,8 @@ fn app() -> App<
             "/refused",
             web::get().to(|| async { Err::<HttpResponse, ApiError>(Cause::Csrf("CANARY").into()) }),
         )
+        .service(web::resource("/auth/one").route(web::get().to(HttpResponse::Ok)))
+        .route("/auth/any", web::to(|| async { Err::<HttpResponse, ApiError>(Cause::Forbidden.into()) }))
         .route("/panic", web::get().to(panics))
         .route("/body", web::post().to(|body: Bytes| async move { body }))
         .wrap(from_fn(answer))
@@ -76,6 +79,26 @@ async fn the_documents_request_id_is_the_headers() {
     let id = answer.headers().get("x-request-id").unwrap().to_str().unwrap().to_owned();
     let problem: Value = serde_json::from_slice(&read_body(answer).await).unwrap();
     assert_eq!(problem["request_id"], id);
+}
+
+#[actix_web::test]
+async fn a_preflight_is_answered_only_where_nothing_of_ours_takes_options() {
+    let app = init_service(app()).await;
+    for (path, origin, status) in [
+        ("/auth/one", "https://spa.example.com", 204),
+        ("/auth/one", "https://evil.example", 405),
+        ("/auth/any", "https://spa.example.com", 403),
+        ("/auth/%61ny", "https://spa.example.com", 403),
+        ("/auth/none", "https://spa.example.com", 404),
+    ] {
+        let asks = TestRequest::with_uri(path)
+            .method(Method::OPTIONS)
+            .insert_header((header::ORIGIN, origin))
+            .insert_header((header::ACCESS_CONTROL_REQUEST_METHOD, "GET"));
+        let answer = call_service(&app, asks.to_request()).await;
+        assert_eq!(answer.status().as_u16(), status, "{path} {origin}");
+        assert_dressed(answer.headers());
+    }
 }
 
 #[actix_web::test]
