@@ -14,7 +14,7 @@ mod verify;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portico_core::claims::{Claims, Evidence, Subject, userinfo_needed};
+use portico_core::claims::{Claims, Evidence, Subject, rule_needs_userinfo, userinfo_needed};
 use portico_core::clock::Timestamp;
 use portico_core::error::{Check, UpstreamError};
 use portico_core::provider::{
@@ -116,9 +116,7 @@ impl OidcClient {
     ) -> Result<Option<Map<String, Value>>, UpstreamError> {
         let needed = match self.settings.userinfo {
             UserinfoUse::Never => false,
-            UserinfoUse::IfNeeded => {
-                metadata.userinfo.is_some() && userinfo_needed(&self.slot.claims, id_token)
-            }
+            UserinfoUse::IfNeeded => metadata.userinfo.is_some() && userinfo_needed(&self.slot, id_token),
             UserinfoUse::Always => true,
         };
         if !needed {
@@ -130,8 +128,11 @@ impl OidcClient {
             .and_then(Value::as_str)
             .ok_or_else(|| incomplete("it is missing or no text"))?;
         Subject::parse(sub).map_err(incomplete)?;
+        // An access rule is judged with all its claims or not at all.
+        let dispensable =
+            self.settings.userinfo == UserinfoUse::IfNeeded && !rule_needs_userinfo(&self.slot, id_token);
         let read = match self.read_userinfo(metadata, access_token, now).await {
-            Err(error) if self.settings.userinfo == UserinfoUse::IfNeeded => {
+            Err(error) if dispensable => {
                 tracing::warn!(slot = %self.slot.id(), %error, "userinfo could not be read; its claims are absent");
                 return Ok(None);
             }

@@ -32,6 +32,14 @@ struct Site {
 
 impl Site {
     fn new(algorithm: SigningAlgorithm, bend: impl FnOnce(&mut OidcSettings)) -> Self {
+        Self::of(algorithm, bend, |_| {})
+    }
+
+    fn of(
+        algorithm: SigningAlgorithm,
+        bend: impl FnOnce(&mut OidcSettings),
+        bend_slot: impl FnOnce(&mut Slot),
+    ) -> Self {
         let mut realm = RealmConfig::new(Realms::Oidc, "main");
         realm.algorithm = algorithm;
         realm.clients.push(Client::new("portico", Registered::Public, CALLBACK));
@@ -40,7 +48,8 @@ impl Site {
         let idp = DemoIdp::start(IdpConfig { port: 0, workers: 1, realms: vec![realm] }).unwrap();
         let mut settings = sample::settings(&idp.oidc("main").unwrap().discovery_url());
         bend(&mut settings);
-        let slot = sample::slot(settings);
+        let mut slot = sample::slot(settings);
+        bend_slot(&mut slot);
         let http = Outbound::new(&slot.transport, tokio::runtime::Handle::current()).unwrap();
         Self { idp, client: OidcClient::new(slot, http) }
     }
@@ -337,5 +346,34 @@ async fn c12_userinfo_is_of_the_same_person_and_read_as_configured() {
         let name = ended.map(|claims| claims.name().map(|name| name.text.clone()));
         assert_eq!(name.as_ref().map(Option::as_deref).map_err(|code| *code), expected, "{mode:?} {what}");
         assert_eq!(site.realm().calls(Place::Userinfo), calls, "{mode:?} {what}");
+    }
+}
+
+// Section 2.5 of the contract: with `if_needed`, a failed call fails the login when an access rule needs the claim.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_rule_is_never_judged_without_the_userinfo_it_needs() {
+    let none: fn(&mut Slot) = |_| {};
+    let subjects: fn(&mut Slot) = |slot| slot.access.subjects = vec!["ada-1".to_owned()];
+    let groups: fn(&mut Slot) = |slot| slot.access.groups = vec!["engineering".to_owned()];
+    let domains: fn(&mut Slot) = |slot| slot.access.email_domains = vec!["example.com".to_owned()];
+    for (what, bend, failed) in [
+        ("no rule", none, Ok(())),
+        ("subjects", subjects, Ok(())),
+        ("groups", groups, Err(Code::IdpBadResponse)),
+        ("domains", domains, Err(Code::IdpBadResponse)),
+    ] {
+        let site = Site::of(SigningAlgorithm::Es256, |_| {}, bend);
+        let thin = |knobs: &mut Knobs| knobs.id_token.profile_only_at_userinfo = true;
+        let read = site.with(thin).await.unwrap();
+        assert_eq!(site.client.slot.access.check(read.facts()), Ok(()), "{what}");
+        let ended = site.with(|knobs| {
+            thin(knobs);
+            knobs.userinfo.answer.status = Some(500);
+        });
+        assert_eq!(ended.await.map(|_| ()), failed, "{what}");
+        assert_eq!(site.realm().calls(Place::Userinfo), 2, "{what}");
+        // What the ID token says itself needs no userinfo.
+        let whole = site.with(|knobs| knobs.userinfo.answer.status = Some(500)).await.unwrap();
+        assert_eq!(site.client.slot.access.check(whole.facts()), Ok(()), "{what}");
     }
 }

@@ -252,11 +252,57 @@ fn left_out_groups_are_reported() {
 
 #[test]
 fn userinfo_is_needed_only_for_what_is_configured() {
-    let map = slot(|_| {}).claims;
-    let needed = |document: Value| userinfo_needed(&map, document.as_object().unwrap());
-    assert!(needed(json!({"sub": "1"})));
-    assert!(needed(json!({"sub": "1", "name": "x"})));
-    assert!(!needed(json!({"sub": "1", "name": "x", "email": "e"})));
-    let wanted = ClaimMap { groups_wanted: true, ..map.clone() };
-    assert!(userinfo_needed(&wanted, json!({"name": "x", "email": "e"}).as_object().unwrap()));
+    let plain = slot(|_| {});
+    let needed = |slot: &Slot, document: Value| userinfo_needed(slot, document.as_object().unwrap());
+    assert!(needed(&plain, json!({"sub": "1"})));
+    assert!(needed(&plain, json!({"sub": "1", "name": "x"})));
+    assert!(!needed(&plain, json!({"sub": "1", "name": "x", "email": "e"})));
+    let wanted = slot(|slot| slot.claims.groups_wanted = true);
+    assert!(needed(&wanted, json!({"name": "x", "email": "e"})));
+    let domains = slot(|slot| slot.access.email_domains = vec!["x.example".to_owned()]);
+    assert!(needed(&domains, json!({"name": "x", "email": "e"})), "the mark is missing");
+    assert!(!needed(&domains, json!({"name": "x", "email": "e", "email_verified": false})));
+}
+
+#[test]
+fn the_access_rule_needs_only_what_the_id_token_lacks() {
+    let list = || vec!["x".to_owned()];
+    let groups = slot(|slot| slot.access.groups = list());
+    let domains = slot(|slot| slot.access.email_domains = list());
+    let others = slot(|slot| (slot.access.subjects, slot.access.tenants) = (list(), list()));
+    let whole = json!({"sub": "1", "email": "e@x", "email_verified": true, "groups": []});
+    for (slot, said, needs) in [
+        (&groups, json!({"sub": "1"}), true),
+        (&groups, whole.clone(), false),
+        (&domains, json!({"sub": "1"}), true),
+        (&domains, json!({"sub": "1", "email": "e@x"}), true),
+        (&domains, json!({"sub": "1", "email_verified": true}), true),
+        (&domains, whole, false),
+        // Only the ID token may say these (section 2.5).
+        (&others, json!({"sub": "1"}), false),
+        (&slot(|_| {}), json!({"sub": "1"}), false),
+    ] {
+        assert_eq!(rule_needs_userinfo(slot, said.as_object().unwrap()), needs, "{:?} {said}", slot.access);
+    }
+}
+
+#[test]
+fn a_missing_mark_comes_from_userinfo_with_the_same_address_only() {
+    let marked = |userinfo: Value| {
+        let said = json!({"sub": "1", "email": "a@x.example"});
+        let facts = oidc(&slot(|_| {}), &said, Some(&userinfo)).unwrap().facts().clone();
+        (facts.email.unwrap(), facts.email_verified)
+    };
+    for (userinfo, verified) in [
+        (json!({"sub": "1", "email": "a@x.example", "email_verified": true}), true),
+        (json!({"sub": "1", "email": "a@x.example", "email_verified": false}), false),
+        (json!({"sub": "1", "email": "A@x.example", "email_verified": true}), false),
+        (json!({"sub": "1", "email_verified": true}), false),
+    ] {
+        assert_eq!(marked(userinfo.clone()), ("a@x.example".to_owned(), verified), "{userinfo}");
+    }
+    // The ID token's own mark stands.
+    let said = json!({"sub": "1", "email": "a@x.example", "email_verified": false});
+    let other = json!({"sub": "1", "email": "a@x.example", "email_verified": true});
+    assert!(!oidc(&slot(|_| {}), &said, Some(&other)).unwrap().facts().email_verified);
 }

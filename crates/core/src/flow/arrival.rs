@@ -29,7 +29,11 @@ pub(super) struct Arrival<'a> {
 impl Broker {
     /// Finds or makes the account and writes what begins.
     pub(super) async fn settle(&self, arrival: &Arrival<'_>, return_to: Url) -> Result<Finished, LoginError> {
-        arrival.slot.access.check(arrival.claims.facts())?;
+        let facts = arrival.claims.facts();
+        if facts.groups_overage {
+            tracing::warn!(slot = %arrival.slot.id(), "the provider left a person's groups out: they are too many");
+        }
+        arrival.slot.access.check(facts)?;
         match arrival.intent {
             Intent::SignIn => {
                 let refresh = RefreshToken::first(Entropy);
