@@ -13,6 +13,7 @@ mod reader;
 #[cfg(test)]
 mod reference;
 mod render;
+mod roles;
 mod secret_key;
 mod slot;
 mod sources;
@@ -28,7 +29,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use portico_core::account::NamePolicy;
-use portico_core::admission::{GroupOf, RoleMap};
+use portico_core::admission::RoleMap;
 use portico_core::keys::TokenAlg;
 use portico_core::provider::Slot;
 use portico_core::public_url::{PublicUrl, is_loopback};
@@ -199,6 +200,8 @@ impl Settings {
         let return_origins = read.parse_each(&table::RETURN_ORIGINS, WebOrigin::parse);
         let storage_url = read.parse(&table::STORAGE_URL, StorageUrl::parse);
         let log_filter = read.parse(&table::LOG_LEVEL, log_filter);
+        let roles = roles::role_map(read, enabled);
+        let default_group = roles::default_group(read);
         let slots = slots(known, enabled, read);
         let formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
         Some(Self {
@@ -213,8 +216,8 @@ impl Settings {
                 reserved: read.list(&table::RESERVED_NAMES)?.to_vec(),
                 privileged_roles: read.list(&table::PRIVILEGED_ROLES)?.to_vec(),
             },
-            roles: role_map(read)?,
-            default_group: read.text(&table::SSO_USER_DEFAULT_GROUP),
+            roles: roles?,
+            default_group,
             post_logout_redirect_url,
             listen: listen?,
             admin_listen: admin_listen?,
@@ -239,13 +242,6 @@ fn slots(known: &Known, enabled: &[SlotId], read: &mut Reader<'_>) -> Option<Vec
     let slots: Vec<_> =
         enabled.iter().map(|id| slot::slot(&mut known.reader(Some(*id), read.report), *id, shared)).collect();
     slots.into_iter().collect()
-}
-
-fn role_map(read: &mut Reader<'_>) -> Option<RoleMap> {
-    let groups = |names: &Vec<String>| names.iter().map(|name| GroupOf::parse(name)).collect();
-    let roles = read.lists(&table::ROLES)?;
-    let roles = roles.iter().map(|(role, names)| (role.clone(), groups(names))).collect();
-    Some(RoleMap { roles, default: read.text(&table::DEFAULT_ROLE) })
 }
 
 fn lifetimes(read: &mut Reader<'_>) -> Option<Lifetimes> {

@@ -16,7 +16,7 @@ use crate::wire;
 pub(super) enum Keys {
     /// List signing keys, oldest first
     List(List),
-    /// Make the next signing key: published at once, signing ten minutes later
+    /// Make the next signing key: published within half a minute, signing ten minutes later
     Rotate(Rotate),
 }
 
@@ -63,7 +63,10 @@ impl Rotate {
             return Ok(());
         }
         let signs = portico_http::rfc3339(next.created_at.plus(KEY_NOTICE));
-        say(&format!("{}  is published now and signs from {signs} on, once a service runs.", next.kid));
+        say(&format!(
+            "{}  is published within half a minute and signs from {signs} on, once a service runs.",
+            next.kid
+        ));
         Ok(())
     }
 }

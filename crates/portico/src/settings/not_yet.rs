@@ -29,7 +29,7 @@ const fn only(row: &'static Row, words: &'static [&'static str]) -> NotYet {
     NotYet { row, accepts: Accepts::Only(words) }
 }
 
-static NOT_YET: [NotYet; 18] = [
+static NOT_YET: [NotYet; 10] = [
     only(&table::RESPONSE_MODE, &[]),
     only(&table::TOKEN_ENDPOINT_AUTH_METHOD, &["none", "client_secret_basic", "client_secret_post"]),
     only(&table::CLIENT_KEY, &[]),
@@ -38,14 +38,6 @@ static NOT_YET: [NotYet; 18] = [
     only(&table::FETCH_GROUPS, &[]),
     only(&table::CLOUDIDENTITY_URL, &[]),
     only(&table::EMAILS_URL, &[]),
-    only(&table::GROUPS_SEPARATOR, &[]),
-    only(&table::ALLOWED_GROUPS, &[]),
-    only(&table::ALLOWED_EMAIL_DOMAINS, &[]),
-    only(&table::ALLOWED_SUBJECTS, &[]),
-    only(&table::ALLOWED_TENANTS, &[]),
-    only(&table::ROLES, &[]),
-    only(&table::DEFAULT_ROLE, &[]),
-    only(&table::SSO_USER_DEFAULT_GROUP, &[]),
     NotYet {
         row: &table::RATE_LIMIT,
         accepts: Accepts::Off(

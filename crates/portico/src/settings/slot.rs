@@ -61,7 +61,7 @@ pub(super) fn slot(read: &mut Reader<'_>, id: SlotId, shared: Shared) -> Option<
         Some(Kind::OAuth2(_)) | None => true,
     };
     let (client_id, auth) = (read.text(&table::CLIENT_ID), auth(read));
-    let (button, claims, access) = (button(read), claims(read, shared), access(read));
+    let (button, claims, access) = (button(read), claims(read, shared), access(read, kind.as_ref()));
     let pkce = read.flag(&table::PKCE_ENABLED);
     let scopes = read.parse_each(&table::SCOPES, scope);
     let extra_params = extra_params(read);
@@ -170,13 +170,35 @@ fn claims(read: &mut Reader<'_>, shared: Shared) -> Option<ClaimMap> {
     })
 }
 
-fn access(read: &mut Reader<'_>) -> Option<AccessRule> {
-    Some(AccessRule {
+fn access(read: &mut Reader<'_>, kind: Option<&Kind>) -> Option<AccessRule> {
+    let rule = AccessRule {
         groups: read.list(&table::ALLOWED_GROUPS)?.to_vec(),
-        email_domains: read.list(&table::ALLOWED_EMAIL_DOMAINS)?.to_vec(),
+        email_domains: read.parse_each(&table::ALLOWED_EMAIL_DOMAINS, domain)?,
         subjects: read.list(&table::ALLOWED_SUBJECTS)?.to_vec(),
         tenants: read.list(&table::ALLOWED_TENANTS)?.to_vec(),
-    })
+    };
+    // Section 4 of the contract: a tenant is what a signed ID token says, and nothing else.
+    let without_proof = match kind {
+        Some(Kind::OAuth2(_)) => Some("needs an ID token, which OAuth 2.0 has not; use an oidc slot"),
+        Some(Kind::Oidc(oidc)) if oidc.signature == SignatureCheck::SkippedByOperator => {
+            Some("needs signed ID tokens; leave id_token_verify_signature true")
+        }
+        Some(Kind::Oidc(_)) | None => None,
+    };
+    if let Some(message) = without_proof.filter(|_| !rule.tenants.is_empty()) {
+        read.wrong(&table::ALLOWED_TENANTS, message);
+    }
+    Some(rule)
+}
+
+/// The part of an address after its `@`.
+fn domain(text: &str) -> Result<String, &'static str> {
+    if text.contains(|c: char| c == '@' || c == '*' || c.is_whitespace()) || text.starts_with('.') {
+        return Err(
+            "must have whole domains such as example.com, without @ or *; each subdomain counts for itself",
+        );
+    }
+    Ok(text.to_owned())
 }
 
 /// A name, or a JSON Pointer (RFC 6901 3: each `~` is `~0` or `~1`).

@@ -187,7 +187,8 @@ table! { GLOBAL:
     PRIVILEGED_ROLES = Row::new("security.privileged_roles", Global, List, Is("admin"),
         "Roles whose accounts are never adopted by name.");
     ROLES = Row::new("security.roles", Global, Lists, Is(""),
-        "Roles of the application, each with the groups of providers that give it.");
+        "Roles of the application, each with the groups that give it, such as `staff`, or `oidc/provider1:ops` for \
+         a group of one slot only; ASCII case is ignored.");
     DEFAULT_ROLE = Row::new("security.default_role", Global, Text, Unset("none"),
         "The role of a person to whom no group gives one.");
     SSO_USER_DEFAULT_GROUP = Row::new("security.sso_user_default_group", Global, Text, Unset("none"),
@@ -329,11 +330,11 @@ table! { SLOT:
     ALLOWED_GROUPS = Row::new("allowed_groups", EverySlot, List, Is(""),
         "Only people in one of these groups; exact bytes.");
     ALLOWED_EMAIL_DOMAINS = Row::new("allowed_email_domains", EverySlot, List, Is(""),
-        "Only people with a verified e-mail address in one of these domains.");
+        "Only people with an e-mail address in one of these domains that the provider calls verified.");
     ALLOWED_SUBJECTS = Row::new("allowed_subjects", EverySlot, List, Is(""),
         "Only people with one of these subjects.");
     ALLOWED_TENANTS = Row::new("allowed_tenants", EverySlot, List, Is(""),
-        "Only people of one of these tenants (Entra `tid`, Google `hd`).");
+        "Only people of one of these tenants (Entra `tid`, Google `hd`); needs signed ID tokens.");
     ACCOUNT_NAME_FALLBACK = Row::new("account_name_fallback", EverySlot, Flag,
         Unset("as security.sso_account_name_fallback"),
         "Deprecated: `false` switches the name fallback off for this slot.");

@@ -1,5 +1,6 @@
 //! The settings as an operator meets them: variables and a file in, mistakes and types out.
 
+mod access;
 mod origin;
 mod slots;
 mod told;

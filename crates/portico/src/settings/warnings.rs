@@ -37,15 +37,13 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
 }
 
 fn of_slot(slot: &Slot) -> Vec<String> {
-    let mut warnings = vec![match public_provider(slot) {
-        Some(host) => {
-            format!("ANYBODY WITH AN ACCOUNT AT {host} MAY LOG IN, because there are no access rules yet")
-        }
-        None => {
-            "everybody whom the provider knows may log in, because there are no access rules yet".to_owned()
-        }
-    }];
+    let mut warnings: Vec<_> = of_access(slot).into_iter().collect();
     let mut warn = |sentence: &str| warnings.push(sentence.to_owned());
+    if !slot.access.email_domains.is_empty() && marks_no_email(slot) {
+        warn(
+            "allowed_email_domains will refuse everybody: this provider does not say whether an address is verified",
+        );
+    }
     match (slot.pkce, &slot.kind) {
         (Pkce::S256, _) => {}
         (Pkce::OffByOperator, Kind::Oidc(_)) => {
@@ -68,6 +66,28 @@ fn of_slot(slot: &Slot) -> Vec<String> {
     warnings.into_iter().map(|sentence| format!("{id}: {sentence}")).collect()
 }
 
+/// Whom a slot without an access rule lets in.
+fn of_access(slot: &Slot) -> Option<String> {
+    if !slot.access.admits_everyone() {
+        return None;
+    }
+    Some(match public_provider(slot) {
+        Some(host) => {
+            format!("ANYBODY WITH AN ACCOUNT AT {host} MAY LOG IN, because the slot has no access rule")
+        }
+        None => {
+            "everybody whom the provider knows may log in, because the slot has no access rule".to_owned()
+        }
+    })
+}
+
+/// Entra ID and GitHub send no `email_verified`.
+fn marks_no_email(slot: &Slot) -> bool {
+    let host = host(slot).unwrap_or_default();
+    let known = host.starts_with("login.microsoftonline.") || host == "github.com";
+    known && slot.claims.email_verified.as_str() == "email_verified"
+}
+
 fn of_oidc(oidc: &OidcSettings, warn: &mut impl FnMut(&str)) {
     match oidc.signature {
         SignatureCheck::Verify => {}
@@ -86,11 +106,15 @@ fn of_oidc(oidc: &OidcSettings, warn: &mut impl FnMut(&str)) {
 
 /// The provider's host, when anybody can have an account there.
 fn public_provider(slot: &Slot) -> Option<&str> {
-    let url = match &slot.kind {
+    host(slot).filter(|host| PUBLIC_PROVIDERS.contains(host))
+}
+
+fn host(slot: &Slot) -> Option<&str> {
+    match &slot.kind {
         Kind::Oidc(oidc) => &oidc.discovery_url,
         Kind::OAuth2(oauth2) => &oauth2.authorization_url,
-    };
-    url.host_str().filter(|host| PUBLIC_PROVIDERS.contains(host))
+    }
+    .host_str()
 }
 
 /// Names can be chosen at public providers, and OAuth 2.0 has no signed proof of them.

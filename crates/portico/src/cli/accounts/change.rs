@@ -6,7 +6,7 @@ use portico_core::audit::Event;
 use portico_core::store::{Change, Changed, Grant as What, Store, Unlinked};
 use serde_json::json;
 
-use super::{account_json, account_line, by_operator, find};
+use super::{MOST_ROLES, account_json, account_line, by_operator, find};
 use crate::cli::{Failure, say};
 
 #[derive(Debug, Args)]
@@ -64,7 +64,11 @@ impl Grant {
         }
         let (account, _) = find(store, &self.account).await?;
         let event = by_operator(event, account.id).because(what);
-        match store.change_account(account.id, &change(named), &event).await? {
+        let change = change(named);
+        if is_one_role_too_many(&account, &change) {
+            return Err(Failure::Failed(format!("an account has at most {MOST_ROLES} roles")));
+        }
+        match store.change_account(account.id, &change, &event).await? {
             // Granting what is granted is done already.
             Changed::Done(account) | Changed::Unchanged(account) => shown(&account, self.json),
             Changed::Unknown => return Err(gone(&self.account)),
@@ -89,6 +93,19 @@ impl One {
             Changed::Unknown => return Err(gone(&self.account)),
         }
         Ok(())
+    }
+}
+
+/// Whether the change grants a further role to an account that has all it may have.
+fn is_one_role_too_many(account: &Account, change: &Change) -> bool {
+    match change {
+        Change::Grant(What::Role(role)) => account.roles.len() >= MOST_ROLES && !account.roles.contains(role),
+        Change::Grant(What::Group(_))
+        | Change::Revoke(_)
+        | Change::Disable
+        | Change::Enable
+        | Change::Delete
+        | Change::Release => false,
     }
 }
 

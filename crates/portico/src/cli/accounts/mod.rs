@@ -80,12 +80,15 @@ fn usable(what: &str, text: &str) -> Result<String, String> {
     }
 }
 
-/// Roles and groups have 1 to 64 bytes, and a person at most 32 of them.
+/// The most roles that an account is granted (section 5 of the contract).
+const MOST_ROLES: usize = 32;
+
+/// Roles have 1 to 64 bytes, and an account at most [`MOST_ROLES`] of them.
 fn usable_roles(roles: &[String]) -> Result<(), String> {
     if let Some(role) = roles.iter().find(|role| role.is_empty() || role.len() > 64) {
         return Err(format!("role {role:?}: a role has 1 to 64 bytes"));
     }
-    if roles.len() > 32 { Err("an account has at most 32 roles".to_owned()) } else { Ok(()) }
+    if roles.len() > MOST_ROLES { Err(format!("an account has at most {MOST_ROLES} roles")) } else { Ok(()) }
 }
 
 /// The account that an operator names by id or exact name.

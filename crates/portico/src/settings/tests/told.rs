@@ -7,12 +7,6 @@ fn what_is_not_there_yet_is_refused_unless_it_means_off() {
     for (name, refused, accepted) in [
         ("OIDC_PROVIDER1_RESPONSE_MODE", "form_post", "query"),
         ("OIDC_PROVIDER1_TOKEN_ENDPOINT_AUTH_METHOD", "private_key_jwt", "none"),
-        ("OIDC_PROVIDER1_GROUPS_SEPARATOR", "comma", "none"),
-        ("OIDC_PROVIDER1_ALLOWED_GROUPS", "staff", ""),
-        ("OIDC_PROVIDER1_ALLOWED_EMAIL_DOMAINS", "example.com", ""),
-        ("OIDC_PROVIDER1_ALLOWED_SUBJECTS", "42", ""),
-        ("OIDC_PROVIDER1_ALLOWED_TENANTS", "a", "[]"),
-        ("SECURITY_ROLES", r#"{"admin": ["staff"]}"#, "{}"),
         ("SERVER_RATE_LIMIT", "60", "0"),
         ("OIDC_GOOGLE_FETCH_GROUPS", "true", "no"),
     ] {
@@ -28,8 +22,6 @@ fn what_is_not_there_yet_is_refused_unless_it_means_off() {
         ("PORTICO_OIDC_PROVIDER1_CLIENT_KEY_ID", "x"),
         ("PORTICO_OIDC_PROVIDER1_CLIENT_CERTIFICATE", "x"),
         ("PORTICO_OAUTH2_PROVIDER1_EMAILS_URL", "https://git.example.com/emails"),
-        ("PORTICO_SECURITY_DEFAULT_ROLE", "x"),
-        ("PORTICO_SECURITY_SSO_USER_DEFAULT_GROUP", "x"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"),
     ] {
         let told = mistake(&[&OIDC, &OAUTH2, &[(name, value)]]);
@@ -61,6 +53,22 @@ fn what_is_weak_is_warned_about() {
     }
     assert!(told(&[&OIDC], "oidc/provider1: everybody whom the provider knows may log in"));
     assert!(told(&[&GOOGLE], "oidc/google: ANYBODY WITH AN ACCOUNT AT accounts.google.com MAY LOG IN"));
+    // Only a slot that admits everyone.
+    for name in ["ALLOWED_GROUPS", "ALLOWED_EMAIL_DOMAINS", "ALLOWED_SUBJECTS", "ALLOWED_TENANTS"] {
+        let names = ["PROVIDER1", "GOOGLE"].map(|slot| format!("PORTICO_OIDC_{slot}_{name}"));
+        let rules = [(names[0].as_str(), "x"), (names[1].as_str(), "x")];
+        let both = [("PORTICO_SECURITY_OIDC_PROVIDERS", "provider1,google")];
+        let groups = [&OIDC[..], &GOOGLE[..3], &both, &rules];
+        assert!(!told(&groups, "because the slot has no access rule"), "{name}");
+    }
+    // Addresses that nobody calls verified.
+    let domains = ("PORTICO_OIDC_PROVIDER1_ALLOWED_EMAIL_DOMAINS", "example.com");
+    let entra = ("PORTICO_OIDC_PROVIDER1_DISCOVERY_URL", "https://login.microsoftonline.com/t/v2.0");
+    let own = ("PORTICO_OIDC_PROVIDER1_EMAIL_VERIFIED_CLAIM", "xms_edov");
+    assert!(told(&[&OIDC, &[domains, entra]], "oidc/provider1: allowed_email_domains will refuse everybody"));
+    for fine in [&[domains][..], &[entra], &[domains, entra, own]] {
+        assert!(!told(&[&OIDC, fine], "will refuse everybody"), "{fine:?}");
+    }
     // The name fallback, where names can be chosen.
     let off = [("PORTICO_SECURITY_SSO_ACCOUNT_NAME_FALLBACK", "false")];
     let own = [("PORTICO_OAUTH2_PROVIDER1_ACCOUNT_NAME_FALLBACK", "false")];

@@ -1,0 +1,135 @@
+//! Who may come in, and as what.
+
+use portico_core::claims::GroupsSeparator;
+
+use super::*;
+
+const TWO_SLOTS: [&[(&str, &str)]; 2] = [&OIDC, &OAUTH2];
+const ROLES: &str = "PORTICO_SECURITY_ROLES";
+
+#[test]
+fn access_rules_are_read_as_they_stand() {
+    let slot = slot(&[
+        &OIDC,
+        &[
+            ("PORTICO_OIDC_PROVIDER1_ALLOWED_GROUPS", r#"["CN=Staff,OU=Groups", "ops"]"#),
+            ("PORTICO_OIDC_PROVIDER1_ALLOWED_EMAIL_DOMAINS", "example.com, sub.example.com"),
+            ("PORTICO_OIDC_PROVIDER1_ALLOWED_SUBJECTS", "42"),
+            ("PORTICO_OIDC_PROVIDER1_ALLOWED_TENANTS", "9188040d-6c67-4c5b-b112-36a304b66dad"),
+            ("PORTICO_OIDC_PROVIDER1_GROUPS_SEPARATOR", "comma"),
+        ],
+    ]);
+    assert_eq!(slot.access.groups, ["CN=Staff,OU=Groups", "ops"]);
+    assert_eq!(slot.access.email_domains, ["example.com", "sub.example.com"]);
+    assert_eq!(slot.access.subjects, ["42"]);
+    assert_eq!(slot.access.tenants, ["9188040d-6c67-4c5b-b112-36a304b66dad"]);
+    assert_eq!(slot.claims.groups_separator, GroupsSeparator::Comma);
+    let plain = super::slot(&[&OIDC]);
+    assert!(plain.access.admits_everyone() && plain.claims.groups_separator == GroupsSeparator::None);
+}
+
+#[test]
+fn access_rules_that_are_wrong() {
+    for (name, wrong) in [
+        ("ALLOWED_GROUPS", r#"["staff", ""]"#),
+        ("ALLOWED_EMAIL_DOMAINS", "a.example,,b.example"),
+        ("ALLOWED_EMAIL_DOMAINS", "@example.com"),
+        ("ALLOWED_EMAIL_DOMAINS", "*.example.com"),
+        ("ALLOWED_EMAIL_DOMAINS", ".example.com"),
+        ("ALLOWED_SUBJECTS", r#"[""]"#),
+        ("ALLOWED_TENANTS", r#"["", "t"]"#),
+        ("GROUPS_SEPARATOR", "semicolon"),
+    ] {
+        let name = format!("PORTICO_OIDC_PROVIDER1_{name}");
+        let told = mistake(&[&OIDC, &[(&name, wrong)]]);
+        assert!(told.starts_with(&format!("{name}: ")), "{wrong}: {told}");
+    }
+    let file =
+        TempFile::new("[security.oidc_provider_settings.provider1]\nallowed_groups = [\"staff\", \"\"]\n");
+    let told = mistake(&[&OIDC, &[("PORTICO_CONFIG", file.name())]]);
+    assert!(told.starts_with("security.oidc_provider_settings.provider1.allowed_groups in "), "{told}");
+}
+
+// Section 4 of the contract: from the ID token, which must be signed.
+#[test]
+fn tenants_need_a_signed_id_token() {
+    const OWN: &str = "PORTICO_OIDC_PROVIDER1_ALLOWED_TENANTS";
+    let unsigned = [("PORTICO_OIDC_PROVIDER1_ID_TOKEN_VERIFY_SIGNATURE", "false")];
+    assert_eq!(slot(&[&OIDC, &[(OWN, "t")]]).access.tenants, ["t"]);
+    fine(&[&OIDC, &unsigned, &[(OWN, "")]]);
+    assert!(
+        mistake(&[&OIDC, &unsigned, &[(OWN, "t")]]).starts_with(&format!("{OWN}: needs signed ID tokens"))
+    );
+    let plain = "PORTICO_OAUTH2_PROVIDER1_ALLOWED_TENANTS";
+    fine(&[&OAUTH2, &[(plain, "[]")]]);
+    assert!(mistake(&[&OAUTH2, &[(plain, "t")]]).starts_with(&format!("{plain}: needs an ID token")));
+}
+
+#[test]
+fn roles_are_read_as_they_stand() {
+    let file = TempFile::new("[security.roles]\nTrusted = [\"Staff\", \"oidc/provider1:ops\"]\n");
+    let loaded = fine(&[
+        &OIDC,
+        &[
+            ("PORTICO_CONFIG", file.name()),
+            ("PORTICO_SECURITY_DEFAULT_ROLE", "guest"),
+            ("PORTICO_SECURITY_SSO_USER_DEFAULT_GROUP", "everybody"),
+        ],
+    ]);
+    let Loaded { settings, .. } = loaded;
+    let slot = settings.slots[0].id();
+    let roles = |groups: &[&str]| {
+        let groups: Vec<_> = groups.iter().map(|&group| group.to_owned()).collect();
+        settings.roles.roles(slot, Some(&groups), &[])
+    };
+    assert_eq!(
+        (roles(&["STAFF"]), roles(&["ops"])),
+        (vec!["Trusted".to_owned()], vec!["Trusted".to_owned()])
+    );
+    assert_eq!(roles(&["other"]), ["guest"]);
+    assert_eq!(settings.default_group.as_deref(), Some("everybody"));
+    assert!(settings.slots[0].claims.groups_wanted, "roles are made of groups");
+    let plain = fine(&[&OIDC]).settings;
+    assert!(plain.roles == RoleMap::default() && plain.default_group.is_none());
+}
+
+#[test]
+fn roles_that_are_wrong() {
+    let long = "x".repeat(65);
+    for wrong in [
+        json!({ long.as_str(): ["staff"] }),
+        json!({ "": ["staff"] }),
+        json!({ "editor": [""] }),
+        json!({ "editor": ["oidc/provider1:"] }),
+        json!({ "editor": [7] }),
+    ] {
+        let told = mistake(&[&OIDC, &[(ROLES, &wrong.to_string())]]);
+        assert!(told.starts_with(&format!("{ROLES}: ")), "{wrong}: {told}");
+    }
+    fine(&[&OIDC, &[(ROLES, &json!({ &long[1..]: ["staff"], "nobody": [] }).to_string())]]);
+    for name in ["PORTICO_SECURITY_DEFAULT_ROLE", "PORTICO_SECURITY_SSO_USER_DEFAULT_GROUP"] {
+        assert!(mistake(&[&OIDC, &[(name, &long)]]).starts_with(&format!("{name}: is longer than 64 bytes")));
+        fine(&[&OIDC, &[(name, &long[1..])]]);
+    }
+}
+
+// Section 4 of the contract: a group of that name at another provider makes nobody privileged.
+#[test]
+fn a_privileged_role_names_its_slot_when_there_is_more_than_one() {
+    let roles = |entries: Json| json!({ "admin": entries, "editor": ["staff"] }).to_string();
+    let qualified = roles(json!(["oidc/provider1:ops", "oauth2/provider1:ops"]));
+    for anywhere in [json!(["ops"]), json!(["oidc/provider1:ops", "ops"]), json!(["oidc/Provider1:ops"])] {
+        let anywhere = roles(anywhere);
+        fine(&[&OIDC, &[(ROLES, &anywhere)]]);
+        let told = mistake(&[TWO_SLOTS[0], TWO_SLOTS[1], &[(ROLES, &anywhere)]]);
+        assert!(told.starts_with(&format!("{ROLES}: gives the privileged role \"admin\"")), "{told}");
+        let other = [(ROLES, anywhere.as_str()), ("PORTICO_SECURITY_PRIVILEGED_ROLES", "root")];
+        fine(&[TWO_SLOTS[0], TWO_SLOTS[1], &other]);
+    }
+    fine(&[TWO_SLOTS[0], TWO_SLOTS[1], &[(ROLES, &qualified)]]);
+    // Whoever compares it elsewhere ignores ASCII case, too.
+    let shouted = json!({ "ADMIN": ["ops"] }).to_string();
+    assert!(
+        mistake(&[TWO_SLOTS[0], TWO_SLOTS[1], &[(ROLES, &shouted)]]).contains("privileged role \"ADMIN\"")
+    );
+}
