@@ -1,7 +1,7 @@
 // A certified identity provider written by others (npm: oidc-provider), on a loopback port of its own.
 //
 // argv: the JSON list of its clients. It prints one JSON line {"issuer"} when it serves. Every line on stdin is a person,
-// {"sub", "name", "email", "email_verified"}: who may sign in, and under which name from now on; it is acknowledged with
+// {"sub", "name", "email", "email_verified", "groups"}: who may sign in, and under which name from now on; it is acknowledged with
 // a line. It ends when stdin is closed.
 
 import { generateKeyPairSync } from 'node:crypto';
@@ -28,7 +28,7 @@ const provider = new Provider(issuer, {
   clients: JSON.parse(process.argv[2]),
   jwks: { keys: [signingKey('ec', { namedCurve: 'P-256' }, 'ES256'), signingKey('rsa', { modulusLength: 2048 }, 'RS256')] },
   cookies: { keys: ['only for tests'] },
-  claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+  claims: { openid: ['sub'], profile: ['name', 'groups'], email: ['email', 'email_verified'] },
   pkce: { required: () => true },
   features: { devInteractions: { enabled: true } },
   findAccount: (_context, sub) => people.has(sub) && { accountId: sub, claims: () => people.get(sub) },

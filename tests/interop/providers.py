@@ -31,6 +31,7 @@ class Person:
     name: str
     email: str
     email_verified: bool = True
+    groups: tuple[str, ...] = ()
 
 
 ALICE = Person("alice", "Alice Example", "alice@example.org")
@@ -104,7 +105,8 @@ class OidcProvider:
         }
 
     def put(self, person: Person) -> None:
-        self.process.stdin.write(json.dumps(asdict(person)) + "\n")
+        claims = {name: value for name, value in asdict(person).items() if value != ()}
+        self.process.stdin.write(json.dumps(claims) + "\n")
         self.process.stdin.flush()
         assert self._line() == {"sub": person.sub}
 

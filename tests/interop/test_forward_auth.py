@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Iterator
@@ -19,6 +20,9 @@ from portico import Portico, free_port
 from providers import OIDC, PROVIDERS
 
 IDENTITY = ("Account", "User", "Email", "Groups", "Roles")
+
+# Where on the application what is needed.
+PLACES = {"/editors/": "?roles=editor,admin", "/staff/": "?groups=ops,staff", "/": ""}
 
 NGINX = """
 daemon off;
@@ -36,35 +40,26 @@ http {{
 
         location /auth/ {{ proxy_pass {portico}; }}
         location /.well-known/ {{ proxy_pass {portico}; }}
-        location = /_verify {{
-            internal;
-            proxy_pass {portico}/auth/verify;
-            proxy_pass_request_body off;
-            proxy_set_header Content-Length "";
-        }}
-        location = /_verify_editors {{
-            internal;
-            proxy_pass {portico}/auth/verify?roles=editor,admin;
-            proxy_pass_request_body off;
-            proxy_set_header Content-Length "";
-        }}
-        location /editors/ {{
-            auth_request /_verify_editors;
-            {headers}
-            proxy_pass {application};
-            error_page 401 = @login;
-        }}
-        location / {{
-            auth_request /_verify;
-            {headers}
-            proxy_pass {application};
-            error_page 401 = @login;
-        }}
+        {places}
         location @login {{ return 303 /auth/?return_to=$request_uri; }}
     }}
 }}
 """
 
+NGINX_PLACE = """
+        location = /_verify{path} {{
+            internal;
+            proxy_pass {portico}/auth/verify{needs};
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+        }}
+        location {path} {{
+            auth_request /_verify{path};
+            {headers}
+            proxy_pass {application};
+            error_page 401 = @login;
+        }}
+"""
 
 CADDY = """
 {{
@@ -80,16 +75,15 @@ http://localhost:{port} {{
     handle /.well-known/* {{
         reverse_proxy {portico}
     }}
-    handle /editors/* {{
+    {places}
+}}
+"""
+
+CADDY_PLACE = """
+    handle {path}* {{
+        request_header -X_Auth_Request_*
         forward_auth {portico} {{
-            uri /auth/verify?roles=editor,admin
-            copy_headers {headers}
-        }}
-        reverse_proxy {application}
-    }}
-    handle {{
-        forward_auth {portico} {{
-            uri /auth/verify
+            uri /auth/verify{needs}
             copy_headers {headers}
             @nobody status 401
             handle_response @nobody {{
@@ -98,7 +92,6 @@ http://localhost:{port} {{
         }}
         reverse_proxy {application}
     }}
-}}
 """
 
 
@@ -118,21 +111,23 @@ class Application(BaseHTTPRequestHandler):
         pass
 
 
-def nginx(directory: Path, **places: object) -> list[str]:
+def nginx(directory: Path, **upstream: object) -> list[str]:
     names = [name.lower() for name in IDENTITY]
     headers = " ".join(
         f"auth_request_set $auth_{name} $upstream_http_x_auth_request_{name}; proxy_set_header X-Auth-Request-{name} $auth_{name};"
         for name in names
     )
+    places = [NGINX_PLACE.format(path=path, needs=needs, headers=headers, **upstream) for path, needs in PLACES.items()]
     configuration = directory / "nginx.conf"
-    configuration.write_text(NGINX.format(directory=directory, headers=headers, **places))
+    configuration.write_text(NGINX.format(directory=directory, places="".join(places), **upstream))
     return ["/usr/sbin/nginx", "-p", str(directory), "-c", str(configuration)]
 
 
-def caddy(directory: Path, **places: object) -> list[str]:
+def caddy(directory: Path, **upstream: object) -> list[str]:
     headers = " ".join(f"X-Auth-Request-{name}" for name in IDENTITY)
+    places = [CADDY_PLACE.format(path=path, needs=needs, headers=headers, **upstream) for path, needs in PLACES.items()]
     configuration = directory / "Caddyfile"
-    configuration.write_text(CADDY.format(directory=directory, headers=headers, **places))
+    configuration.write_text(CADDY.format(directory=directory, places="".join(places), **upstream))
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(configuration)]
 
 
@@ -168,16 +163,20 @@ def fronted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         provider.stop()
 
 
-def get(session: Session, path: str, **headers: str) -> httpx.Response:
+def get(session: Session, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
     cookies = "; ".join(f"{c.name}={c.value}" for c in session.browser.cookies.values() if c.path == "/")
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
     url = session.stage.portico.public_url + path
-    return httpx.get(url, headers={"Cookie": cookies, **named}, trust_env=False)
+    return httpx.get(url, headers={"Cookie": cookies, **(headers or {})}, trust_env=False)
+
+
+def claims_to_be(user: str, between: str = "-") -> dict[str, str]:
+    """What a client invents, so written."""
+    return {f"X-Auth-Request-{name}".replace("-", between): user for name in IDENTITY}
 
 
 def test_nobody_passes_without_a_session(fronted: Stage) -> None:
     Application.seen.clear()
-    for headers in ({}, {"X-Auth-Request-User": "root"}, {"Authorization": "Bearer x"}):
+    for headers in ({}, claims_to_be("root"), claims_to_be("root", "_"), {"Authorization": "Bearer x"}):
         answer = httpx.get(f"{fronted.portico.public_url}/page", headers=headers, trust_env=False)
         assert answer.status_code == 303, answer.text
         assert answer.headers["location"].endswith("/auth/?return_to=/page")
@@ -190,22 +189,21 @@ def test_the_application_learns_who_it_is_and_nothing_that_a_client_invents(fron
     person = fronted.newcomer()
     session = log_in(fronted, OIDC, person)
     account = fronted.portico.accounts()[0]
-    answer = get(
-        session, "/page", X_Auth_Request_User="root", X_Auth_Request_Account="root", X_Auth_Request_Roles="admin",
-        X_Auth_Request_Email="root@example.org", X_Auth_Request_Groups="wheel",
-    )
-    assert (answer.status_code, answer.text) == (200, "the application")
-    seen = Application.seen[-1]
-    assert seen["x-auth-request-account"] == [account["id"]]
-    assert seen["x-auth-request-user"] == [person.name.replace(" ", "%20")]
-    assert seen["x-auth-request-email"] == [person.email]
-    assert seen.get("x-auth-request-roles", [""]) == [""]
-    assert seen.get("x-auth-request-groups", [""]) == [""]
+    for between in ("-", "_"):
+        answer = get(session, "/page", claims_to_be("root", between))
+        assert (answer.status_code, answer.text) == (200, "the application")
+        seen = Application.seen[-1]
+        assert seen["x-auth-request-account"] == [account["id"]]
+        assert seen["x-auth-request-user"] == [person.name.replace(" ", "%20")]
+        assert seen["x-auth-request-email"] == [person.email]
+        assert seen.get("x-auth-request-roles", [""]) == [""]
+        assert seen.get("x-auth-request-groups", [""]) == [""]
+        assert not [name for name in seen if "root" in seen[name] or name.startswith("x_auth")], seen
 
 
 def test_a_role_is_required_where_the_proxy_says_so(fronted: Stage) -> None:
     session = log_in(fronted, OIDC, fronted.newcomer())
-    assert get(session, "/editors/", X_Auth_Request_Roles="editor").status_code == 403
+    assert get(session, "/editors/", claims_to_be("editor")).status_code == 403
     account = fronted.portico.accounts()[0]["id"]
     granted = fronted.portico.command("accounts", "grant", account, "editor")
     assert granted["roles"] == ["editor"]
@@ -219,6 +217,17 @@ def test_a_role_is_required_where_the_proxy_says_so(fronted: Stage) -> None:
     while get(session, "/page").status_code == 200 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert get(session, "/page").status_code == 303
+
+
+def test_a_group_is_required_where_the_proxy_says_so(fronted: Stage) -> None:
+    session = log_in(fronted, OIDC, fronted.newcomer())
+    assert get(session, "/staff/", claims_to_be("staff")).status_code == 403
+    person = replace(fronted.newcomer(), groups=("staff", "night shift"))
+    fronted.provider.put(person)
+    session = log_in(fronted, OIDC, person)
+    assert get(session, "/staff/").status_code == 200
+    assert Application.seen[-1]["x-auth-request-groups"] == ["staff,night%20shift"]
+    assert get(session, "/editors/").status_code == 403
 
 
 def test_a_browser_whose_token_has_expired_comes_straight_back(fronted: Stage) -> None:

@@ -2,6 +2,7 @@
 
 mod binding;
 mod identity;
+mod routes;
 mod session;
 mod signature;
 mod token;

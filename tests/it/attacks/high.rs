@@ -1,7 +1,9 @@
-//! Open redirects, fixation, replay, hostile answers.
+//! Open redirects, fixation, replay, linking, hand-over, hostile answers.
 
 mod callback;
 mod fixation;
+mod handover;
+mod linking;
 mod outbound;
 mod redirects;
 mod replay;

@@ -9,6 +9,8 @@ on_both_databases!(
     m08_a_hash_of_another_access_token_is_refused,
     m16_settings_that_changed_in_between_end_the_login,
     m16_a_slot_switched_off_in_between_ends_the_login,
+    m16_a_link_rests_on_the_same_settings,
+    m17_what_begins_at_one_replica_ends_at_another,
     m19_a_look_ahead_starts_and_spends_nothing,
     m21_a_slot_has_one_spelling,
     m35_a_slot_of_one_protocol_is_none_of_the_other,
@@ -95,6 +97,56 @@ async fn m16_a_slot_switched_off_in_between_ends_the_login(backend: Backend) {
     browser.callback(&callback).await.is(303);
     let callback = browser.reach_callback(SLOT, "ada-1").await;
     browser.callback(&callback).await.is(303);
+}
+
+async fn m16_a_link_rests_on_the_same_settings(backend: Backend) {
+    const OTHER: &str = "oauth2/provider1";
+    let mut app = TestApp::start(backend).await;
+    let mut browser = app.browser();
+    browser.log_in(SLOT, "ada-1").await;
+    for (label, client, status) in
+        [("Another label", "portico-oauth2-provider1", 303), ("Another label", "another-client", 400)]
+    {
+        let begun = browser.post(&format!("/auth/{OTHER}/link")).await;
+        let location = begun.is(200).json()["location"].as_str().unwrap().parse().unwrap();
+        let callback = browser.choose(&location, "bruno-2").await;
+        let asked = app.token_calls(OTHER);
+        let changes =
+            [("OAUTH2_PROVIDER1_DISPLAY_LABEL", Some(label)), ("OAUTH2_PROVIDER1_CLIENT_ID", Some(client))];
+        app.restart(&changes).await;
+        browser.callback(&callback).await.is(status);
+        assert_eq!(app.token_calls(OTHER) > asked, status == 303, "{client}");
+    }
+}
+
+/// SQLite serves one process.
+async fn m17_what_begins_at_one_replica_ends_at_another(backend: Backend) {
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let app = TestApp::on(backend).set("SERVER_RETURN_ORIGINS", "https://spa.example.org").start().await;
+    let (_replica, Some(there)) = app.replica_if_possible().await else { return };
+    let mut browser = app.browser();
+    let mut login = browser.url(&format!("/auth/{SLOT}/login"));
+    login
+        .query_pairs_mut()
+        .append_pair("return_to", "https://spa.example.org/")
+        .append_pair("code_challenge", CHALLENGE);
+    let authorization = browser.visit(&login).await.location();
+    let callback = browser.choose(&authorization, "ada-1").await;
+    let arrived = browser.clone().at(there).callback(&callback).await.location();
+    let code = arrived.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let body = json!({ "code": code, "code_verifier": VERIFIER });
+    browser.send(Request::new("POST", browser.url("/auth/token")).json(&body)).await.is(200);
+    let again = Request::new("POST", browser.url("/auth/token")).json(&body);
+    browser.clone().at(there).send(again).await.refused(400, "handoff_invalid");
+    // A link, too, and what it did is seen here.
+    browser.log_in(SLOT, "ada-1").await;
+    let begun = browser.post("/auth/oauth2/provider1/link").await;
+    let location = begun.is(200).json()["location"].as_str().unwrap().parse().unwrap();
+    let callback = browser.choose(&location, "bruno-2").await;
+    browser.clone().at(there).callback(&callback).await.is(303);
+    let listed = browser.fetch("/auth/identities").await.json();
+    assert_eq!(listed["identities"].as_array().unwrap().len(), 2);
 }
 
 async fn m19_a_look_ahead_starts_and_spends_nothing(backend: Backend) {

@@ -247,18 +247,33 @@ fn help_is_complete_and_wrong_usage_is_2() {
     let program = Program::new();
     let help = program.run(&["--help"]);
     help.exits(0);
-    for word in ["serve", "demo", "config", "migrate", "accounts", "--config", "--env-prefix", "78"] {
+    for word in ["serve", "demo", "config", "migrate", "--config", "--env-prefix", "78"] {
         assert!(help.stdout.contains(word), "{word}: {}", help.stdout);
     }
-    for command in [
-        &["serve"][..],
-        &["config"],
-        &["migrate"],
-        &["accounts"],
-        &["accounts", "create"],
-        &["accounts", "list"],
-        &["accounts", "show"],
+    // Every form of section 8 of the contract.
+    for (command, words) in [
+        (&[][..], "accounts sessions keys audit"),
+        (&["accounts"], "list show create import grant revoke disable enable delete release merge unlink"),
+        (&["accounts", "list"], "--status --name --role --limit --after --json"),
+        (&["accounts", "grant"], "<ACCOUNT> [ROLE] --group --json"),
+        (&["accounts", "revoke"], "<ACCOUNT> [ROLE] --group --json"),
+        (&["accounts", "import"], "<FILE> --json"),
+        (&["accounts", "merge"], "<FROM> <INTO> --yes --json"),
+        (&["accounts", "unlink"], "<ACCOUNT> <IDENTITY_ID> --json"),
+        (&["sessions", "list"], "--account --limit --after --json"),
+        (&["sessions", "revoke"], "[SESSION] --account --all --json"),
+        (&["keys", "list"], "--limit --after --json"),
+        (&["keys", "rotate"], "--json"),
+        (&["audit"], "--since --event --account --limit --after --json"),
     ] {
+        let help = program.run(&[command, &["--help"]].concat());
+        help.exits(0);
+        for word in words.split(' ') {
+            assert!(help.stdout.contains(word), "{command:?} {word}: {}", help.stdout);
+        }
+    }
+    for command in [&["serve"][..], &["config"], &["migrate"], &["accounts", "create"], &["accounts", "show"]]
+    {
         let help = program.run(&[command, &["--help"]].concat());
         help.exits(0);
         assert!(help.stdout.contains("Usage:"), "{}", help.stdout);
@@ -267,6 +282,9 @@ fn help_is_complete_and_wrong_usage_is_2() {
     program.run(&["nonsense"]).exits(2);
     program.run(&["accounts", "create"]).exits(2);
     program.run(&["accounts", "list", "--status", "sleeping"]).exits(2);
+    program.run(&["accounts", "grant", "somebody"]).exits(2);
+    program.run(&["accounts", "grant", "somebody", "editor", "--group", "staff"]).exits(2);
+    program.run(&["sessions", "revoke", "--all", "--account", "somebody"]).exits(2);
 }
 
 #[test]

@@ -53,6 +53,8 @@ async fn m37_an_allowed_origin_may_use_the_session_and_no_other(backend: Backend
     let answer = preflight(&mut browser, "/auth/refresh", OTHER).await;
     assert_eq!(answer.is(204).header("access-control-allow-origin"), Some(OTHER));
     assert!(answer.header("access-control-allow-headers").unwrap().contains("x-csrf-token"));
+    assert!(answer.header("access-control-allow-methods").unwrap().contains("DELETE"));
+    assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
     let post = Request::new("POST", browser.url("/auth/refresh"))
         .header("origin", OTHER)
         .header("sec-fetch-site", "same-site")

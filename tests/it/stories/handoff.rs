@@ -11,6 +11,7 @@ on_both_databases!(
     a_hand_off_needs_an_allowed_origin_and_a_challenge,
     a_relayed_callback_gives_the_code_away_only_in_the_address,
     a_hand_off_of_a_disabled_account_is_refused,
+    a_hand_off_ends_with_the_sessions_of_its_account,
 );
 
 const SPA: &str = "https://spa.example.org";
@@ -156,4 +157,14 @@ async fn a_hand_off_of_a_disabled_account_is_refused(backend: Backend) {
     app.set_status("Ada Example", "disabled").await;
     exchange(&mut app.browser(), &code, VERIFIER).await.refused(403, "account_disabled");
     assert_eq!(app.database.count("sessions", "1 = 1").await, 0);
+}
+
+async fn a_hand_off_ends_with_the_sessions_of_its_account(backend: Backend) {
+    let app = start(backend).await;
+    let mut elsewhere = app.browser();
+    elsewhere.log_in("oidc/provider1", "ada-1").await;
+    let code = code_in(&handed_off(&mut app.browser(), "https://spa.example.org/").await);
+    elsewhere.send(elsewhere.proven("DELETE", "/auth/sessions")).await.is(204);
+    exchange(&mut app.browser(), &code, VERIFIER).await.refused(400, "handoff_invalid");
+    assert_eq!(app.database.count("sessions", "revoked_at IS NULL").await, 0);
 }

@@ -1,5 +1,6 @@
 //! What a person, a frontend, a backend or an operator sees.
 
+mod access;
 mod accounts;
 mod adoption;
 mod clients;

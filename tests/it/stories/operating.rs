@@ -11,6 +11,8 @@ on_both_databases!(
     a_disabled_account_is_out_and_comes_back,
     a_merge_is_previewed_and_then_done,
     people_are_imported_from_either_form,
+    grants_are_short_and_roles_not_too_many,
+    the_audit_trail_is_read_by_account_event_and_page,
     sessions_keys_and_events_are_seen_and_changed,
 );
 
@@ -101,6 +103,8 @@ async fn a_merge_is_previewed_and_then_done(backend: Backend) {
     );
     let identity = shown["identities"][0]["id"].as_str().unwrap();
     say(&service, &["accounts", "unlink", into, identity]);
+    let left = say(&service, &["sessions", "list", "--account", into]);
+    assert_eq!(left.as_array().unwrap().len(), 1, "the session that the identity began is ended");
     let last = say(&service, &["accounts", "show", into])["identities"][0]["id"].as_str().unwrap().to_owned();
     service.program.run(&["accounts", "unlink", into, &last]).exits(1).complains(&["last identity"]);
     say(&service, &["accounts", "revoke", into, "editor"]);
@@ -130,6 +134,77 @@ async fn people_are_imported_from_either_form(backend: Backend) {
     assert_eq!(texts(&listed, "name"), ["Ada Example", "Bob", "Cleo"], "none of the bad file");
     assert_eq!(listed[0]["roles"], json!(["admin", "editor"]));
     assert_eq!((&listed[0]["label"], &listed[1]["label"]), (&json!("Example, Ada"), &json!("Bob")));
+}
+
+async fn grants_are_short_and_roles_not_too_many(backend: Backend) {
+    let database = backend.fresh().await;
+    let program = Program::configured().set("PORTICO_STORAGE_URL", &database.url);
+    let names: Vec<_> = (0..32).map(|number| format!("role-{number:02}")).collect();
+    let create = |roles: &[String]| {
+        let flags = roles.iter().flat_map(|role| ["--role", role]);
+        let words: Vec<_> = ["accounts", "create", "--name", "Ada"].into_iter().chain(flags).collect();
+        program.run(&words)
+    };
+    create(&[&names[..], &["one-more".to_owned()]].concat()).exits(1).complains(&["at most 32 roles"]);
+    create(&names).exits(0);
+    let grant = |words: &[&str]| program.run(&[&["accounts", "grant", "Ada"], words].concat());
+    grant(&["one-more"]).exits(1).complains(&["at most 32 roles"]);
+    grant(&["role-00"]).exits(0);
+    grant(&["--group", "staff"]).exits(0);
+    program.run(&["accounts", "revoke", "Ada", "role-00"]).exits(0);
+    grant(&["one-more"]).exits(0);
+    grant(&["--group", &"x".repeat(64)]).exits(0);
+    for long in [&["--group", &"x".repeat(65)][..], &[&"x".repeat(65)], &[""]] {
+        grant(long).exits(1).complains(&["1 to 64 bytes"]);
+    }
+    let shown = program.run(&["accounts", "show", "Ada", "--json"]).json();
+    assert_eq!(
+        (shown["roles"].as_array().unwrap().len(), shown["groups"].as_array().unwrap().len()),
+        (32, 2)
+    );
+    let granted = program.run(&["audit", "--event", "role_granted", "--json"]).json();
+    assert_eq!(granted.as_array().unwrap().len(), 3, "what changed nothing is not audited");
+}
+
+async fn the_audit_trail_is_read_by_account_event_and_page(backend: Backend) {
+    let (service, _idp, database) = serve(backend).await;
+    let ada = service.browser().log_in("oidc/provider1", "ada-1").await;
+    service.browser().log_in("oidc/provider1", "bruno-2").await;
+    say(&service, &["accounts", "grant", "Ada Example", "editor"]);
+    let all = say(&service, &["audit"]);
+    let members: Vec<_> = all[0].as_object().unwrap().keys().map(String::as_str).collect();
+    for member in ["time", "event", "account_id", "idp", "outcome", "reason", "request_id", "ip"] {
+        assert!(members.contains(&member), "{members:?}");
+    }
+    let of_ada = say(&service, &["audit", "--account", "Ada Example"]);
+    let own = of_ada.as_array().unwrap();
+    assert!(own.iter().all(|event| event["account_id"] == ada["account"]["id"]), "{of_ada}");
+    assert!(own.len() < all.as_array().unwrap().len());
+    let granted = say(&service, &["audit", "--account", "Ada Example", "--event", "role_granted"]);
+    assert_eq!(texts(&granted, "reason"), ["role:editor"]);
+    assert_eq!((&granted[0]["request_id"], &granted[0]["ip"]), (&json!(null), &json!(null)));
+    // Page after page is the whole.
+    let mut pages = Vec::new();
+    while pages.len() < 100 {
+        let last: Option<&Value> = pages.last();
+        let after = last.map(|event| event["id"].as_str().unwrap().to_owned());
+        let after: Vec<_> = after.iter().flat_map(|id| ["--after", id]).collect();
+        let page = say(&service, &[&["audit", "--limit", "2"], &after[..]].concat());
+        let page = page.as_array().unwrap().clone();
+        if page.is_empty() {
+            break;
+        }
+        pages.extend(page);
+    }
+    assert_eq!(json!(pages), all);
+    // What is older than asked for is left out.
+    database.execute("UPDATE audit_events SET time = time - 7200 WHERE event = 'role_granted'").await;
+    let recent = say(&service, &["audit", "--since", "1h"]);
+    assert_eq!(recent.as_array().unwrap().len(), all.as_array().unwrap().len() - 1);
+    assert!(!texts(&recent, "event").contains(&"role_granted"));
+    let rather = say(&service, &["audit", "--since", "3h", "--event", "role_granted"]);
+    assert_eq!(rather.as_array().unwrap().len(), 1);
+    service.program.run(&["audit", "--account", "nobody"]).exits(1);
 }
 
 async fn sessions_keys_and_events_are_seen_and_changed(backend: Backend) {

@@ -24,13 +24,16 @@ async fn sessions_are_listed_with_the_current_one_marked(backend: Backend) {
     let url = second.url("/auth/oidc/provider1/login");
     let authorization = second.visit(&url).await.location();
     let callback = second.choose(&authorization, "ada-1").await;
-    let named = Request::navigation(callback).header("user-agent", "A browser of 1999");
+    let named = Request::navigation(callback)
+        .header("user-agent", "A browser of 1999")
+        .header("x-forwarded-for", "203.0.113.9")
+        .header("forwarded", "for=203.0.113.9");
     second.send(named).await.is(303);
     let listed = sessions(&mut second).await;
     assert_eq!(listed.iter().map(|session| &session["current"]).collect::<Vec<_>>(), [false, true]);
     let own = &listed[1];
     assert_eq!((&own["idp"], &own["user_agent"]), (&"oidc/provider1".into(), &"A browser of 1999".into()));
-    assert_eq!(own["ip"], "127.0.0.1");
+    assert_eq!(own["ip"], "127.0.0.1", "not what a header says (threats C15)");
     for time in ["created_at", "last_used_at", "expires_at"] {
         assert!(own[time].as_str().is_some_and(|time| time.ends_with('Z')), "{time}: {own}");
     }

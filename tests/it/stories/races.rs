@@ -13,6 +13,7 @@ on_both_databases!(
     link_12_two_parallel_first_logins_of_one_person_make_one_account,
     link_11_two_parallel_first_logins_of_one_name_adopt_once,
     h04_many_parallel_first_logins_of_one_name_make_as_many_accounts,
+    link_22_two_accounts_that_link_one_identity_at_once_leave_it_to_one,
 );
 
 /// Everybody's callbacks, none of them answered by the token endpoint before all have arrived there.
@@ -100,4 +101,28 @@ async fn h04_many_parallel_first_logins_of_one_name_make_as_many_accounts(backen
     assert_eq!(names.len(), 12, "{names:?}");
     assert!(names.contains(&"Sam Same".to_owned()) && names.contains(&"sam@example.com".to_owned()));
     assert_eq!(app.database.count("identities", "1 = 1").await, 12, "no orphans");
+}
+
+async fn link_22_two_accounts_that_link_one_identity_at_once_leave_it_to_one(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let slot = "oauth2/provider1";
+    let mut links = Vec::new();
+    for person in ["ada-1", "chidi-3"] {
+        let mut browser = app.browser();
+        browser.log_in("oidc/provider1", person).await;
+        let begun = browser.post(&format!("/auth/{slot}/link")).await;
+        let location = begun.is(200).json()["location"].as_str().unwrap().parse().unwrap();
+        let callback = browser.choose(&location, "bruno-2").await;
+        links.push((browser, callback));
+    }
+    let mut statuses = Vec::new();
+    for (mut browser, answer) in at_once(&app, slot, links).await {
+        let listed = browser.fetch("/auth/identities").await.json();
+        let count = listed["identities"].as_array().unwrap().len();
+        assert_eq!(count, if answer.status == 303 { 2 } else { 1 }, "{answer:?}");
+        statuses.push(answer.status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [303, 409]);
+    assert_eq!(app.accounts().await.len(), 2);
 }
