@@ -19,6 +19,7 @@ pub mod claims;
 pub mod clock;
 pub mod error;
 pub mod flow;
+pub mod issuer;
 pub mod keys;
 pub mod login;
 pub mod provider;

@@ -15,6 +15,8 @@ use crate::clock::Timestamp;
 use crate::error::UpstreamError;
 use crate::slot::{Protocol, SlotId, SlotName};
 
+pub use crate::issuer::Issuer;
+
 /// An enabled slot with all its settings, checked.
 #[derive(Debug, Clone)]
 pub struct Slot {
@@ -141,34 +143,6 @@ pub struct OAuth2Settings {
     pub issuer: Option<Issuer>,
     /// Stands in for an issuer in the identity key.
     pub identity_namespace: String,
-}
-
-/// An issuer identifier, kept and compared as the raw text (OIDC Core 3.1.3.7 (2)); never through a URL type.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Issuer(String);
-
-impl Issuer {
-    /// Takes the text as it stands.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The exact text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Issuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for Issuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// Client authentication at the token endpoint (RFC 6749 2.3). Exactly one method is ever used in a request.

@@ -45,6 +45,8 @@ pub struct IssRule<'a> {
     pub issuer: Option<&'a Issuer>,
     /// Further literals the operator accepts.
     pub aliases: &'a [Issuer],
+    /// The tenants that an issuer of many may stand for.
+    pub tenants: &'a [String],
     /// Whether the provider's metadata promises it.
     pub promised: bool,
 }
@@ -53,7 +55,9 @@ impl IssRule<'_> {
     fn check(&self, received: Option<&str>) -> Result<(), UpstreamError> {
         let Some(issuer) = self.issuer else { return Ok(()) };
         let passes = match received {
-            Some(iss) => std::iter::once(issuer).chain(self.aliases).any(|known| known.as_str() == iss),
+            Some(iss) => {
+                std::iter::once(issuer).chain(self.aliases).any(|known| known.is_named(iss, self.tenants))
+            }
             None => !self.promised,
         };
         if passes {
@@ -157,11 +161,23 @@ mod tests {
     fn h18_c07_a_reply_is_judged_by_its_issuer_first_and_then_by_its_error() {
         let issuer = Issuer::new("https://idp.example");
         let aliases = [Issuer::new("idp.example")];
-        let own = IssRule { issuer: Some(&issuer), aliases: &aliases, promised: false };
+        let own = IssRule { issuer: Some(&issuer), aliases: &aliases, tenants: &[], promised: false };
         let promised = IssRule { promised: true, ..own };
         let none = IssRule { issuer: None, ..promised };
         let good = "https://idp.example";
+        let tenants = ["72f988bf-86f1-41af-91ab-2d7cd011db47".to_owned()];
+        let template = Issuer::new("https://login.example/{tenantid}/v2.0");
+        let many = IssRule { issuer: Some(&template), aliases: &[], tenants: &tenants, promised: false };
+        let of_tenant = "https://login.example/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0";
         for (rule, iss, error, code) in [
+            (many, Some(of_tenant), None, None),
+            (many, Some("https://login.example/{tenantid}/v2.0"), None, Some(Code::LoginMixup)),
+            (
+                many,
+                Some("https://login.example/11111111-2222-3333-4444-555555555555/v2.0"),
+                None,
+                Some(Code::LoginMixup),
+            ),
             (own, Some(good), None, None),
             (own, Some("idp.example"), None, None),
             (own, None, None, None),

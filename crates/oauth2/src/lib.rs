@@ -67,7 +67,12 @@ impl ProtocolClient for OAuth2Client {
         if finish.frozen != self.frozen() {
             return Err(UpstreamError::Changed);
         }
-        let rule = IssRule { issuer: self.settings.issuer.as_ref(), aliases: &[], promised: false };
+        let rule = IssRule {
+            issuer: self.settings.issuer.as_ref(),
+            aliases: &[],
+            tenants: &[],
+            promised: false,
+        };
         let code = take_code(finish.reply, rule)?;
         let grant = CodeGrant {
             slot: &self.slot,

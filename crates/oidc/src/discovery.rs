@@ -42,13 +42,14 @@ impl Metadata {
         Frozen::of(&[self.issuer.as_str(), authorization, token, userinfo, jwks])
     }
 
-    /// Checks a document as the slot's settings say.
+    /// Checks a document as the slot's settings say. An issuer of many tenants is for slots that say which may come in.
     ///
     /// # Errors
     /// [`UpstreamError::Metadata`] with the first fault.
     pub(crate) fn read(
         document: &Map<String, Value>,
         settings: &OidcSettings,
+        tenants: &[String],
         http: &Outbound,
     ) -> Result<Self, UpstreamError> {
         let document = Document { members: document, http };
@@ -57,8 +58,13 @@ impl Metadata {
             None if document.has("userinfo_endpoint") => Some(document.endpoint("userinfo_endpoint")?),
             None => None,
         };
+        let issuer = document.issuer(settings)?;
+        if issuer.is_template() && tenants.is_empty() {
+            let problem = format!("the issuer {issuer} stands for many tenants, and allowed_tenants names none");
+            return Err(UpstreamError::Metadata(problem));
+        }
         Ok(Self {
-            issuer: document.issuer(settings)?,
+            issuer,
             authorization: document.endpoint("authorization_endpoint")?,
             token: document.endpoint("token_endpoint")?,
             userinfo,
@@ -170,6 +176,7 @@ impl Document<'_> {
 pub(crate) struct Provider {
     slot: SlotId,
     settings: OidcSettings,
+    tenants: Vec<String>,
     http: Outbound,
     born: Instant,
     metadata: Kept<Metadata>,
@@ -187,6 +194,7 @@ impl Provider {
         Self {
             slot: slot.id(),
             settings,
+            tenants: slot.access.tenants.clone(),
             http,
             born: Instant::now(),
             metadata: Kept::new(),
@@ -199,7 +207,9 @@ impl Provider {
         let age = Timestamp::from_unix(0).plus(self.born.elapsed());
         let look = async {
             let document = self.http.document(Endpoint::Discovery, &self.settings.discovery_url).await;
-            let read = document.and_then(|document| Metadata::read(&document, &self.settings, &self.http));
+            let read = document.and_then(|document| {
+                Metadata::read(&document, &self.settings, &self.tenants, &self.http)
+            });
             read.inspect_err(|error| self.warn(error))
         };
         self.metadata.get(age, Want::Any, look).await

@@ -39,6 +39,13 @@ pub struct OidcClient {
     provider: Provider,
 }
 
+/// An ID token that passed its checks.
+struct IdToken {
+    /// In whose name the identity is stored.
+    issuer: Issuer,
+    claims: Map<String, Value>,
+}
+
 impl OidcClient {
     /// The client of an OpenID Connect slot. Asks nobody anything before the first login.
     ///
@@ -53,10 +60,10 @@ impl OidcClient {
         Self { slot, settings, http, provider }
     }
 
-    fn parties<'a>(&'a self, metadata: &'a Metadata) -> Parties<'a> {
+    fn parties<'a>(&'a self, issuer: &'a Issuer) -> Parties<'a> {
         Parties {
             client_id: &self.slot.client_id,
-            issuer: &metadata.issuer,
+            issuer,
             aliases: &self.settings.issuer_aliases,
         }
     }
@@ -65,28 +72,30 @@ impl OidcClient {
         self.settings.signature == SignatureCheck::Verify
     }
 
-    /// The claims of an ID token that is good for this login (OIDC Core 3.1.3.7).
+    /// An ID token that is good for this login (OIDC Core 3.1.3.7).
     async fn id_token(
         &self,
         metadata: &Metadata,
         granted: &Granted,
         finish: (&str, Timestamp),
-    ) -> Result<Map<String, Value>, UpstreamError> {
+    ) -> Result<IdToken, UpstreamError> {
         let invalid = UpstreamError::TokenInvalid;
         let (nonce, now) = finish;
         let unverified = granted.unverified_id_token.as_ref().ok_or(UpstreamError::TokenMissing)?;
         let token = UnverifiedToken::parse(unverified.expose_secret()).map_err(invalid)?;
         token.check_kind().map_err(invalid)?;
-        if self.verifies() {
-            token.check_parties(&self.parties(metadata)).map_err(invalid)?;
+        let issuer = if self.verifies() {
+            let issuer = token.check_parties(&self.parties(&metadata.issuer)).map_err(invalid)?;
             self.check_signature(&token, metadata, now).await?;
+            issuer
         } else {
             tracing::warn!(slot = %self.slot.id(), "the signature of an ID token was not checked");
-        }
+            metadata.issuer.clone()
+        };
         token.check_times(now, self.slot.clock_skew).map_err(invalid)?;
         token.check_nonce(self.settings.nonce, nonce).map_err(invalid)?;
         token.check_access_token(granted.access_token.expose_secret()).map_err(invalid)?;
-        Ok(token.into_claims())
+        Ok(IdToken { issuer, claims: token.into_claims() })
     }
 
     /// Tries the keys at hand, and if none fits, newer ones: keys rotate, and some providers reuse a `kid`.
@@ -110,10 +119,11 @@ impl OidcClient {
     async fn userinfo(
         &self,
         metadata: &Metadata,
-        id_token: &Map<String, Value>,
+        id_token: &IdToken,
         access_token: &SecretString,
         now: Timestamp,
     ) -> Result<Option<Map<String, Value>>, UpstreamError> {
+        let IdToken { issuer, claims: id_token } = id_token;
         let needed = match self.settings.userinfo {
             UserinfoUse::Never => false,
             UserinfoUse::IfNeeded => metadata.userinfo.is_some() && userinfo_needed(&self.slot, id_token),
@@ -131,7 +141,7 @@ impl OidcClient {
         // An access rule is judged with all its claims or not at all.
         let dispensable =
             self.settings.userinfo == UserinfoUse::IfNeeded && !rule_needs_userinfo(&self.slot, id_token);
-        let read = match self.read_userinfo(metadata, access_token, now).await {
+        let read = match self.read_userinfo(metadata, issuer, access_token, now).await {
             Err(error) if dispensable => {
                 tracing::warn!(slot = %self.slot.id(), %error, "userinfo could not be read; its claims are absent");
                 return Ok(None);
@@ -152,6 +162,7 @@ impl OidcClient {
     async fn read_userinfo(
         &self,
         metadata: &Metadata,
+        issuer: &Issuer,
         access_token: &SecretString,
         now: Timestamp,
     ) -> Result<Map<String, Value>, UpstreamError> {
@@ -163,7 +174,7 @@ impl OidcClient {
         };
         let token = UnverifiedToken::parse(&jwt).map_err(UpstreamError::TokenInvalid)?;
         if self.verifies() {
-            token.check_named_parties(&self.parties(metadata)).map_err(UpstreamError::TokenInvalid)?;
+            token.check_named_parties(&self.parties(issuer)).map_err(UpstreamError::TokenInvalid)?;
             self.check_signature(&token, metadata, now).await?;
         }
         Ok(token.into_claims())
@@ -187,6 +198,7 @@ impl ProtocolClient for OidcClient {
         let rule = IssRule {
             issuer: Some(&metadata.issuer),
             aliases: &self.settings.issuer_aliases,
+            tenants: &self.slot.access.tenants,
             promised: metadata.promises_iss,
         };
         let code = take_code(finish.reply, rule)?;
@@ -202,8 +214,8 @@ impl ProtocolClient for OidcClient {
         let nonce = finish.memory.nonce().expose_secret();
         let id_token = self.id_token(&metadata, &granted, (nonce, finish.now)).await?;
         let userinfo = self.userinfo(&metadata, &id_token, &granted.access_token, finish.now).await?;
-        let (issuer, signed) = (metadata.issuer.clone(), self.verifies());
-        Claims::read(&self.slot, &Evidence::Oidc { issuer, id_token, signed, userinfo })
+        let IdToken { issuer, claims: id_token } = id_token;
+        Claims::read(&self.slot, &Evidence::Oidc { issuer, id_token, signed: self.verifies(), userinfo })
     }
 
     fn end_session(&self, post_logout_redirect: Option<&Url>) -> Option<Url> {

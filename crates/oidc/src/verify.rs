@@ -74,14 +74,15 @@ impl<'a> UnverifiedToken<'a> {
         Ok(())
     }
 
-    /// OIDC Core 3.1.3.7 (2) to (5): from this provider, for us.
-    pub(crate) fn check_parties(&self, parties: &Parties<'_>) -> Result<(), Check> {
-        self.check_issuer(parties)?;
+    /// OIDC Core 3.1.3.7 (2) to (5): from this provider, for us. The answer is the issuer in whose name the identity is
+    /// stored: the slot's own, or for a template that of the token's tenant.
+    pub(crate) fn check_parties(&self, parties: &Parties<'_>) -> Result<Issuer, Check> {
+        let issuer = self.check_issuer(parties)?;
         self.check_audience(parties)?;
         // (4), (5): when azp is there, it is us.
         match text(&self.claims, "azp")? {
             Some(azp) if azp != parties.client_id => Err(Check::failed("azp", parties.client_id, azp)),
-            _ => Ok(()),
+            _ => Ok(issuer),
         }
     }
 
@@ -96,14 +97,22 @@ impl<'a> UnverifiedToken<'a> {
         Ok(())
     }
 
-    /// (2): compared as raw text.
-    fn check_issuer(&self, parties: &Parties<'_>) -> Result<(), Check> {
+    /// (2): compared as raw text. A template is filled with the token's own `tid`; whether that tenant may come in is
+    /// the access rule's business.
+    fn check_issuer(&self, parties: &Parties<'_>) -> Result<Issuer, Check> {
         let iss = required("iss", text(&self.claims, "iss")?)?;
-        let mut known = std::iter::once(parties.issuer).chain(parties.aliases);
-        if known.any(|issuer| issuer.as_str() == iss) {
-            return Ok(());
+        let tenant = match parties.issuer.is_template() {
+            true => Some(required("tid", text(&self.claims, "tid")?)?),
+            false => None,
+        };
+        let own = parties.issuer.of_tenant(tenant).ok_or_else(|| {
+            Check::failed("tid", "a tenant's GUID in lower case", tenant.unwrap_or_default())
+        })?;
+        let aliases = parties.aliases.iter().filter_map(|alias| alias.of_tenant(tenant));
+        if std::iter::once(own.clone()).chain(aliases).any(|known| known == iss) {
+            return Ok(Issuer::new(own));
         }
-        Err(Check::failed("iss", parties.issuer.as_str(), iss))
+        Err(Check::failed("iss", own, iss))
     }
 
     /// (3): one text, or a list of nothing but texts.

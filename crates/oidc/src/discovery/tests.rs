@@ -23,8 +23,16 @@ fn honest() -> Value {
 }
 
 fn read(document: &Value, settings: &OidcSettings) -> Result<Metadata, UpstreamError> {
+    read_for(document, settings, &[])
+}
+
+fn read_for(
+    document: &Value,
+    settings: &OidcSettings,
+    tenants: &[String],
+) -> Result<Metadata, UpstreamError> {
     let http = Outbound::new(&Transport::default(), Handle::current()).unwrap();
-    Metadata::read(document.as_object().unwrap(), settings, &http)
+    Metadata::read(document.as_object().unwrap(), settings, tenants, &http)
 }
 
 /// The honest document with one member changed or taken away.
@@ -143,4 +151,21 @@ async fn m16_every_endpoint_and_the_issuer_are_part_of_the_mark() {
         let second = mark(&bent(name, Some(json!("https://idp.example/another"))));
         assert_eq!(first == second, expected_same, "{name}");
     }
+}
+
+#[tokio::test]
+async fn q_entra_1_an_issuer_of_many_tenants_is_for_slots_that_name_theirs() {
+    let tenants = ["72f988bf-86f1-41af-91ab-2d7cd011db47".to_owned()];
+    let settings = sample::settings("https://idp.example/common/v2.0/.well-known/openid-configuration");
+    let mut pinned = settings.clone();
+    pinned.issuer = Some(Issuer::new("https://idp.example/{tenantid}/v2.0"));
+    let template = bent("issuer", Some(json!("https://idp.example/{tenantid}/v2.0")));
+    for settings in [&settings, &pinned] {
+        assert!(read_for(&template, settings, &tenants).unwrap().issuer.is_template());
+        assert!(read_for(&template, settings, &[]).is_err(), "no tenant is named");
+    }
+    let foreign = bent("issuer", Some(json!("https://evil.example/{tenantid}/v2.0")));
+    assert!(read_for(&foreign, &settings, &tenants).is_err());
+    assert!(read_for(&foreign, &pinned, &tenants).is_err());
+    assert!(read_for(&honest(), &pinned, &tenants).is_err(), "not what was pinned");
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portico_core::admission::AccessRule;
 use portico_core::claims::{ClaimMap, ClaimPath, GroupsSeparator};
+use portico_core::issuer::is_tenant_id;
 use portico_core::provider::{
     Button, ClientAuth, Issuer, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, Secrets, SignatureCheck,
     SigningAlg, Slot, Transport, UserinfoMethod, UserinfoUse,
@@ -271,13 +272,12 @@ fn endpoint(read: &mut Reader<'_>, row: &'static Row, allow_http: bool) -> Optio
 
 fn oidc(read: &mut Reader<'_>, allow_http: bool) -> Option<OidcSettings> {
     let discovery_url = endpoint(read, &table::DISCOVERY_URL, allow_http);
+    let issuer = read.text(&table::ISSUER).map(Issuer::new);
     if discovery_url.as_ref().is_some_and(of_many_tenants) {
-        read.wrong(
-            &table::DISCOVERY_URL,
-            "stands for more than one tenant, which is not supported yet; name your tenant in it",
-        );
+        check_tenants(read, &table::DISCOVERY_URL);
+    } else if issuer.as_ref().is_some_and(Issuer::is_template) {
+        check_tenants(read, &table::ISSUER);
     }
-    let issuer = issuer(read);
     let issuer_aliases = issuer_aliases(read, issuer.as_ref());
     let signature = read.flag(&table::ID_TOKEN_VERIFY_SIGNATURE);
     let modes = [
@@ -318,22 +318,23 @@ fn document(mut url: Url) -> Url {
     url
 }
 
+/// Whether an address is one of Entra ID's for people of any tenant, wherever it is served.
 fn of_many_tenants(url: &Url) -> bool {
-    let entra = url.host_str().is_some_and(|host| host.starts_with("login.microsoftonline."));
-    let first = url.path_segments().and_then(|mut segments| segments.next()).unwrap_or_default();
+    let mut segments = url.path_segments().into_iter().flatten();
+    let (first, second) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+    let entra = url.host_str().is_some_and(|host| host.contains(".microsoftonline.")) || second == "v2.0";
     entra && ALL_TENANTS.iter().any(|name| name.eq_ignore_ascii_case(first))
 }
 
-fn issuer(read: &mut Reader<'_>) -> Option<Issuer> {
-    let issuer = read.text(&table::ISSUER)?;
-    if issuer.contains(['{', '}']) {
-        read.wrong(
-            &table::ISSUER,
-            "is a template for many tenants, which is not supported yet; name your tenant in it",
-        );
-        return None;
+/// Section 4 of the contract: a provider of many tenants needs to be told which of them may come in.
+fn check_tenants(read: &mut Reader<'_>, row: &'static Row) {
+    let tenants = read.list(&table::ALLOWED_TENANTS).unwrap_or_default();
+    if tenants.is_empty() {
+        read.wrong(row, "stands for many tenants; list those that may come in as allowed_tenants, or name one tenant");
+    } else if !tenants.iter().all(|tenant| is_tenant_id(tenant)) {
+        let message = "must have tenant ids as Entra ID writes them: GUIDs in lower case";
+        read.wrong(&table::ALLOWED_TENANTS, message);
     }
-    Some(Issuer::new(issuer))
 }
 
 fn issuer_aliases(read: &mut Reader<'_>, issuer: Option<&Issuer>) -> Vec<Issuer> {
@@ -353,7 +354,10 @@ fn oauth2(read: &mut Reader<'_>, allow_http: bool) -> Option<OAuth2Settings> {
     let authorization_url = endpoint(read, &table::AUTHORIZATION_URL, allow_http);
     let token_url = endpoint(read, &table::TOKEN_URL, allow_http);
     let userinfo_url = endpoint(read, &table::USERINFO_URL, allow_http);
-    let issuer = issuer(read);
+    let issuer = read.text(&table::ISSUER).map(Issuer::new);
+    if issuer.as_ref().is_some_and(Issuer::is_template) {
+        read.wrong(&table::ISSUER, "stands for many tenants, which needs an oidc slot; name one tenant in it");
+    }
     let namespace = read.text(&table::IDENTITY_NAMESPACE);
     let without_query = token_url.clone().map(|mut url| {
         url.set_query(None);

@@ -133,3 +133,28 @@ fn a_privileged_role_names_its_slot_when_there_is_more_than_one() {
         mistake(&[TWO_SLOTS[0], TWO_SLOTS[1], &[(ROLES, &shouted)]]).contains("privileged role \"ADMIN\"")
     );
 }
+
+#[test]
+fn q_entra_1_many_tenants_need_a_list_of_those_that_may_come_in() {
+    const DISCOVERY: &str = "PORTICO_OIDC_PROVIDER1_DISCOVERY_URL";
+    const ISSUER: &str = "PORTICO_OIDC_PROVIDER1_ISSUER";
+    const TENANTS: &str = "PORTICO_OIDC_PROVIDER1_ALLOWED_TENANTS";
+    const TENANT: (&str, &str) = (TENANTS, "9188040d-6c67-4c5b-b112-36a304b66dad");
+    for many in [
+        (DISCOVERY, "https://login.microsoftonline.com/common/v2.0"),
+        (DISCOVERY, "https://login.microsoftonline.com/Organizations/v2.0/.well-known/openid-configuration"),
+        (DISCOVERY, "https://login.partner.microsoftonline.cn/consumers/v2.0"),
+        (DISCOVERY, "https://entra.example.com/common/v2.0/.well-known/openid-configuration"),
+        (ISSUER, "https://login.microsoftonline.com/{tenantid}/v2.0"),
+    ] {
+        let told = mistake(&[&OIDC, &[many]]);
+        assert!(told.starts_with(many.0) && told.contains("allowed_tenants"), "{told}");
+        fine(&[&OIDC, &[many, TENANT]]);
+        let told = mistake(&[&OIDC, &[many, (TENANTS, "9188040D-6C67-4C5B-B112-36A304B66DAD")]]);
+        assert!(told.starts_with(TENANTS) && told.contains("lower case"), "{told}");
+    }
+    fine(&[&OIDC, &[(DISCOVERY, "https://idp.example.com/common/.well-known/openid-configuration")]]);
+    let template = ("PORTICO_OAUTH2_PROVIDER1_ISSUER", "https://login.example/{tenantid}/v2.0");
+    let told = mistake(&[&OAUTH2, &[template]]);
+    assert!(told.starts_with(template.0), "{told}");
+}

@@ -1,0 +1,110 @@
+//! Issuer identifiers, those that stand for many tenants too. Pure text; knows no URL.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What stands for a tenant in an issuer of many (Entra ID's `common` and `organizations`).
+const TENANT: &str = "{tenantid}";
+
+/// An issuer identifier, kept and compared as the raw text (OIDC Core 3.1.3.7 (2)); never through a URL type.
+///
+/// Entra ID's documents for more than one tenant name no issuer but a template, `https://…/{tenantid}/v2.0`. Such a one
+/// stands for the issuers of tenants, and is never itself what a token names.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Issuer(String);
+
+impl Issuer {
+    /// Takes the text as it stands.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The exact text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it stands for the issuers of many tenants.
+    pub fn is_template(&self) -> bool {
+        self.0.contains(TENANT)
+    }
+
+    /// The issuer of one tenant: the template filled, or itself when it is none. Nothing when that is no tenant's id.
+    pub fn of_tenant(&self, tenant: Option<&str>) -> Option<Cow<'_, str>> {
+        if !self.is_template() {
+            return Some(Cow::Borrowed(&self.0));
+        }
+        let tenant = tenant.filter(|tenant| is_tenant_id(tenant))?;
+        Some(Cow::Owned(self.0.replace(TENANT, tenant)))
+    }
+
+    /// Whether the text is this issuer, or for a template that of one of these tenants.
+    pub fn is_named(&self, text: &str, tenants: &[String]) -> bool {
+        if !self.is_template() {
+            return self.0 == text;
+        }
+        tenants.iter().any(|tenant| self.of_tenant(Some(tenant)).is_some_and(|own| own == text))
+    }
+}
+
+/// Whether a text is the id of an Entra ID tenant: a GUID in lower case.
+pub fn is_tenant_id(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+        && groups.iter().all(|group| group.bytes().all(hex))
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+
+    #[test]
+    fn a_template_is_filled_by_the_id_of_a_tenant_and_nothing_else() {
+        let template = Issuer::new("https://login.example/{tenantid}/v2.0");
+        let filled = "https://login.example/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0";
+        assert_eq!(template.of_tenant(Some(ONE)).as_deref(), Some(filled));
+        for bad in [
+            "",
+            "common",
+            "72F988BF-86F1-41AF-91AB-2D7CD011DB47",
+            "72f988bf86f141af91ab2d7cd011db47",
+            "72f988bf-86f1-41af-91ab-2d7cd011db4",
+            "72f988bf-86f1-41af-91ab-2d7cd011db47/..",
+            "72f988bf-86f1-41af-91ab-2d7cd011dbg7",
+            "{tenantid}",
+        ] {
+            assert_eq!(template.of_tenant(Some(bad)), None, "{bad}");
+        }
+        assert_eq!(template.of_tenant(None), None);
+        let plain = Issuer::new("https://idp.example");
+        assert_eq!(plain.of_tenant(None).as_deref(), Some("https://idp.example"));
+    }
+
+    #[test]
+    fn an_issuer_is_named_by_its_exact_text_or_by_that_of_a_tenant() {
+        let tenants = [ONE.to_owned()];
+        let template = Issuer::new("https://login.example/{tenantid}/v2.0");
+        let of = |tenant: &str| format!("https://login.example/{tenant}/v2.0");
+        assert!(template.is_named(&of(ONE), &tenants));
+        assert!(!template.is_named(&of("11111111-1111-1111-1111-111111111111"), &tenants));
+        assert!(!template.is_named(template.as_str(), &tenants), "the template itself is nobody");
+        let plain = Issuer::new("https://idp.example");
+        assert!(plain.is_named("https://idp.example", &[]));
+        assert!(!plain.is_named("https://idp.example/", &tenants));
+    }
+}
