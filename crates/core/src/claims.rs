@@ -4,7 +4,7 @@ mod documents;
 
 use serde_json::{Map, Value};
 
-use self::documents::{Documents, email_in, text_at};
+use self::documents::{Documents, email_in, is_address, is_fit, text_at};
 use crate::error::UpstreamError;
 use crate::provider::{Issuer, Slot};
 use crate::slot::{Protocol, SlotId};
@@ -214,6 +214,7 @@ pub struct Claims {
     preferred_username: Option<String>,
     email: Option<Email>,
     facts: Facts,
+    groups_unknown: bool,
 }
 
 impl Claims {
@@ -242,7 +243,27 @@ impl Claims {
             facts: documents.facts(map, &subject, email.as_ref()),
             identity: IdentityKey { protocol: slot.id().protocol, issuer, subject },
             email,
+            groups_unknown: false,
         })
+    }
+
+    /// With the address that the provider, asked for it, called the person's primary and verified one.
+    #[must_use]
+    pub fn with_email(mut self, address: String) -> Self {
+        if is_address(&address) {
+            self.facts.email = Some(address.clone());
+            self.facts.email_verified = true;
+            self.email = Some(Email { address, verified: Some(true) });
+        }
+        self
+    }
+
+    /// With the groups that were looked up, in place of whatever the documents say; `None` when nobody could tell.
+    #[must_use]
+    pub fn with_groups(mut self, groups: Option<Vec<String>>) -> Self {
+        self.facts.groups = groups.filter(|groups| is_fit(groups));
+        self.groups_unknown = self.facts.groups.is_none();
+        self
     }
 
     /// The slot the person came through.
@@ -273,6 +294,11 @@ impl Claims {
     /// The e-mail, if the provider gave one.
     pub fn email(&self) -> Option<&Email> {
         self.email.as_ref()
+    }
+
+    /// Whether the person may have groups that nobody could tell: not the same as having been sent none.
+    pub fn groups_unknown(&self) -> bool {
+        self.groups_unknown || self.facts.groups_overage
     }
 
     /// What belongs to the session.

@@ -16,6 +16,7 @@ pub mod account;
 pub mod admission;
 pub mod audit;
 pub mod claims;
+pub mod client_auth;
 pub mod clock;
 pub mod error;
 pub mod flow;

@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::UpstreamError;
 use crate::slot::{Protocol, SlotId, SlotName};
 
+pub use crate::client_auth::{ClientAuth, ClientKey, Secrets};
 pub use crate::issuer::Issuer;
 
 /// An enabled slot with all its settings, checked.
@@ -40,8 +41,12 @@ pub struct Slot {
     pub claims: ClaimMap,
     /// Who may come in.
     pub access: AccessRule,
+    /// How the provider's answer travels back.
+    pub response_mode: ResponseMode,
     /// How userinfo is asked for.
     pub userinfo_method: UserinfoMethod,
+    /// Where groups are looked up with the login's access token, in the form of Google Cloud Identity.
+    pub groups_url: Option<Url>,
     /// How far the provider's clock may be from ours.
     pub clock_skew: Duration,
     /// How the provider is reached.
@@ -84,6 +89,7 @@ impl Slot {
                 oauth2.authorization_url.as_str(),
                 oauth2.token_url.as_str(),
                 oauth2.userinfo_url.as_str(),
+                oauth2.emails_url.as_ref().map_or("", Url::as_str),
                 &issuer(&oauth2.issuer),
                 &oauth2.identity_namespace,
             ]),
@@ -139,32 +145,12 @@ pub struct OAuth2Settings {
     pub token_url: Url,
     /// The userinfo endpoint.
     pub userinfo_url: Url,
+    /// Where the person's e-mail addresses are listed, in GitHub's form.
+    pub emails_url: Option<Url>,
     /// For the check of RFC 9207 only.
     pub issuer: Option<Issuer>,
     /// Stands in for an issuer in the identity key.
     pub identity_namespace: String,
-}
-
-/// Client authentication at the token endpoint (RFC 6749 2.3). Exactly one method is ever used in a request.
-#[derive(Debug, Clone)]
-pub enum ClientAuth {
-    /// No secret: only `client_id` in the body.
-    Public,
-    /// The method that discovery allows, Basic preferred; for OAuth 2.0 slots Basic.
-    Auto(Secrets),
-    /// `client_secret_basic`, form-encoded first as RFC 6749 2.3.1 says.
-    Basic(Secrets),
-    /// `client_secret_post`.
-    Post(Secrets),
-}
-
-/// A client secret, and the one that will follow it.
-#[derive(Debug, Clone)]
-pub struct Secrets {
-    /// Tried first.
-    pub current: SecretString,
-    /// Tried when the first is refused with `invalid_client`.
-    pub next: Option<SecretString>,
 }
 
 /// Proof Key for Code Exchange (RFC 7636).
@@ -174,6 +160,15 @@ pub enum Pkce {
     S256,
     /// The operator switched it off.
     OffByOperator,
+}
+
+/// How an authorization response travels (OAuth 2.0 Multiple Response Type Encoding Practices 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseMode {
+    /// In the query of a redirect.
+    Query,
+    /// In the body of a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+    FormPost,
 }
 
 /// Whether ID-token signatures are checked.

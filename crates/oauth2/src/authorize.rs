@@ -3,7 +3,7 @@
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
 use portico_core::error::{UpstreamError, printable};
-use portico_core::provider::{Answer, Ask, Issuer, Pkce, Reply, Slot};
+use portico_core::provider::{Answer, Ask, Issuer, Pkce, Reply, ResponseMode, Slot};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -27,6 +27,9 @@ pub fn authorization_request(
     }
     if let Some(nonce) = nonce {
         request = request.add_extra_param("nonce", nonce.expose_secret().to_owned());
+    }
+    if slot.response_mode == ResponseMode::FormPost {
+        request = request.add_extra_param("response_mode", "form_post");
     }
     if let Some(audience) = &slot.audience {
         request = request.add_extra_param("audience", audience.as_str());
@@ -133,6 +136,9 @@ mod tests {
         let mut more = sample::slot();
         more.audience = Some("https://api.example/?a=b&c".to_owned());
         more.extra_params.insert("prompt".to_owned(), "login".to_owned());
+        let mut form = sample::slot();
+        form.response_mode = ResponseMode::FormPost;
+        let form_post = [("response_mode", "form_post")];
         let extra = [("audience", "https://api.example/?a=b&c"), ("prompt", "login")];
         for (slot, endpoint, nonce, expected) in [
             (&plain, "https://idp.example/authorize", false, [&always[..], &pkce].concat()),
@@ -150,6 +156,7 @@ mod tests {
             ),
             (&without, "https://idp.example/authorize", false, always.to_vec()),
             (&more, "https://idp.example/authorize", false, [&always[..], &pkce, &extra].concat()),
+            (&form, "https://idp.example/authorize", false, [&always[..], &pkce, &form_post].concat()),
         ] {
             let mut sent = pairs(slot, endpoint, nonce);
             sent.sort();

@@ -19,8 +19,9 @@ use oauth2::{
     HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RequestTokenError, StandardRevocableToken,
     StandardTokenResponse, TokenResponse as _, TokenUrl,
 };
+use portico_core::clock::Timestamp;
 use portico_core::error::{UpstreamError, printable};
-use portico_core::provider::{ClientAuth, Memory, Pkce, Slot};
+use portico_core::provider::{ClientAuth, ClientKey, Memory, Pkce, Slot};
 use reqwest::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -48,12 +49,16 @@ pub struct CodeGrant<'a> {
     pub token_url: &'a Url,
     /// What the slot's `auto` means at this provider.
     pub auto: AuthMethod,
+    /// Whom a signed statement about us is for: the provider's issuer.
+    pub audience: &'a str,
     /// The callback, exactly as in the authorization request.
     pub redirect_uri: &'a Url,
     /// Has the PKCE verifier (RFC 7636 4.5).
     pub memory: &'a Memory,
     /// The code.
     pub code: &'a SecretString,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// What the provider gave for a code.
@@ -65,6 +70,17 @@ pub struct Granted {
     pub unverified_id_token: Option<SecretString>,
 }
 
+/// What of ours goes along with one request.
+#[derive(Clone, Copy)]
+enum Proof<'a> {
+    None,
+    Secret(AuthMethod, &'a SecretString),
+    Statement(&'a ClientKey),
+}
+
+/// RFC 7523 2.2.
+const STATEMENT_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 impl CodeGrant<'_> {
     /// Exchanges the code. The slot's next secret is tried only when the provider does not accept the client by the
     /// current one.
@@ -73,35 +89,33 @@ impl CodeGrant<'_> {
     /// When the provider refuses the code or gives no proper answer.
     pub async fn redeem(&self, http: &Outbound) -> Result<Granted, UpstreamError> {
         let (method, secrets) = match &self.slot.auth {
-            ClientAuth::Public => return self.ask(http, AuthMethod::Post, None).await,
+            ClientAuth::Public => return self.ask(http, Proof::None).await,
+            ClientAuth::PrivateKey(key) => return self.ask(http, Proof::Statement(key)).await,
             ClientAuth::Auto(secrets) => (self.auto, secrets),
             ClientAuth::Basic(secrets) => (AuthMethod::Basic, secrets),
             ClientAuth::Post(secrets) => (AuthMethod::Post, secrets),
         };
-        let first = self.ask(http, method, Some(&secrets.current)).await;
+        let first = self.ask(http, Proof::Secret(method, &secrets.current)).await;
         match (&first, &secrets.next) {
             (Err(UpstreamError::CodeRejected { error }), Some(next)) if error == "invalid_client" => {
                 tracing::info!(slot = %self.slot.id(), "the current client secret is refused, the next one is tried");
-                self.ask(http, method, Some(next)).await
+                self.ask(http, Proof::Secret(method, next)).await
             }
             _ => first,
         }
     }
 
-    async fn ask(
-        &self,
-        http: &Outbound,
-        method: AuthMethod,
-        secret: Option<&SecretString>,
-    ) -> Result<Granted, UpstreamError> {
+    async fn ask(&self, http: &Outbound, proof: Proof<'_>) -> Result<Granted, UpstreamError> {
         let mut client = TokenClient::new(ClientId::new(self.slot.client_id.clone()))
             .set_token_uri(TokenUrl::from_url(self.token_url.clone()))
             .set_redirect_uri(RedirectUrl::from_url(self.redirect_uri.clone()))
-            .set_auth_type(match method {
-                AuthMethod::Basic => AuthType::BasicAuth,
-                AuthMethod::Post => AuthType::RequestBody,
+            .set_auth_type(match proof {
+                Proof::Secret(AuthMethod::Basic, _) => AuthType::BasicAuth,
+                Proof::Secret(AuthMethod::Post, _) | Proof::Statement(_) | Proof::None => {
+                    AuthType::RequestBody
+                }
             });
-        if let Some(secret) = secret {
+        if let Proof::Secret(_, secret) = proof {
             client = client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()));
         }
         let code = AuthorizationCode::new(self.code.expose_secret().to_owned());
@@ -109,6 +123,13 @@ impl CodeGrant<'_> {
         if self.slot.pkce == Pkce::S256 {
             let verifier = self.memory.verifier().expose_secret().to_owned();
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
+        }
+        if let Proof::Statement(key) = proof {
+            let statement = key.statement(&self.slot.client_id, self.audience, self.now);
+            let statement = statement.map_err(|problem| Endpoint::Token.bad(problem))?;
+            request = request
+                .add_extra_param("client_assertion_type", STATEMENT_TYPE)
+                .add_extra_param("client_assertion", statement.expose_secret().to_owned());
         }
         let answered = request.request_async(&TokenEndpoint(http.clone())).await;
         granted(&answered.map_err(refusal)?)

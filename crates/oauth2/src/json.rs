@@ -47,6 +47,24 @@ pub fn object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
     }
 }
 
+/// Reads a JSON array of objects, each as [`object`] would.
+///
+/// # Errors
+/// The first fault found.
+pub fn objects(text: &[u8]) -> Result<Vec<Map<String, Value>>, JsonError> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    if depth(text) > DEEPEST {
+        return Err(JsonError::TooDeep);
+    }
+    let read: Result<Vec<Members>, serde_json::Error> = serde_json::from_slice(text);
+    match read {
+        Ok(members) if members.iter().any(|members| members.doubled) => Err(JsonError::Doubled),
+        Ok(members) => Ok(members.into_iter().map(|members| members.map).collect()),
+        Err(error) if error.is_data() => Err(JsonError::NotAnObject),
+        Err(_) => Err(JsonError::Syntax),
+    }
+}
+
 /// How deep the brackets outside of strings nest.
 fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
@@ -127,6 +145,21 @@ mod tests {
         ] {
             let start: String = text.chars().take(40).collect();
             assert_eq!(object(text.as_bytes()).map(|map| map.len()), expected, "{start}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_objects_and_nothing_else() {
+        for (text, expected) in [
+            ("[]", Ok(0)),
+            (r#"[{"a":1},{"a":2}]"#, Ok(2)),
+            (r#"[{"a":1,"a":2}]"#, Err(JsonError::Doubled)),
+            (r#"[{"a":1},"b"]"#, Err(JsonError::NotAnObject)),
+            (r#"{"a":1}"#, Err(JsonError::NotAnObject)),
+            ("[] []", Err(JsonError::Syntax)),
+            ("<html>", Err(JsonError::Syntax)),
+        ] {
+            assert_eq!(objects(text.as_bytes()).map(|list| list.len()), expected, "{text}");
         }
     }
 

@@ -7,6 +7,7 @@
 mod authorize;
 mod exchange;
 pub mod json;
+pub mod lookups;
 mod outbound;
 #[cfg(test)]
 mod sample;
@@ -67,12 +68,8 @@ impl ProtocolClient for OAuth2Client {
         if finish.frozen != self.frozen() {
             return Err(UpstreamError::Changed);
         }
-        let rule = IssRule {
-            issuer: self.settings.issuer.as_ref(),
-            aliases: &[],
-            tenants: &[],
-            promised: false,
-        };
+        let rule =
+            IssRule { issuer: self.settings.issuer.as_ref(), aliases: &[], tenants: &[], promised: false };
         let code = take_code(finish.reply, rule)?;
         let grant = CodeGrant {
             slot: &self.slot,
@@ -80,7 +77,9 @@ impl ProtocolClient for OAuth2Client {
             auto: AuthMethod::Basic,
             redirect_uri: &finish.redirect_uri,
             memory: &finish.memory,
+            audience: self.settings.issuer.as_ref().map_or(self.settings.token_url.as_str(), Issuer::as_str),
             code: &code,
+            now: finish.now,
         };
         let granted = grant.redeem(&self.http).await?;
         let (url, method) = (&self.settings.userinfo_url, self.slot.userinfo_method);
@@ -92,7 +91,11 @@ impl ProtocolClient for OAuth2Client {
             }
         };
         let namespace = self.settings.identity_namespace.clone();
-        Claims::read(&self.slot, &Evidence::OAuth2 { namespace, userinfo })
+        let mut claims = Claims::read(&self.slot, &Evidence::OAuth2 { namespace, userinfo })?;
+        if let Some(url) = &self.settings.emails_url {
+            claims = lookups::with_email(claims, &self.slot, &self.http, url, &granted.access_token).await?;
+        }
+        lookups::with_groups(claims, &self.slot, &self.http, &granted.access_token).await
     }
 
     fn end_session(&self, _: Option<&Url>) -> Option<Url> {

@@ -50,6 +50,10 @@ pub enum Endpoint {
     Token,
     /// The userinfo endpoint (OIDC Core 5.3).
     Userinfo,
+    /// The list of a person's e-mail addresses, in GitHub's form.
+    Emails,
+    /// The look-up of a person's groups, in the form of Google Cloud Identity.
+    Groups,
 }
 
 impl Endpoint {
@@ -60,15 +64,17 @@ impl Endpoint {
             Self::KeySet => "key set",
             Self::Token => "token endpoint",
             Self::Userinfo => "userinfo endpoint",
+            Self::Emails => "list of e-mail addresses",
+            Self::Groups => "group look-up",
         }
     }
 
     /// The largest body that is read, in bytes.
     const fn largest(self) -> usize {
         match self {
-            Self::Discovery => 256 << 10,
+            Self::Discovery | Self::Emails => 256 << 10,
             Self::KeySet | Self::Token => 512 << 10,
-            Self::Userinfo => 1 << 20,
+            Self::Userinfo | Self::Groups => 1 << 20,
         }
     }
 

@@ -33,6 +33,7 @@ impl Site {
             authorization_url: realm.authorization_url().parse().unwrap(),
             token_url: realm.token_url().parse().unwrap(),
             userinfo_url: realm.userinfo_url().parse().unwrap(),
+            emails_url: None,
             issuer: None,
             identity_namespace: realm.token_url(),
         });
@@ -194,4 +195,47 @@ async fn answers_come_in_the_forms_that_providers_use() {
         knobs.userinfo.fields.set("sub", json!(null));
     });
     assert_eq!(site.log_in().await.unwrap_err(), Code::IdpClaimsIncomplete);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn q_gh_5_only_the_primary_verified_address_of_the_list_counts() {
+    let entry = |email: &str, primary: bool, verified: bool| json!({ "email": email, "primary": primary, "verified": verified });
+    let listed = |rule: bool| {
+        let site = Site::new(Registered::Public, |slot| {
+            if rule {
+                slot.access.email_domains = vec!["corp.example".to_owned()];
+            }
+        });
+        let url = site.realm().emails_url().parse().unwrap();
+        let mut site = site;
+        let Kind::OAuth2(settings) = &mut site.slot.kind else { unreachable!() };
+        settings.emails_url = Some(url);
+        site
+    };
+    let own = Some(("ada@example.com".to_owned(), Some(true)));
+    let other = Some(("me@corp.example".to_owned(), Some(true)));
+    let site = listed(false);
+    for (list, expected) in [
+        (json!([entry("x@y.example", false, true), entry("me@corp.example", true, true)]), &other),
+        (json!([entry("me@corp.example", true, true), entry("x@y.example", true, true)]), &other),
+        (json!([entry("me@corp.example", true, false)]), &own),
+        (json!([entry("me@corp.example", false, true)]), &own),
+        (json!([{ "email": "me@corp.example", "primary": "true", "verified": "true" }]), &own),
+        (json!([{ "email": 7, "primary": true, "verified": true }]), &own),
+        (json!([entry("two words@corp.example", true, true)]), &own),
+        (json!([]), &own),
+        (json!({ "email": "me@corp.example" }), &own),
+    ] {
+        site.realm().knobs(|knobs| knobs.emails.replace = Some(list.clone()));
+        let claims = site.log_in().await.unwrap();
+        let email = claims.email().map(|email| (email.address.clone(), email.verified));
+        assert_eq!(&email, expected, "{list}");
+    }
+    // A list that cannot be had matters only to who is judged by it.
+    for (rule, expected) in [(false, Ok(())), (true, Err(Code::IdpBadResponse))] {
+        let site = listed(rule);
+        assert!(site.log_in().await.is_ok());
+        site.realm().knobs(|knobs| knobs.emails.answer.status = Some(403));
+        assert_eq!(site.log_in().await.map(|_| ()), expected);
+    }
 }

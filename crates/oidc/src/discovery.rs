@@ -60,7 +60,8 @@ impl Metadata {
         };
         let issuer = document.issuer(settings)?;
         if issuer.is_template() && tenants.is_empty() {
-            let problem = format!("the issuer {issuer} stands for many tenants, and allowed_tenants names none");
+            let problem =
+                format!("the issuer {issuer} stands for many tenants, and allowed_tenants names none");
             return Err(UpstreamError::Metadata(problem));
         }
         Ok(Self {
@@ -207,9 +208,8 @@ impl Provider {
         let age = Timestamp::from_unix(0).plus(self.born.elapsed());
         let look = async {
             let document = self.http.document(Endpoint::Discovery, &self.settings.discovery_url).await;
-            let read = document.and_then(|document| {
-                Metadata::read(&document, &self.settings, &self.tenants, &self.http)
-            });
+            let read = document
+                .and_then(|document| Metadata::read(&document, &self.settings, &self.tenants, &self.http));
             read.inspect_err(|error| self.warn(error))
         };
         self.metadata.get(age, Want::Any, look).await

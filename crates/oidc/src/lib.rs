@@ -21,6 +21,7 @@ use portico_core::provider::{
     Ask, Finish, Health, Issuer, Kind, NonceMode, OidcSettings, ProtocolClient, SignatureCheck, Slot,
     Started, UserinfoUse,
 };
+use portico_oauth2::lookups;
 use portico_oauth2::userinfo::{self, Userinfo};
 use portico_oauth2::{CodeGrant, Granted, IssRule, Outbound, authorization_request, take_code};
 use secrecy::{ExposeSecret, SecretString};
@@ -61,11 +62,7 @@ impl OidcClient {
     }
 
     fn parties<'a>(&'a self, issuer: &'a Issuer) -> Parties<'a> {
-        Parties {
-            client_id: &self.slot.client_id,
-            issuer,
-            aliases: &self.settings.issuer_aliases,
-        }
+        Parties { client_id: &self.slot.client_id, issuer, aliases: &self.settings.issuer_aliases }
     }
 
     fn verifies(&self) -> bool {
@@ -208,14 +205,23 @@ impl ProtocolClient for OidcClient {
             auto: metadata.auth,
             redirect_uri: &finish.redirect_uri,
             memory: &finish.memory,
+            // A template is no issuer that a statement could be for.
+            audience: if metadata.issuer.is_template() {
+                metadata.token.as_str()
+            } else {
+                metadata.issuer.as_str()
+            },
             code: &code,
+            now: finish.now,
         };
         let granted = grant.redeem(&self.http).await?;
         let nonce = finish.memory.nonce().expose_secret();
         let id_token = self.id_token(&metadata, &granted, (nonce, finish.now)).await?;
         let userinfo = self.userinfo(&metadata, &id_token, &granted.access_token, finish.now).await?;
         let IdToken { issuer, claims: id_token } = id_token;
-        Claims::read(&self.slot, &Evidence::Oidc { issuer, id_token, signed: self.verifies(), userinfo })
+        let evidence = Evidence::Oidc { issuer, id_token, signed: self.verifies(), userinfo };
+        let claims = Claims::read(&self.slot, &evidence)?;
+        lookups::with_groups(claims, &self.slot, &self.http, &granted.access_token).await
     }
 
     fn end_session(&self, post_logout_redirect: Option<&Url>) -> Option<Url> {

@@ -5,6 +5,7 @@
 //! then the whole is put together here. Every mistake on the way is collected; with one of them, nothing starts. What
 //! settings there are says `table`, and nothing else does. Knows neither the store nor the network.
 
+mod client_auth;
 mod file;
 mod mistake;
 mod network;

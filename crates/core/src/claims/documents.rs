@@ -129,9 +129,13 @@ pub(super) fn text_at(path: &ClaimPath, document: &Map<String, Value>) -> Option
 /// A usable address and what the same document says of it.
 pub(super) fn email_in(map: &ClaimMap, document: &Map<String, Value>) -> Option<Email> {
     let address = map.email.iter().find_map(|path| text_at(path, document))?;
-    let usable = address.len() <= 254 && !address.chars().any(|c| c.is_control() || c.is_whitespace());
     let verified = map.email_verified.find(document).map(is_true);
-    usable.then_some(Email { address, verified })
+    is_address(&address).then_some(Email { address, verified })
+}
+
+/// Whether a text can be shown as an e-mail address.
+pub(super) fn is_address(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 /// True only for `true` and `"true"`.
@@ -153,6 +157,10 @@ fn groups_in(value: &Value, separator: GroupsSeparator) -> Option<Vec<String>> {
         Value::Object(map) => map.keys().cloned().collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => return None,
     };
-    let fit = groups.len() <= 1000 && groups.iter().all(|group| !group.is_empty() && group.len() <= 256);
-    fit.then_some(groups)
+    is_fit(&groups).then_some(groups)
+}
+
+/// Whether these can be all the groups of a person.
+pub(super) fn is_fit(groups: &[String]) -> bool {
+    groups.len() <= 1000 && groups.iter().all(|group| !group.is_empty() && group.len() <= 256)
 }

@@ -33,7 +33,9 @@ pub(crate) fn slot(change: impl FnOnce(&mut Slot)) -> Slot {
             groups_separator: GroupsSeparator::None,
             groups_wanted: false,
         },
+        response_mode: crate::provider::ResponseMode::Query,
         userinfo_method: UserinfoMethod::Get,
+        groups_url: None,
         clock_skew: Duration::from_mins(1),
         transport: Transport::default(),
         name_fallback: true,
@@ -61,6 +63,7 @@ fn github() -> Slot {
             authorization_url: "https://git.example.com/authorize".parse().unwrap(),
             token_url: "https://git.example.com/token".parse().unwrap(),
             userinfo_url: "https://git.example.com/user".parse().unwrap(),
+            emails_url: None,
             issuer: None,
             identity_namespace: "https://git.example.com/token".to_owned(),
         });

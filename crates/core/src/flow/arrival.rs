@@ -139,9 +139,8 @@ impl Broker {
 
     /// The group that a first login grants locally when the provider sent none at all.
     fn default_group(&self, claims: &Claims) -> Option<&str> {
-        let facts = claims.facts();
-        let unknown = facts.groups.is_none() && !facts.groups_overage;
-        self.parts.default_group.as_deref().filter(|_| unknown)
+        let none_sent = claims.facts().groups.is_none() && !claims.groups_unknown();
+        self.parts.default_group.as_deref().filter(|_| none_sent)
     }
 
     /// Sessions that ended with the settlement are not believed from the cache.

@@ -17,27 +17,13 @@ struct NotYet {
 }
 
 enum Accepts {
-    /// These words only.
-    Only(&'static [&'static str]),
     /// These numbers mean "off"; with the default, this warning.
     Off(&'static [&'static str], &'static str),
     /// Whatever it is; with anything but nothing, this warning.
     Anything(&'static str),
 }
 
-const fn only(row: &'static Row, words: &'static [&'static str]) -> NotYet {
-    NotYet { row, accepts: Accepts::Only(words) }
-}
-
-static NOT_YET: [NotYet; 10] = [
-    only(&table::RESPONSE_MODE, &[]),
-    only(&table::TOKEN_ENDPOINT_AUTH_METHOD, &["none", "client_secret_basic", "client_secret_post"]),
-    only(&table::CLIENT_KEY, &[]),
-    only(&table::CLIENT_KEY_ID, &[]),
-    only(&table::CLIENT_CERTIFICATE, &[]),
-    only(&table::FETCH_GROUPS, &[]),
-    only(&table::CLOUDIDENTITY_URL, &[]),
-    only(&table::EMAILS_URL, &[]),
+static NOT_YET: [NotYet; 2] = [
     NotYet {
         row: &table::RATE_LIMIT,
         accepts: Accepts::Off(
@@ -68,14 +54,10 @@ pub(super) fn check(setting: &Setting, known: &Known, report: &mut Report) {
         Otherwise::Required | Otherwise::Unset(_) => false,
     };
     match not_yet.accepts {
-        Accepts::Only(words) if default || words.iter().any(|word| is(word)) => {}
         Accepts::Off(words, _) if words.iter().any(|word| is(word)) => {}
         Accepts::Off(_, warning) if default => report.warnings.push(warning.to_owned()),
         Accepts::Anything(_) if default => {}
         Accepts::Anything(warning) => report.warnings.push(warning.to_owned()),
-        Accepts::Only(_) => {
-            report.mistakes.push(known.mistake(setting, "is not supported yet; leave it out"));
-        }
         Accepts::Off(..) => {
             let message = "is not supported yet; leave it out, or set it to 0";
             report.mistakes.push(known.mistake(setting, message));
@@ -93,14 +75,6 @@ pub(super) fn check_traces(known: &Known, report: &mut Report) {
 /// What the documents must say of a setting whose feature is missing.
 #[cfg(test)]
 pub(super) fn remark(row: &Row) -> Option<String> {
-    let not_yet = NOT_YET.iter().find(|not_yet| std::ptr::eq(not_yet.row, row))?;
-    let (Accepts::Only(accepted), table::Kind::Choice(words), Otherwise::Is(default)) =
-        (&not_yet.accepts, &row.kind, row.otherwise)
-    else {
-        return Some("Not supported yet.".to_owned());
-    };
-    let refused: Vec<_> =
-        words.iter().filter(|word| **word != default && !accepted.contains(*word)).collect();
-    let refused: Vec<_> = refused.into_iter().map(|word| format!("`{word}`")).collect();
-    Some(format!("Not supported yet: {}.", refused.join(", ")))
+    let not_yet = NOT_YET.iter().any(|not_yet| std::ptr::eq(not_yet.row, row));
+    not_yet.then(|| "Not supported yet.".to_owned())
 }

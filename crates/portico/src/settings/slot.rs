@@ -7,15 +7,16 @@ use portico_core::admission::AccessRule;
 use portico_core::claims::{ClaimMap, ClaimPath, GroupsSeparator};
 use portico_core::issuer::is_tenant_id;
 use portico_core::provider::{
-    Button, ClientAuth, Issuer, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, Secrets, SignatureCheck,
+    Button, Issuer, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, ResponseMode, SignatureCheck,
     SigningAlg, Slot, Transport, UserinfoMethod, UserinfoUse,
 };
 use portico_core::public_url::is_loopback;
-use portico_core::slot::{Protocol, SlotId};
+use portico_core::slot::{Protocol, SlotId, SlotName};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use url::Url;
 
+use super::client_auth::client_auth;
 use super::reader::Reader;
 use super::table::{self, Row};
 
@@ -46,6 +47,9 @@ const RESERVED_PARAMS: [&str; 12] = [
     "request_uri",
 ];
 
+/// What opens the look-up of groups at Google Cloud Identity.
+const GROUPS_SCOPE: &str = "https://www.googleapis.com/auth/cloud-identity.groups.readonly";
+
 /// First path segments of Entra addresses that stand for more than one tenant.
 const ALL_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
 
@@ -61,10 +65,12 @@ pub(super) fn slot(read: &mut Reader<'_>, id: SlotId, shared: Shared) -> Option<
         Some(Kind::Oidc(oidc)) => oidc.signature == SignatureCheck::Verify,
         Some(Kind::OAuth2(_)) | None => true,
     };
-    let (client_id, auth) = (read.text(&table::CLIENT_ID), auth(read));
+    let (client_id, auth) = (read.text(&table::CLIENT_ID), client_auth(read));
     let (button, claims, access) = (button(read), claims(read, shared), access(read, kind.as_ref()));
     let pkce = read.flag(&table::PKCE_ENABLED);
-    let scopes = read.parse_each(&table::SCOPES, scope);
+    let (scopes, groups_url) = (scopes(read), groups_url(read, id, http));
+    let modes = [("query", ResponseMode::Query), ("form_post", ResponseMode::FormPost)];
+    let response_mode = read.choice(&table::RESPONSE_MODE, &modes);
     let extra_params = extra_params(read);
     let methods = [("get", UserinfoMethod::Get), ("post", UserinfoMethod::Post)];
     let userinfo_method = read.choice(&table::USERINFO_METHOD, &methods);
@@ -81,7 +87,9 @@ pub(super) fn slot(read: &mut Reader<'_>, id: SlotId, shared: Shared) -> Option<
         extra_params: extra_params?,
         claims: claims?,
         access: access?,
+        response_mode: response_mode?,
         userinfo_method: userinfo_method?,
+        groups_url,
         clock_skew: clock_skew?,
         transport: transport?,
         // A name in a token that nobody verified adopts no account.
@@ -105,38 +113,6 @@ fn button(read: &mut Reader<'_>) -> Option<Button> {
         }
     });
     Some(Button { label: label?, icon: icon? })
-}
-
-/// Exactly one way to prove who we are, and exactly what it needs (RFC 6749 2.3).
-fn auth(read: &mut Reader<'_>) -> Option<ClientAuth> {
-    let method = read.text(&table::TOKEN_ENDPOINT_AUTH_METHOD);
-    let next = read.secret(&table::CLIENT_SECRET_NEXT);
-    let Some(current) = read.secret(&table::CLIENT_SECRET) else {
-        if next.is_some() {
-            read.wrong(
-                &table::CLIENT_SECRET_NEXT,
-                "is set without client_secret; the first secret stands there",
-            );
-        }
-        return match method?.as_str() {
-            "auto" | "none" => Some(ClientAuth::Public),
-            _ => {
-                read.wrong(&table::CLIENT_SECRET, "is missing; token_endpoint_auth_method needs it");
-                None
-            }
-        };
-    };
-    let secrets = Secrets { current, next };
-    match method?.as_str() {
-        "auto" => Some(ClientAuth::Auto(secrets)),
-        "client_secret_basic" => Some(ClientAuth::Basic(secrets)),
-        "client_secret_post" => Some(ClientAuth::Post(secrets)),
-        _ => {
-            let message = "sends no secret, but client_secret is set; take one of them away";
-            read.wrong(&table::TOKEN_ENDPOINT_AUTH_METHOD, message);
-            None
-        }
-    }
 }
 
 fn claims(read: &mut Reader<'_>, shared: Shared) -> Option<ClaimMap> {
@@ -212,6 +188,23 @@ fn claim(text: &str) -> Result<ClaimPath, &'static str> {
         Some(path) => Ok(path),
         None => Err("has an empty claim name"),
     }
+}
+
+/// The scopes to ask for; a look-up of groups needs one of its own.
+fn scopes(read: &mut Reader<'_>) -> Option<Vec<String>> {
+    let mut scopes = read.parse_each(&table::SCOPES, scope)?;
+    if read.flag(&table::FETCH_GROUPS) == Some(true) && !scopes.iter().any(|scope| scope == GROUPS_SCOPE) {
+        scopes.push(GROUPS_SCOPE.to_owned());
+    }
+    Some(scopes)
+}
+
+/// Where groups are looked up, on a google slot that wants them.
+fn groups_url(read: &mut Reader<'_>, id: SlotId, allow_http: bool) -> Option<Url> {
+    if id.name != SlotName::Google || read.flag(&table::FETCH_GROUPS) != Some(true) {
+        return None;
+    }
+    endpoint(read, &table::CLOUDIDENTITY_URL, allow_http)
 }
 
 /// A scope token (RFC 6749 3.3).
@@ -330,7 +323,10 @@ fn of_many_tenants(url: &Url) -> bool {
 fn check_tenants(read: &mut Reader<'_>, row: &'static Row) {
     let tenants = read.list(&table::ALLOWED_TENANTS).unwrap_or_default();
     if tenants.is_empty() {
-        read.wrong(row, "stands for many tenants; list those that may come in as allowed_tenants, or name one tenant");
+        read.wrong(
+            row,
+            "stands for many tenants; list those that may come in as allowed_tenants, or name one tenant",
+        );
     } else if !tenants.iter().all(|tenant| is_tenant_id(tenant)) {
         let message = "must have tenant ids as Entra ID writes them: GUIDs in lower case";
         read.wrong(&table::ALLOWED_TENANTS, message);
@@ -354,9 +350,13 @@ fn oauth2(read: &mut Reader<'_>, allow_http: bool) -> Option<OAuth2Settings> {
     let authorization_url = endpoint(read, &table::AUTHORIZATION_URL, allow_http);
     let token_url = endpoint(read, &table::TOKEN_URL, allow_http);
     let userinfo_url = endpoint(read, &table::USERINFO_URL, allow_http);
+    let emails_url = endpoint(read, &table::EMAILS_URL, allow_http);
     let issuer = read.text(&table::ISSUER).map(Issuer::new);
     if issuer.as_ref().is_some_and(Issuer::is_template) {
-        read.wrong(&table::ISSUER, "stands for many tenants, which needs an oidc slot; name one tenant in it");
+        read.wrong(
+            &table::ISSUER,
+            "stands for many tenants, which needs an oidc slot; name one tenant in it",
+        );
     }
     let namespace = read.text(&table::IDENTITY_NAMESPACE);
     let without_query = token_url.clone().map(|mut url| {
@@ -367,6 +367,7 @@ fn oauth2(read: &mut Reader<'_>, allow_http: bool) -> Option<OAuth2Settings> {
         authorization_url: authorization_url?,
         token_url: token_url?,
         userinfo_url: userinfo_url?,
+        emails_url,
         issuer,
         identity_namespace: namespace.or(without_query)?,
     })

@@ -1,6 +1,7 @@
 //! The settings as an operator meets them: variables and a file in, mistakes and types out.
 
 mod access;
+mod client_auth;
 mod origin;
 mod slots;
 mod told;
@@ -12,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use portico_core::provider::{
-    ClientAuth, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, SignatureCheck, SigningAlg, Slot,
-    UserinfoMethod, UserinfoUse,
+    ClientAuth, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, ResponseMode, SignatureCheck,
+    SigningAlg, Slot, UserinfoMethod, UserinfoUse,
 };
 use serde_json::{Value as Json, json};
 

@@ -9,12 +9,6 @@ fn slot_settings_that_are_wrong() {
         ("CLIENT_SECRET_NEXT", "CANARY"),
         ("DISCOVERY_URL", "http://idp.example.com"),
         ("DISCOVERY_URL", "not a url"),
-        ("DISCOVERY_URL", "https://login.microsoftonline.com/common/v2.0"),
-        (
-            "DISCOVERY_URL",
-            "https://login.microsoftonline.com/Organizations/v2.0/.well-known/openid-configuration",
-        ),
-        ("ISSUER", "https://login.microsoftonline.com/{tenantid}/v2.0"),
         ("ISSUER_ALIASES", "idp.example.com"),
         ("USERINFO_URL", "http://idp.example.com/userinfo"),
         ("ICON", "Google"),
@@ -177,4 +171,30 @@ fn the_name_fallback_narrows_and_never_widens() {
         assert_eq!(slot(&[&OIDC, &[(GLOBAL, global), (OWN, own)]]).name_fallback, is, "{global} {own}");
     }
     assert!(!slot_with("ID_TOKEN_VERIFY_SIGNATURE", "false").name_fallback, "nobody verified the name");
+}
+
+#[test]
+fn what_is_looked_up_needs_an_address_and_a_scope() {
+    const EMAILS: &str = "PORTICO_OAUTH2_PROVIDER1_EMAILS_URL";
+    let git = slot(&[&OAUTH2, &[(EMAILS, "https://git.example.com/emails")]]);
+    assert_eq!(oauth2(&git).emails_url.as_ref().map(Url::as_str), Some("https://git.example.com/emails"));
+    assert!(oauth2(&slot(&[&OAUTH2])).emails_url.is_none());
+    assert!(mistake(&[&OAUTH2, &[(EMAILS, "http://git.example.com/emails")]]).starts_with(EMAILS));
+
+    const FETCH: (&str, &str) = ("PORTICO_OIDC_GOOGLE_FETCH_GROUPS", "true");
+    let google = &GOOGLE[..3];
+    let plain = slot(&[google]);
+    assert!(plain.groups_url.is_none() && plain.scopes == ["openid", "profile", "email"]);
+    let wanted = slot(&[google, &[FETCH]]);
+    assert!(wanted.groups_url.is_some_and(|url| url.host_str() == Some("cloudidentity.googleapis.com")));
+    assert!(wanted.scopes[3].ends_with("/auth/cloud-identity.groups.readonly"), "{:?}", wanted.scopes);
+    let elsewhere = ("PORTICO_OIDC_GOOGLE_CLOUDIDENTITY_URL", "http://groups.example.com/");
+    assert!(mistake(&[google, &[FETCH, elsewhere]]).starts_with(elsewhere.0));
+}
+
+#[test]
+fn the_answer_travels_as_the_slot_says() {
+    assert_eq!(slot(&[&OIDC]).response_mode, ResponseMode::Query);
+    let form = [("PORTICO_OIDC_PROVIDER1_RESPONSE_MODE", "form_post")];
+    assert_eq!(slot(&[&OIDC, &form]).response_mode, ResponseMode::FormPost);
 }

@@ -1,0 +1,189 @@
+//! How we prove to a provider's token endpoint who we are (RFC 6749 2.3, RFC 7523 2.2).
+
+use std::fmt;
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use secrecy::SecretString;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::clock::{Entropy, Timestamp};
+use crate::seal::{base64url, sha256};
+
+/// Client authentication at the token endpoint (RFC 6749 2.3). Exactly one method is ever used in a request.
+#[derive(Debug, Clone)]
+pub enum ClientAuth {
+    /// No secret: only `client_id` in the body.
+    Public,
+    /// The method that discovery allows, Basic preferred; for OAuth 2.0 slots Basic.
+    Auto(Secrets),
+    /// `client_secret_basic`, form-encoded first as RFC 6749 2.3.1 says.
+    Basic(Secrets),
+    /// `client_secret_post`.
+    Post(Secrets),
+    /// `private_key_jwt` (OIDC Core 9): a signed statement in place of a secret.
+    PrivateKey(ClientKey),
+}
+
+/// A client secret, and the one that will follow it.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// Tried first.
+    pub current: SecretString,
+    /// Tried when the first is refused with `invalid_client`.
+    pub next: Option<SecretString>,
+}
+
+/// How long a statement is good for: one request, and clocks that are a little apart.
+const STATEMENT_LIFETIME: Duration = Duration::from_mins(2);
+
+/// The private key of `private_key_jwt`. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct ClientKey {
+    key: EncodingKey,
+    header: Header,
+}
+
+#[derive(Serialize)]
+struct Statement<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    jti: Uuid,
+    iat: i64,
+    exp: i64,
+}
+
+impl ClientKey {
+    /// Takes a PKCS#8 key in PEM, the name the provider knows it by, and the DER of its certificate, if there is one.
+    ///
+    /// # Errors
+    /// When the key is none that can sign: RSA from 2048 bits on, P-256, P-384 or Ed25519.
+    pub fn new(pem: &str, id: Option<String>, certificate: Option<&[u8]>) -> Result<Self, &'static str> {
+        let pem = pem.as_bytes();
+        let read = [
+            (EncodingKey::from_rsa_pem(pem), &[Algorithm::RS256][..]),
+            (EncodingKey::from_ec_pem(pem), &[Algorithm::ES256, Algorithm::ES384]),
+            (EncodingKey::from_ed_pem(pem), &[Algorithm::EdDSA]),
+        ];
+        for (key, algorithms) in read {
+            let Ok(key) = key else { continue };
+            for alg in algorithms {
+                let header = Header {
+                    kid: id.clone(),
+                    x5t_s256: certificate.map(|der| base64url(&sha256(&[der]))),
+                    ..Header::new(*alg)
+                };
+                // A curve or a size that does not fit shows when the key is used.
+                if encode(&header, &(), &key).is_ok() {
+                    return Ok(Self { key, header });
+                }
+            }
+        }
+        Err("must be a private key as PKCS#8 in PEM: RSA (2048 bits or more), P-256, P-384 or Ed25519")
+    }
+
+    /// A statement about ourselves for one request (RFC 7523 3). The audience is the provider's issuer: a statement that
+    /// one provider got is worth nothing at another.
+    ///
+    /// # Errors
+    /// When the key does not sign.
+    pub fn statement(
+        &self,
+        client_id: &str,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<SecretString, &'static str> {
+        let statement = Statement {
+            iss: client_id,
+            sub: client_id,
+            aud: audience,
+            jti: Entropy.id(now),
+            iat: now.unix(),
+            exp: now.plus(STATEMENT_LIFETIME).unix(),
+        };
+        encode(&self.header, &statement, &self.key)
+            .map(Into::into)
+            .map_err(|_| "the client key does not sign")
+    }
+}
+
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientKey")
+            .field("alg", &self.header.alg)
+            .field("kid", &self.header.kid)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    };
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use jsonwebtoken::jwk::Jwk;
+    use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+    use secrecy::ExposeSecret as _;
+    use serde_json::Value;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+    fn pem(der: &[u8]) -> String {
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der))
+    }
+
+    fn keys() -> [(String, Algorithm); 3] {
+        let random = SystemRandom::new();
+        let p256 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let p384 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &random).unwrap();
+        let ed = Ed25519KeyPair::generate_pkcs8v1(&random).unwrap();
+        [
+            (pem(p256.as_ref()), Algorithm::ES256),
+            (pem(p384.as_ref()), Algorithm::ES384),
+            (pem(ed.as_ref()), Algorithm::EdDSA),
+        ]
+    }
+
+    #[test]
+    fn a_statement_is_ours_for_one_issuer_and_one_request() {
+        for (pem, alg) in keys() {
+            let key = ClientKey::new(&pem, Some("k1".to_owned()), Some(b"certificate")).unwrap();
+            let statement = |audience: &str| key.statement("portico", audience, NOW).unwrap();
+            let text = statement("https://idp.example");
+            let header = decode_header(text.expose_secret()).unwrap();
+            assert_eq!((header.alg, header.kid.as_deref()), (alg, Some("k1")));
+            assert_eq!(header.x5t_s256, Some(base64url(&sha256(&[b"certificate"]))));
+
+            let public = DecodingKey::from_jwk(&Jwk::from_encoding_key(&key.key, alg).unwrap()).unwrap();
+            let mut validation = Validation::new(alg);
+            validation.set_audience(&["https://idp.example"]);
+            validation.validate_exp = false;
+            let read = |text: &SecretString| decode::<Value>(text.expose_secret(), &public, &validation);
+            let claims = read(&text).unwrap().claims;
+            assert_eq!((&claims["iss"], &claims["sub"]), (&"portico".into(), &"portico".into()));
+            assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 120);
+            assert!(read(&statement("https://other.example")).is_err());
+            let again = read(&statement("https://idp.example")).unwrap().claims;
+            assert_ne!(claims["jti"], again["jti"]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_sign_is_no_client_key() {
+        let [(good, _), ..] = keys();
+        let public = good.replace("PRIVATE", "PUBLIC");
+        for bad in ["", "CANARY", &public, "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"] {
+            let told = ClientKey::new(bad, None, None).map(|_| ()).unwrap_err();
+            assert!(!told.contains("CANARY"));
+        }
+        let told = format!("{:?}", ClientKey::new(&good, None, None).unwrap());
+        assert!(!told.contains("PRIVATE") && told.contains("ES256"), "{told}");
+    }
+}
