@@ -35,25 +35,43 @@ impl AccessRule {
     /// # Errors
     /// The first list that does not let the person in.
     pub fn check(&self, facts: &Facts) -> Result<(), NotAllowed> {
+        let failed = self.judge(facts).into_iter().find(|verdict| !verdict.passes);
+        failed.map_or(Ok(()), |verdict| Err(NotAllowed(verdict.list)))
+    }
+
+    /// What each list says of a person.
+    pub fn judge(&self, facts: &Facts) -> [Verdict<'_>; 4] {
         let subject = facts.subject.as_deref();
         let groups = facts.groups.as_deref().unwrap_or_default();
         let domain = facts.email.as_deref().filter(|_| facts.email_verified).and_then(domain);
         let tenant = facts.tid.as_deref().or(facts.hd.as_deref());
-        let passes = [
-            ("allowed_subjects", is_listed(&self.subjects, |one| subject == Some(one))),
-            ("allowed_tenants", is_listed(&self.tenants, |one| tenant == Some(one))),
-            ("allowed_email_domains", {
-                is_listed(&self.email_domains, |one| domain.is_some_and(|own| own.eq_ignore_ascii_case(one)))
+        [
+            Verdict::of("allowed_subjects", &self.subjects, |one| subject == Some(one)),
+            Verdict::of("allowed_tenants", &self.tenants, |one| tenant == Some(one)),
+            Verdict::of("allowed_email_domains", &self.email_domains, |one| {
+                domain.is_some_and(|own| own.eq_ignore_ascii_case(one))
             }),
-            ("allowed_groups", is_listed(&self.groups, |one| groups.iter().any(|own| own == one))),
-        ];
-        passes.into_iter().find(|(_, passes)| !passes).map_or(Ok(()), |(list, _)| Err(NotAllowed(list)))
+            Verdict::of("allowed_groups", &self.groups, |one| groups.iter().any(|own| own == one)),
+        ]
     }
 }
 
-/// An empty list asks for nothing.
-fn is_listed(list: &[String], fits: impl Fn(&str) -> bool) -> bool {
-    list.is_empty() || list.iter().any(|one| fits(one))
+/// What one list of a rule says of a person.
+#[derive(Debug, Clone, Copy)]
+pub struct Verdict<'a> {
+    /// The setting's name.
+    pub list: &'static str,
+    /// Whom it lets in; an empty list asks for nothing.
+    pub allowed: &'a [String],
+    /// Whether it lets this person in.
+    pub passes: bool,
+}
+
+impl<'a> Verdict<'a> {
+    fn of(list: &'static str, allowed: &'a [String], fits: impl Fn(&str) -> bool) -> Self {
+        let passes = allowed.is_empty() || allowed.iter().any(|one| fits(one));
+        Self { list, allowed, passes }
+    }
 }
 
 /// The domain of an address with exactly one `@` and something before it.

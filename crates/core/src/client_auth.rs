@@ -23,7 +23,7 @@ pub enum ClientAuth {
     /// `client_secret_post`.
     Post(Secrets),
     /// `private_key_jwt` (OIDC Core 9): a signed statement in place of a secret.
-    PrivateKey(ClientKey),
+    PrivateKey(Box<ClientKey>),
 }
 
 /// A client secret, and the one that will follow it.
@@ -60,7 +60,7 @@ impl ClientKey {
     ///
     /// # Errors
     /// When the key is none that can sign: RSA from 2048 bits on, P-256, P-384 or Ed25519.
-    pub fn new(pem: &str, id: Option<String>, certificate: Option<&[u8]>) -> Result<Self, &'static str> {
+    pub fn new(pem: &str, id: Option<&str>, certificate: Option<&[u8]>) -> Result<Self, &'static str> {
         let pem = pem.as_bytes();
         let read = [
             (EncodingKey::from_rsa_pem(pem), &[Algorithm::RS256][..]),
@@ -71,7 +71,7 @@ impl ClientKey {
             let Ok(key) = key else { continue };
             for alg in algorithms {
                 let header = Header {
-                    kid: id.clone(),
+                    kid: id.map(str::to_owned),
                     x5t_s256: certificate.map(|der| base64url(&sha256(&[der]))),
                     ..Header::new(*alg)
                 };
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_statement_is_ours_for_one_issuer_and_one_request() {
         for (pem, alg) in keys() {
-            let key = ClientKey::new(&pem, Some("k1".to_owned()), Some(b"certificate")).unwrap();
+            let key = ClientKey::new(&pem, Some("k1"), Some(b"certificate")).unwrap();
             let statement = |audience: &str| key.statement("portico", audience, NOW).unwrap();
             let text = statement("https://idp.example");
             let header = decode_header(text.expose_secret()).unwrap();

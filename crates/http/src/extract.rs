@@ -9,8 +9,6 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use portico_core::error::{LoginError, SessionError};
 use portico_core::flow::SignedIn;
-use portico_core::login::{SealedLogin, State};
-use portico_core::provider::{Answer, Reply};
 use portico_core::public_url::PublicUrl;
 use portico_core::return_to::{WebOrigin, Wish};
 use portico_core::session::RefreshToken;
@@ -24,12 +22,6 @@ use crate::cookies::Brought;
 use crate::csrf::{self, one};
 use crate::error::{ApiError, Cause};
 use crate::query::once;
-
-/// The longest values of a callback, in bytes (threats 10).
-const LONGEST_CODE: usize = 8 * 1024;
-const LONGEST_STATE: usize = 256;
-const LONGEST_ISS: usize = 2 * 1024;
-const LONGEST_ERROR: usize = 256;
 
 /// Longer than any `return_to` that is accepted.
 const LONGEST_RETURN_TO: usize = 16 * 1024;
@@ -68,14 +60,6 @@ pub(crate) struct HandOffBody {
     pub(crate) code_verifier: String,
 }
 
-/// The parameters of a callback, each at most once and of a sensible length.
-pub(crate) struct CallbackQuery {
-    state: Option<String>,
-    code: Option<String>,
-    error: Option<String>,
-    iss: Option<String>,
-}
-
 /// What a request is judged by. Where there is an `Authorization` header, that alone.
 pub(crate) enum Credentials {
     /// The token of the header, if it is one.
@@ -94,7 +78,7 @@ pub(crate) enum RefreshBody {
 }
 
 impl SlotPath {
-    fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+    pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         let portico = shared(request)?;
         let part = |name| request.match_info().get(name).unwrap_or_default();
         // Threats M21, M35: exact names, and only of this protocol.
@@ -152,40 +136,6 @@ impl Owner {
             }
         };
         Ok(Self { signed_in, by_cookie })
-    }
-}
-
-impl CallbackQuery {
-    fn parse(query: &str) -> Result<Self, &'static str> {
-        Ok(Self {
-            state: once(query, "state", LONGEST_STATE)?,
-            code: once(query, "code", LONGEST_CODE)?,
-            error: once(query, "error", LONGEST_ERROR)?,
-            iss: once(query, "iss", LONGEST_ISS)?,
-        })
-    }
-
-    /// The login of this browser that the callback belongs to. One answer for whatever is wrong (threats C01).
-    pub(crate) fn login(&self, brought: &Brought) -> Result<(State, SealedLogin), LoginError> {
-        let state = self.state.as_deref().and_then(State::parse);
-        let state = state.ok_or(LoginError::StateInvalid("the callback has no state of ours"))?;
-        let login = brought.login_of(&state);
-        let login = login
-            .ok_or(LoginError::StateInvalid("this browser has no login of that state, or has it twice"))?;
-        Ok((state, login))
-    }
-
-    /// What the provider answers. An error wins over a code beside it (threats H18).
-    pub(crate) fn reply(self) -> Result<Reply, LoginError> {
-        let code = self.code.filter(|code| !code.is_empty());
-        let answer = match (self.error, code) {
-            (Some(error), _) => Answer::Error(error),
-            (None, Some(code)) => Answer::Code(code.into()),
-            (None, None) => {
-                return Err(LoginError::BadRequest("the callback has neither a code nor an error"));
-            }
-        };
-        Ok(Reply { answer, iss: self.iss })
     }
 }
 
@@ -270,15 +220,6 @@ impl FromRequest for HandOffBody {
     }
 }
 
-impl FromRequest for CallbackQuery {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::parse(request.query_string()).map_err(|why| LoginError::BadRequest(why).into()))
-    }
-}
-
 impl FromRequest for Credentials {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
@@ -304,11 +245,16 @@ impl FromRequest for RefreshBody {
 
 /// A body that says it is JSON, and is.
 fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Cause> {
-    let kind = one(headers, &header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
-    if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+    if !is_of_kind(headers, "application/json") {
         return Err(Cause::UnsupportedMediaType);
     }
     serde_json::from_slice(body).map_err(|_| Cause::BadRequest("the body is not as it should be"))
+}
+
+/// Whether a body says that it is of this media type.
+pub(crate) fn is_of_kind(headers: &HeaderMap, kind: &str) -> bool {
+    let own = one(headers, &header::CONTENT_TYPE).and_then(|own| own.split(';').next());
+    own.is_some_and(|own| own.trim().eq_ignore_ascii_case(kind))
 }
 
 /// What all handlers share.
@@ -330,42 +276,6 @@ mod tests {
 
     use super::*;
     use crate::error::code_of;
-
-    #[test]
-    fn a_callback_is_taken_apart_strictly() {
-        let long = |name: &str, length: usize| format!("{name}={}", "x".repeat(length));
-        for (query, passes) in [
-            (String::new(), true),
-            ("code=c&state=s&iss=i&session_state=x&session_state=y".to_owned(), true),
-            ("state[]=x&state[]=y&state=s&body=error".to_owned(), true),
-            (long("code", 8192), true),
-            (long("state", 256), true),
-            (long("iss", 2048), true),
-            (long("code", 8193), false),
-            (long("state", 257), false),
-            (long("iss", 2049), false),
-            (long("error", 257), false),
-            ("code=c&code=c".to_owned(), false),
-            ("state=s&%73tate=t".to_owned(), false),
-            ("iss=&iss=i".to_owned(), false),
-            ("error=e&error=f".to_owned(), false),
-            ("code=%ff".to_owned(), false),
-        ] {
-            assert_eq!(CallbackQuery::parse(&query).is_ok(), passes, "{query}");
-        }
-    }
-
-    #[test]
-    fn an_error_wins_over_a_code() {
-        let reply = |query: &str| CallbackQuery::parse(query).unwrap().reply();
-        assert!(matches!(reply("code=c&error=e").unwrap().answer, Answer::Error(error) if error == "e"));
-        assert!(
-            matches!(reply("code=c&iss=").unwrap(), Reply { answer: Answer::Code(_), iss: Some(iss) } if iss.is_empty())
-        );
-        for neither in ["", "code=", "iss=i"] {
-            assert!(matches!(reply(neither), Err(LoginError::BadRequest(_))), "{neither}");
-        }
-    }
 
     #[test]
     fn a_return_to_stays_at_home() {

@@ -4,11 +4,12 @@
 //!
 //! ```text
 //! routes     which path leads to which handler        login, handoff, session, own, verify, keys, pages, health   handlers
-//! asker      who is asking: a person or a program     extract, query, cookies, csrf, cors   what a request brings
+//! asker      who is asking: a person or a program     extract, callback, query, cookies, csrf, cors   what a request brings
 //! telemetry  around every request: span, limits, headers                error               what a refusal looks like
 //! ```
 
 mod asker;
+mod callback;
 mod cookies;
 mod cors;
 mod csrf;

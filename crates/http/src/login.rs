@@ -10,11 +10,12 @@ use portico_core::provider::{Health, Slot};
 use serde::Serialize;
 
 use crate::asker::Asker;
+use crate::callback::CallbackParams;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
-use crate::extract::{CallbackQuery, LoginWish, SlotPath};
+use crate::extract::{LoginWish, SlotPath};
 use crate::session::{TokenAnswer, give};
-use crate::{Portico, routes};
+use crate::{Portico, pages, routes};
 
 /// The list of login buttons.
 #[derive(Serialize)]
@@ -84,23 +85,26 @@ pub(crate) async fn start(
     Ok(answer.finish())
 }
 
-/// `GET /auth/{protocol}/{slot}/callback`
+/// `GET /auth/{protocol}/{slot}/callback`; `POST` for the slots whose provider posts its answer.
 pub(crate) async fn finish(
     portico: Data<Portico>,
     asker: Asker,
     SlotPath(slot): SlotPath,
-    query: CallbackQuery,
+    params: CallbackParams,
     brought: Brought,
 ) -> Result<HttpResponse, ApiError> {
     if asker.looks_ahead() {
         return Ok(HttpResponse::NoContent().finish());
     }
+    if params.needs_repost(&brought) {
+        return Ok(pages::repost(&portico, slot, &params));
+    }
     let refused = |error: LoginError| ApiError::from(error).at(slot);
-    let (state, cookie) = query.login(&brought).map_err(refused)?;
+    let (state, cookie) = params.login(&brought).map_err(refused)?;
     // However it ends, this login is over.
     let gone = portico.front.cookies.login_gone(&cookie.tag);
     let finished = async {
-        let reply = query.reply()?;
+        let reply = params.reply()?;
         let browser = brought.session(portico.broker()).await?;
         let caller = asker.caller().clone();
         portico.broker().finish(Callback { slot, state, cookie, reply, browser, caller }).await

@@ -1,4 +1,5 @@
-//! The pages for people: the login buttons, and what went wrong. They work without any script.
+//! The pages for people: the login buttons, what went wrong, and the one that posts a provider's answer once more. They
+//! work without any script.
 //!
 //! Templates escape everything; the policy allows our own style and nothing else.
 
@@ -10,13 +11,16 @@ use actix_web::web::Data;
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use portico_core::clock::Entropy;
 use portico_core::error::SessionError;
 use portico_core::flow::Tokens;
 use portico_core::provider::{Health, Slot};
 use portico_core::public_url::PublicUrl;
-use portico_core::seal::sha256;
+use portico_core::seal::{base64url, sha256};
+use portico_core::slot::SlotId;
 
 use crate::asker::Asker;
+use crate::callback::CallbackParams;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
 use crate::extract::{Credentials, LoginWish};
@@ -25,11 +29,13 @@ use crate::{Portico, routes};
 
 const STYLE: &str = include_str!("../templates/style.css");
 
+static STYLE_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(sha256(&[STYLE.as_bytes()])));
+
 /// No script, no frame, no form, nothing from elsewhere; the style is allowed by its hash (CSP 3, 2.3.1).
 static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(sha256(&[STYLE.as_bytes()]));
     format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        *STYLE_HASH
     )
 });
 
@@ -59,6 +65,35 @@ struct RefusalPage<'a> {
     retry: Option<String>,
 }
 
+/// The one page with a script, which posts its form at once, and the one page that repeats what came in.
+#[derive(Template)]
+#[template(path = "repost.html")]
+struct RepostPage<'a> {
+    style: &'a str,
+    nonce: &'a str,
+    action: &'a str,
+    fields: Vec<(&'static str, &'a str)>,
+}
+
+/// Posts a provider's answer once more, from our own site: only then does the browser send the cookie of the login along
+/// (`SameSite=Lax`). Nothing has been looked at or spent yet.
+pub(crate) fn repost(portico: &Portico, slot: SlotId, params: &CallbackParams) -> HttpResponse {
+    let nonce = base64url(&Entropy.bytes::<16>());
+    let action = portico.broker().public_url().callback(slot);
+    let fields = params.pairs().collect();
+    let page = RepostPage { style: STYLE, nonce: &nonce, action: action.as_str(), fields };
+    // Browsers hold the redirects that follow a form to `form-action` as well.
+    let front = &portico.front;
+    let onward = front.returns.iter().map(|origin| origin.as_str().to_owned());
+    let onward = onward.chain(front.error_url.as_ref().map(|url| url.origin().ascii_serialization()));
+    let targets: String = onward.flat_map(|origin| [" ".to_owned(), origin]).collect();
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'{targets}; frame-ancestors 'none'",
+        *STYLE_HASH
+    );
+    html(StatusCode::OK, &page, &policy)
+}
+
 /// `GET /auth/`: the login buttons. Who has a session and says where to go is not asked to log in again.
 pub(crate) async fn login(
     portico: Data<Portico>,
@@ -77,7 +112,7 @@ pub(crate) async fn login(
         host: public.host_str().unwrap_or_default(),
         buttons: slots.map(|slot| button(&portico, slot, &wish)).collect(),
     };
-    Ok(html(StatusCode::OK, &page))
+    Ok(html(StatusCode::OK, &page, &POLICY))
 }
 
 /// Goes on with the browser's session, where there is one that can go on.
@@ -133,14 +168,14 @@ pub(crate) fn refusal(
 ) -> HttpResponse {
     let heading = if retry.is_some() { "You are not signed in" } else { "That did not work" };
     let retry = retry.map(|public| routes::login_page(public).into());
-    html(status, &RefusalPage { style: STYLE, heading, sentence, code, request_id, retry })
+    html(status, &RefusalPage { style: STYLE, heading, sentence, code, request_id, retry }, &POLICY)
 }
 
-fn html(status: StatusCode, page: &impl Template) -> HttpResponse {
+fn html(status: StatusCode, page: &impl Template, policy: &str) -> HttpResponse {
     match page.render() {
         Ok(text) => HttpResponse::build(status)
             .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
-            .insert_header((header::CONTENT_SECURITY_POLICY, POLICY.as_str()))
+            .insert_header((header::CONTENT_SECURITY_POLICY, policy))
             .body(text),
         Err(_) => HttpResponse::from_error(ApiError::from(Cause::Internal("a page could not be written"))),
     }
@@ -169,9 +204,23 @@ mod tests {
         assert_eq!(text.matches("<a ").count(), 1, "{text}");
     }
 
+    #[test]
+    fn h11_what_is_posted_once_more_becomes_no_markup() {
+        let page = RepostPage {
+            style: STYLE,
+            nonce: "nonce",
+            action: "https://app.example.com/callback",
+            fields: vec![("code", EVIL), ("state", EVIL)],
+        };
+        let text = page.render().unwrap();
+        assert_eq!(text.matches("<script").count(), 1, "{text}");
+        assert!(!text.contains("<img"), "{text}");
+        assert_eq!(text.matches("<input ").count(), 3, "the two and the marker: {text}");
+    }
+
     #[actix_web::test]
     async fn the_policy_allows_the_pages_own_style_and_nothing_else() {
-        let answer = html(StatusCode::OK, &page("Label", "https://app.example.com/x"));
+        let answer = html(StatusCode::OK, &page("Label", "https://app.example.com/x"), &POLICY);
         let policy =
             answer.headers().get(header::CONTENT_SECURITY_POLICY).unwrap().to_str().unwrap().to_owned();
         let text = String::from_utf8(to_bytes(answer.into_body()).await.unwrap().to_vec()).unwrap();

@@ -26,7 +26,12 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
         .service(only(Method::GET, &at("/auth/"), pages::login))
         .service(only(Method::GET, &at("/auth/providers"), login::providers))
         .service(only(Method::GET, &at("/auth/{protocol}/{slot}/login"), login::start))
-        .service(only(Method::GET, &at("/auth/{protocol}/{slot}/callback"), login::finish))
+        .service(
+            web::resource(at("/auth/{protocol}/{slot}/callback"))
+                .route(web::get().to(login::finish))
+                .route(web::post().to(login::finish))
+                .default_service(refuse("GET")),
+        )
         .service(only(Method::POST, &at("/auth/{protocol}/{slot}/link"), own::link))
         .service(only(Method::POST, &at("/auth/token"), handoff::token))
         .service(only(Method::GET, &at("/auth/identities"), own::identities))

@@ -101,10 +101,8 @@ impl<'a> UnverifiedToken<'a> {
     /// the access rule's business.
     fn check_issuer(&self, parties: &Parties<'_>) -> Result<Issuer, Check> {
         let iss = required("iss", text(&self.claims, "iss")?)?;
-        let tenant = match parties.issuer.is_template() {
-            true => Some(required("tid", text(&self.claims, "tid")?)?),
-            false => None,
-        };
+        let many = parties.issuer.is_template();
+        let tenant = if many { Some(required("tid", text(&self.claims, "tid")?)?) } else { None };
         let own = parties.issuer.of_tenant(tenant).ok_or_else(|| {
             Check::failed("tid", "a tenant's GUID in lower case", tenant.unwrap_or_default())
         })?;

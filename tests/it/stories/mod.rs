@@ -9,6 +9,8 @@ mod cookies;
 mod cors;
 mod csrf;
 mod errors;
+mod explain;
+mod form_post;
 mod handoff;
 mod keys;
 mod linking;

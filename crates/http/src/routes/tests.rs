@@ -26,7 +26,6 @@ async fn each_path_has_one_method() {
         ("/auth/", Method::GET),
         ("/auth/providers", Method::GET),
         ("/auth/oidc/provider1/login", Method::GET),
-        ("/auth/oidc/provider1/callback", Method::GET),
         ("/auth/oidc/provider1/link", Method::POST),
         ("/auth/token", Method::POST),
         ("/auth/identities", Method::GET),
@@ -54,6 +53,17 @@ async fn each_path_has_one_method() {
             let allowed = answer.headers().get(header::ALLOW).map(|value| value.to_str().unwrap());
             assert_eq!(allowed, (method != own).then(|| own.as_str()), "{method} {path}");
         }
+    }
+}
+
+// Which of the two a slot takes says the slot.
+#[actix_web::test]
+async fn a_callback_comes_by_get_or_post() {
+    for method in [Method::HEAD, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+        assert_eq!(ask("", &method, "/auth/oidc/provider1/callback").await.status(), 405, "{method}");
+    }
+    for method in [Method::GET, Method::POST] {
+        assert_ne!(ask("", &method, "/auth/oidc/provider1/callback").await.status(), 405, "{method}");
     }
 }
 

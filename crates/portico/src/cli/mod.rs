@@ -1,5 +1,6 @@
 //! The command line: what can be said, and how each word ends.
 
+mod access;
 mod accounts;
 mod audit;
 mod config;
@@ -54,6 +55,9 @@ enum Command {
     Config(config::Config),
     /// Bring the database to this version's schema
     Migrate(migrate::Migrate),
+    /// See who would be let in, and as what
+    #[command(subcommand)]
+    Access(access::Access),
     /// See, make and change accounts
     #[command(subcommand)]
     Accounts(accounts::Accounts),
@@ -165,6 +169,7 @@ pub fn run() -> ExitCode {
         Command::Demo => crate::demo::run(),
         Command::Config(config) => global.load().map(|loaded| config.run(&loaded)),
         Command::Migrate(migrate) => global.load().and_then(|loaded| migrate.run(&loaded)),
+        Command::Access(access) => global.load().and_then(|loaded| access.run(&loaded)),
         Command::Accounts(accounts) => global.load().and_then(|loaded| accounts.run(&loaded)),
         Command::Sessions(sessions) => global.load().and_then(|loaded| sessions.run(&loaded)),
         Command::Keys(keys) => global.load().and_then(|loaded| keys.run(&loaded)),

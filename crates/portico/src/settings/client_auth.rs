@@ -25,7 +25,7 @@ pub(super) fn client_auth(read: &mut Reader<'_>) -> Option<ClientAuth> {
                 "is set, but private_key_jwt sends none; take one of them away",
             );
         }
-        return private_key(read).map(ClientAuth::PrivateKey);
+        return private_key(read).map(|key| ClientAuth::PrivateKey(Box::new(key)));
     }
     for row in [&table::CLIENT_KEY, &table::CLIENT_KEY_ID, &table::CLIENT_CERTIFICATE] {
         if read.is_set(row) {
@@ -73,7 +73,7 @@ fn private_key(read: &mut Reader<'_>) -> Option<ClientKey> {
         }
         None => None,
     };
-    let key = ClientKey::new(pem.expose_secret(), id, der.as_deref());
+    let key = ClientKey::new(pem.expose_secret(), id.as_deref(), der.as_deref());
     key.map_err(|wrong| read.wrong(&table::CLIENT_KEY, wrong)).ok()
 }
 

@@ -176,12 +176,12 @@ fn the_name_fallback_narrows_and_never_widens() {
 #[test]
 fn what_is_looked_up_needs_an_address_and_a_scope() {
     const EMAILS: &str = "PORTICO_OAUTH2_PROVIDER1_EMAILS_URL";
+    const FETCH: (&str, &str) = ("PORTICO_OIDC_GOOGLE_FETCH_GROUPS", "true");
     let git = slot(&[&OAUTH2, &[(EMAILS, "https://git.example.com/emails")]]);
     assert_eq!(oauth2(&git).emails_url.as_ref().map(Url::as_str), Some("https://git.example.com/emails"));
     assert!(oauth2(&slot(&[&OAUTH2])).emails_url.is_none());
     assert!(mistake(&[&OAUTH2, &[(EMAILS, "http://git.example.com/emails")]]).starts_with(EMAILS));
 
-    const FETCH: (&str, &str) = ("PORTICO_OIDC_GOOGLE_FETCH_GROUPS", "true");
     let google = &GOOGLE[..3];
     let plain = slot(&[google]);
     assert!(plain.groups_url.is_none() && plain.scopes == ["openid", "profile", "email"]);

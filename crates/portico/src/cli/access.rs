@@ -1,0 +1,184 @@
+//! `portico access`: who would be let in, and as what, by the settings as they are. Asks neither the store nor a provider.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use portico_core::admission::Verdict;
+use portico_core::claims::{Claims, Evidence};
+use portico_core::provider::{Issuer, Kind, Slot};
+use portico_core::slot::SlotId;
+use portico_oauth2::json;
+use serde_json::{Map, Value, json};
+
+use super::{Failure, say};
+use crate::settings::{Loaded, Settings};
+
+/// The most that is read of a document, in bytes: as much as of userinfo.
+const LARGEST: u64 = 1 << 20;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Access {
+    /// Say whether the person of a claims document would be let in, and with which groups and roles
+    ///
+    /// Nothing is verified: neither signature nor audience, time or nonce. Roles granted locally are not counted.
+    /// Exit code 0 when the person would be let in, 1 when not.
+    Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The slot, such as oidc/provider1
+    #[arg(long, value_name = "SLOT", value_parser = slot_id)]
+    slot: SlotId,
+    /// The claims, a JSON object: of the ID token, or in OAuth 2.0 of userinfo; - reads standard input
+    #[arg(value_name = "CLAIMS.json")]
+    claims: PathBuf,
+    /// What userinfo adds to the ID token, a JSON object
+    #[arg(long, value_name = "FILE")]
+    userinfo: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn slot_id(text: &str) -> Result<SlotId, String> {
+    text.parse().map_err(|_| "must be a slot such as oidc/provider1".to_owned())
+}
+
+impl Access {
+    pub(super) fn run(self, loaded: &Loaded) -> Result<(), Failure> {
+        let Self::Explain(explain) = self;
+        explain.run(&loaded.settings)
+    }
+}
+
+impl Explain {
+    fn run(&self, settings: &Settings) -> Result<(), Failure> {
+        let slot = settings.slots.iter().find(|slot| slot.id() == self.slot);
+        let slot = slot.ok_or_else(|| Failure::Failed(format!("{} is not enabled", self.slot)))?;
+        let claims = read(&self.claims)?;
+        let userinfo = self.userinfo.as_deref().map(read).transpose()?;
+        let person = evidence(slot, claims, userinfo)
+            .and_then(|evidence| Claims::read(slot, &evidence).map_err(|error| error.to_string()));
+        let person = person
+            .map_err(|why| Failure::Failed(format!("{} would not let this person in: {why}", self.slot)))?;
+        let explained = Explained::of(settings, slot, &person);
+        say(&if self.json { explained.json().to_string() } else { explained.text() });
+        match explained.refused_by() {
+            None => Ok(()),
+            Some(list) => Err(Failure::Failed(format!("{} would not let this person in: {list}", self.slot))),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let failed = |what: String| Failure::Failed(format!("{}: {what}", path.display()));
+    let mut text = Vec::new();
+    let done = match path.to_str() {
+        Some("-") => std::io::stdin().take(LARGEST + 1).read_to_end(&mut text),
+        _ => std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text)),
+    };
+    done.map_err(|error| failed(error.to_string()))?;
+    if text.len() as u64 > LARGEST {
+        return Err(failed("it is larger than 1 MiB".to_owned()));
+    }
+    json::object(&text).map_err(|error| failed(error.to_string()))
+}
+
+/// The documents as a login would have them, had all their checks passed.
+fn evidence(
+    slot: &Slot,
+    claims: Map<String, Value>,
+    userinfo: Option<Map<String, Value>>,
+) -> Result<Evidence, String> {
+    match &slot.kind {
+        Kind::OAuth2(oauth2) => {
+            Ok(Evidence::OAuth2 { namespace: oauth2.identity_namespace.clone(), userinfo: claims })
+        }
+        Kind::Oidc(oidc) => {
+            let named = claims.get("iss").and_then(Value::as_str);
+            let own = oidc.issuer.clone().or_else(|| named.map(Issuer::new));
+            let own = own.unwrap_or_else(|| Issuer::new(oidc.discovery_url.origin().ascii_serialization()));
+            let tenant = claims.get("tid").and_then(Value::as_str);
+            let issuer = own.of_tenant(tenant).ok_or("tid is no tenant's GUID in lower case")?;
+            Ok(Evidence::Oidc { issuer: Issuer::new(issuer), id_token: claims, signed: true, userinfo })
+        }
+    }
+}
+
+/// What comes of a person's claims.
+struct Explained<'a> {
+    slot: SlotId,
+    person: &'a Claims,
+    verdicts: [Verdict<'a>; 4],
+    roles: Vec<String>,
+}
+
+impl<'a> Explained<'a> {
+    fn of(settings: &Settings, slot: &'a Slot, person: &'a Claims) -> Self {
+        let facts = person.facts();
+        Self {
+            slot: slot.id(),
+            person,
+            verdicts: slot.access.judge(facts),
+            roles: settings.roles.roles(slot.id(), facts.groups.as_deref(), &[]),
+        }
+    }
+
+    fn refused_by(&self) -> Option<&'static str> {
+        self.verdicts.iter().find(|verdict| !verdict.passes).map(|verdict| verdict.list)
+    }
+
+    fn json(&self) -> Value {
+        let (identity, facts, email) = (self.person.identity(), self.person.facts(), self.person.email());
+        json!({
+            "slot": self.slot.to_string(),
+            "admitted": self.refused_by().is_none(),
+            "refused_by": self.refused_by(),
+            "identity": {
+                "protocol": identity.protocol.as_str(),
+                "issuer": identity.issuer,
+                "subject": identity.subject.as_str(),
+            },
+            "name": self.person.name().map(|name| &name.text),
+            "email": email.map(|email| &email.address),
+            "email_verified": email.and_then(|email| email.verified),
+            "groups": facts.groups,
+            "groups_overage": facts.groups_overage,
+            "roles": self.roles,
+        })
+    }
+
+    fn text(&self) -> String {
+        let (identity, facts) = (self.person.identity(), self.person.facts());
+        let email = self.person.email().map(|email| match email.verified {
+            Some(true) => format!("{} (verified)", email.address),
+            Some(false) => format!("{} (not verified)", email.address),
+            None => format!("{} (not said to be verified)", email.address),
+        });
+        let groups = match &facts.groups {
+            Some(groups) if groups.is_empty() => "an empty list".to_owned(),
+            Some(groups) => groups.join(", "),
+            None if facts.groups_overage => "left out by the provider, because they are too many".to_owned(),
+            None => "none sent".to_owned(),
+        };
+        let none = || "none".to_owned();
+        let roles = if self.roles.is_empty() { none() } else { self.roles.join(", ") };
+        let mut lines = vec![
+            format!("identity  {} at {}", identity.subject.as_str(), identity.issuer),
+            format!("name      {}", self.person.name().map_or_else(none, |name| name.text.clone())),
+            format!("email     {}", email.unwrap_or_else(none)),
+            format!("groups    {groups}"),
+            format!("roles     {roles}"),
+        ];
+        for verdict in self.verdicts.iter().filter(|verdict| !verdict.allowed.is_empty()) {
+            let word = if verdict.passes { "passes" } else { "fails " };
+            lines.push(format!("{word}    {}: {}", verdict.list, verdict.allowed.join(", ")));
+        }
+        if self.refused_by().is_none() {
+            lines.push(format!("{} would let this person in.", self.slot));
+        }
+        lines.join("\n")
+    }
+}
