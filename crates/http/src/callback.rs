@@ -165,6 +165,8 @@ mod tests {
         }
     }
 
+    const FORM: &str = "application/x-www-form-urlencoded";
+
     #[test]
     fn a_form_is_a_form_and_brings_no_more_than_a_query() {
         let parse = |kind: &str, body: &[u8]| {
@@ -172,7 +174,6 @@ mod tests {
                 TestRequest::default().insert_header((header::CONTENT_TYPE, kind)).to_http_request();
             CallbackParams::of_form(request.headers(), body)
         };
-        const FORM: &str = "application/x-www-form-urlencoded";
         let params = parse(
             "Application/X-WWW-Form-URLencoded; charset=utf-8",
             b"code=c&state=s&user=%7B%7D&id_token=x",
