@@ -138,6 +138,7 @@ impl Broker {
             .env("PORTICO_SECURITY_OIDC_PROVIDERS", "provider1")
             .env("PORTICO_SECURITY_OAUTH2_PROVIDERS", "provider1")
             .env("PORTICO_STORAGE_URL", storage)
+            .env("PORTICO_SERVER_RATE_LIMIT", "0")
             .env("PORTICO_LOG_LEVEL", "warn")
             .stderr(Stdio::null())
             .spawn()

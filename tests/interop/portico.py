@@ -44,6 +44,7 @@ class Portico:
             "PORTICO_SERVER_ADMIN_LISTEN": f"127.0.0.1:{admin}",
             "PORTICO_SECURITY_SECRET_KEY": secrets.token_hex(32),
             "PORTICO_STORAGE_URL": storage_url,
+            "PORTICO_SERVER_RATE_LIMIT": "0",
             **{f"PORTICO_{name}": value for name, value in settings.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None

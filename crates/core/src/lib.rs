@@ -23,6 +23,7 @@ pub mod flow;
 pub mod issuer;
 pub mod keys;
 pub mod login;
+pub mod network;
 pub mod provider;
 pub mod public_url;
 pub mod return_to;

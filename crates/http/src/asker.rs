@@ -6,11 +6,14 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use portico_core::error::printable;
 use portico_core::session::Caller;
 use tracing_actix_web::RequestId;
 
+use crate::Front;
+use crate::client::Proxies;
 use crate::error::ApiError;
 
 /// Who sent a request, and what they can do with an answer.
@@ -35,10 +38,12 @@ enum Kind {
 impl Asker {
     pub(crate) fn of(request: &HttpRequest) -> Self {
         let headers = request.headers();
+        let own = Proxies::default();
+        let front = request.app_data::<Data<Front>>();
+        let client = front.map_or(&own, |front| &front.proxies).client(request);
         let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
         let caller = Caller {
-            // Threats C15: the connection's own address; what a header says of it is anybody's invention.
-            ip: request.peer_addr().map(|address| address.ip().to_canonical().to_string()),
+            ip: client.address.map(|address| address.to_string()),
             user_agent: text(headers.get(header::USER_AGENT)).map(printable),
             request_id,
         };

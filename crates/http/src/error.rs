@@ -66,12 +66,18 @@ pub(crate) enum Cause {
     /// The path exists, the method does not.
     #[error("the path has no such method")]
     MethodNotAllowed,
-    /// The body is not JSON.
-    #[error("the body is not application/json")]
+    /// The body is of another type than the address takes.
+    #[error("the body is not of the type that the address takes")]
     UnsupportedMediaType,
     /// A part of the request is too large.
     #[error("the {0:?} of the request is too large")]
     TooLarge(Part),
+    /// The client's address has asked too often.
+    #[error("too many requests for {what} from this address")]
+    TooOften {
+        /// What it asked for.
+        what: &'static str,
+    },
     /// The answer took too long to come about.
     #[error("the request took too long")]
     Overdue,
@@ -117,6 +123,7 @@ impl Cause {
             Self::MethodNotAllowed => Code::MethodNotAllowed,
             Self::UnsupportedMediaType => Code::UnsupportedMediaType,
             Self::TooLarge(_) => Code::TooLarge,
+            Self::TooOften { .. } => Code::RateLimited,
             Self::Overdue => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }
@@ -182,7 +189,10 @@ const fn face(code: Code) -> (StatusCode, &'static str) {
         }
         Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request is too large."),
         Code::UnsupportedMediaType => {
-            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.")
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not of the kind that this address takes.")
+        }
+        Code::RateLimited => {
+            (StatusCode::TOO_MANY_REQUESTS, "Too many requests from your address. Try again in a moment.")
         }
         Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side."),
         Code::IdpMetadataInvalid => {

@@ -7,10 +7,12 @@ use crate::Portico;
 use crate::asker::Asker;
 use crate::error::ApiError;
 use crate::extract::HandOffBody;
+use crate::limits::{Token, Within};
 use crate::session::TokenAnswer;
 
 /// `POST /auth/token`. Cookies neither count nor are set: the frontend keeps its tokens itself.
 pub(crate) async fn token(
+    _: Within<Token>,
     portico: Data<Portico>,
     asker: Asker,
     body: HandOffBody,

@@ -4,12 +4,13 @@
 //!
 //! ```text
 //! routes     which path leads to which handler        login, handoff, session, own, verify, keys, pages, health   handlers
-//! asker      who is asking: a person or a program     extract, callback, query, cookies, csrf, cors   what a request brings
+//! asker, client   who is asking, and from where; limits   how often     extract, callback, query, cookies, csrf, cors   what a request brings
 //! telemetry  around every request: span, limits, headers                error               what a refusal looks like
 //! ```
 
 mod asker;
 mod callback;
+mod client;
 mod cookies;
 mod cors;
 mod csrf;
@@ -19,6 +20,7 @@ mod handoff;
 mod health;
 mod icons;
 mod keys;
+mod limits;
 mod login;
 mod own;
 mod pages;
@@ -30,17 +32,22 @@ mod verify;
 
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use actix_web::web::{Data, ServiceConfig};
 use chrono::{DateTime, SecondsFormat, Utc};
-use portico_core::clock::Timestamp;
+use portico_core::clock::{Clock, Timestamp};
 use portico_core::flow::Broker;
+use portico_core::network::Network;
 use portico_core::public_url::PublicUrl;
 use portico_core::return_to::WebOrigin;
 use portico_core::slot::SlotId;
 use url::Url;
 
+use crate::client::Proxies;
 use crate::cookies::CookieRules;
+use crate::error::ApiError;
 use crate::icons::Icons;
+use crate::limits::Limits;
 
 /// Everything that the handlers share.
 pub struct Portico {
@@ -59,16 +66,30 @@ struct Front {
     cors: Vec<WebOrigin>,
     /// Origins of frontends elsewhere that a login may lead back to.
     returns: Vec<WebOrigin>,
+    proxies: Proxies,
+    limits: Limits,
+}
+
+/// What the settings say of the surface.
+#[derive(Debug, Clone, Default)]
+pub struct Surface {
+    /// The application's own page for failed logins of a browser; without one, a page of ours.
+    pub error_url: Option<Url>,
+    /// Origins of frontends elsewhere that may use our cookies.
+    pub cors: Vec<WebOrigin>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Requests per minute and client of each kind that is counted; 0 is no limit.
+    pub rate_limit: u64,
 }
 
 impl Portico {
-    /// Puts a surface before a broker. Failed logins of a browser lead to `error_url`; without one, to a page of ours.
-    /// Frontends at the origins of `cors` may use our cookies.
-    pub fn new(broker: Arc<Broker>, error_url: Option<Url>, cors: Vec<WebOrigin>) -> Self {
+    /// Puts a surface before a broker.
+    pub fn new(broker: Arc<Broker>, surface: Surface) -> Self {
         let icons = Icons::load(broker.slots().map(|(slot, _)| slot.button.icon.as_str()));
         let returns = broker.return_origins().to_vec();
-        let front = Arc::new(Front::new(broker.public_url().clone(), error_url, cors, returns));
-        Self { broker, front, icons }
+        let front = Front::new(broker.public_url().clone(), surface, returns, broker.clock().clone());
+        Self { broker, front: Arc::new(front), icons }
     }
 
     /// The broker.
@@ -90,14 +111,22 @@ impl Portico {
 }
 
 impl Front {
-    fn new(
-        public_url: PublicUrl,
-        error_url: Option<Url>,
-        cors: Vec<WebOrigin>,
-        returns: Vec<WebOrigin>,
-    ) -> Self {
-        let cookies = CookieRules::of(&public_url);
-        Self { public_url, error_url, cookies, cors, returns }
+    fn new(public_url: PublicUrl, surface: Surface, returns: Vec<WebOrigin>, clock: Clock) -> Self {
+        let Surface { error_url, cors, trusted_proxies, rate_limit } = surface;
+        Self {
+            cookies: CookieRules::of(&public_url),
+            public_url,
+            error_url,
+            cors,
+            returns,
+            proxies: Proxies::new(trusted_proxies),
+            limits: Limits::new(rate_limit, clock),
+        }
+    }
+
+    /// Takes a request from its client's budget.
+    fn take(&self, kind: limits::Kind, request: &HttpRequest) -> Result<(), ApiError> {
+        self.limits.take(kind, self.proxies.client(request))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::callback::CallbackParams;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
 use crate::extract::{LoginWish, SlotPath};
+use crate::limits::{Callback as Callbacks, Start, Within};
 use crate::session::{TokenAnswer, give};
 use crate::{Portico, pages, routes};
 
@@ -61,6 +62,7 @@ const fn status(health: Health) -> &'static str {
 
 /// `GET /auth/{protocol}/{slot}/login`
 pub(crate) async fn start(
+    _: Within<Start>,
     portico: Data<Portico>,
     asker: Asker,
     SlotPath(slot): SlotPath,
@@ -87,6 +89,7 @@ pub(crate) async fn start(
 
 /// `GET /auth/{protocol}/{slot}/callback`; `POST` for the slots whose provider posts its answer.
 pub(crate) async fn finish(
+    _: Within<Callbacks>,
     portico: Data<Portico>,
     asker: Asker,
     SlotPath(slot): SlotPath,

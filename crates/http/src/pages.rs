@@ -5,9 +5,9 @@
 
 use std::sync::LazyLock;
 
-use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +24,7 @@ use crate::callback::CallbackParams;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
 use crate::extract::{Credentials, LoginWish};
+use crate::limits::Kind;
 use crate::session::give;
 use crate::{Portico, routes};
 
@@ -98,10 +99,11 @@ pub(crate) fn repost(portico: &Portico, slot: SlotId, params: &CallbackParams) -
 pub(crate) async fn login(
     portico: Data<Portico>,
     asker: Asker,
+    request: HttpRequest,
     wish: LoginWish,
     credentials: Credentials,
 ) -> Result<HttpResponse, ApiError> {
-    if let Some(tokens) = resume(&portico, &asker, &wish, &credentials).await? {
+    if let Some(tokens) = resume(&portico, (&asker, &request), &wish, &credentials).await? {
         let location = (header::LOCATION, wish.url.as_str());
         return Ok(give(HttpResponse::SeeOther(), &portico, &tokens).insert_header(location).finish());
     }
@@ -118,7 +120,7 @@ pub(crate) async fn login(
 /// Goes on with the browser's session, where there is one that can go on.
 async fn resume(
     portico: &Portico,
-    asker: &Asker,
+    (asker, request): (&Asker, &HttpRequest),
     wish: &LoginWish,
     credentials: &Credentials,
 ) -> Result<Option<Tokens>, ApiError> {
@@ -129,6 +131,7 @@ async fn resume(
     {
         return Ok(None);
     }
+    portico.front.take(Kind::Refresh, request)?;
     // The refresh cookie has no prefix that keeps other hosts from planting it; the CSRF cookie has, and belongs to one
     // session (threats H02).
     let broker = portico.broker();

@@ -15,6 +15,7 @@ use crate::cookies::Brought;
 use crate::csrf::{self, CSRF_HEADER};
 use crate::error::ApiError;
 use crate::extract::{Credentials, RefreshBody};
+use crate::limits::{Refresh, Within};
 use crate::{Portico, rfc3339};
 
 /// What a login or a refresh gives to whoever asked (RFC 6749 5.1).
@@ -124,6 +125,7 @@ pub(crate) async fn show(portico: Data<Portico>, credentials: Credentials) -> Re
 
 /// `POST /auth/refresh`: with a token in the body, or by cookie.
 pub(crate) async fn refresh(
+    _: Within<Refresh>,
     portico: Data<Portico>,
     asker: Asker,
     request: HttpRequest,

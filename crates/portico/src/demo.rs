@@ -19,7 +19,7 @@ use portico_storage::Storage;
 use crate::cli::{Failure, say};
 use crate::log;
 use crate::settings::{Loaded, Settings, Sources};
-use crate::wire::{Listeners, assemble, prepare, runtime};
+use crate::wire::{Listeners, assemble, prepare, runtime, surface};
 
 /// The port tried first; any free one will do.
 const PORT: u16 = 8080;
@@ -106,7 +106,7 @@ fn serve(settings: &Settings, listeners: (TcpListener, TcpListener), idp: &DemoI
         Ok::<_, Failure>(storage)
     })?;
     let broker = others.block_on(assemble(settings, storage.store(), Clock::System, others.handle()))?;
-    let portico = Arc::new(Portico::new(broker, settings.error_url.clone(), settings.cors_origins.clone()));
+    let portico = Arc::new(Portico::new(broker, surface(settings)));
     let icons: Arc<str> = icons(&portico).into();
     let page = move |config: &mut ServiceConfig| page(config, &icons);
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));

@@ -8,8 +8,6 @@
 mod client_auth;
 mod file;
 mod mistake;
-mod network;
-mod not_yet;
 mod reader;
 #[cfg(test)]
 mod reference;
@@ -32,6 +30,7 @@ use std::time::Duration;
 use portico_core::account::NamePolicy;
 use portico_core::admission::RoleMap;
 use portico_core::keys::TokenAlg;
+use portico_core::network::Network;
 use portico_core::provider::Slot;
 use portico_core::public_url::{PublicUrl, is_loopback};
 use portico_core::return_to::WebOrigin;
@@ -41,7 +40,6 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub use self::mistake::{Mistake, Place};
-pub use self::network::Network;
 pub use self::render::render;
 pub use self::secret_key::SecretKey;
 pub use self::sources::Sources;
@@ -49,7 +47,7 @@ pub use self::sources::Sources;
 use self::mistake::Report;
 use self::reader::{Known, Reader};
 use self::slot::Shared;
-use self::table::{Row, Setting};
+use self::table::{OTLP_ENDPOINT, Row};
 use crate::log::LogFormat;
 
 /// Settings without a mistake.
@@ -135,9 +133,7 @@ impl Loaded {
         let raw = sources.read(&mut report);
         let known = Known::understand(raw, &mut report);
         let enabled = enabled(&known, &mut report);
-        let set = Setting::all().filter(|setting| setting.slot.is_none_or(|slot| enabled.contains(&slot)));
-        set.for_each(|setting| not_yet::check(&setting, &known, &mut report));
-        not_yet::check_traces(&known, &mut report);
+        check_traces(&known, &mut report);
         let settings = Settings::put_together(&known, &enabled, &mut report);
         match settings.filter(|_| report.mistakes.is_empty()) {
             Some(settings) => {
@@ -146,6 +142,13 @@ impl Loaded {
             }
             None => Err(report.mistakes),
         }
+    }
+}
+
+/// Nothing is accepted and then ignored in silence.
+fn check_traces(known: &Known, report: &mut Report) {
+    if known.otlp_endpoint().is_some_and(|endpoint| !endpoint.is_empty()) {
+        report.mistakes.push(Mistake::variable(OTLP_ENDPOINT, "traces are not supported yet; unset it"));
     }
 }
 

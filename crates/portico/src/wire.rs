@@ -13,6 +13,7 @@ use portico_core::keys::{KeyError, Keys};
 use portico_core::provider::{Kind, ProtocolClient, Slot};
 use portico_core::seal::Seals;
 use portico_core::store::Store;
+use portico_http::Surface;
 use portico_oauth2::{OAuth2Client, Outbound};
 use portico_oidc::OidcClient;
 use portico_storage::{OpenError, Storage};
@@ -138,6 +139,16 @@ fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolClient>, Fai
         Kind::Oidc(_) => Arc::new(OidcClient::new(slot.clone(), http)),
         Kind::OAuth2(_) => Arc::new(OAuth2Client::new(slot.clone(), http)),
     })
+}
+
+/// What the settings say of the HTTP surface.
+pub fn surface(settings: &Settings) -> Surface {
+    Surface {
+        error_url: settings.error_url.clone(),
+        cors: settings.cors_origins.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        rate_limit: settings.rate_limit,
+    }
 }
 
 /// The running listeners.

@@ -13,6 +13,7 @@ mod explain;
 mod form_post;
 mod handoff;
 mod keys;
+mod limits;
 mod linking;
 mod login;
 mod login_page;

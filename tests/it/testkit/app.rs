@@ -119,8 +119,13 @@ fn provider(public_url: &str, slots: &[String], bend: Vec<Bend>, now: i64) -> De
 }
 
 fn first_variables(public_url: &str, storage_url: &str) -> BTreeMap<String, String> {
-    let pairs =
-        [("PUBLIC_URL", public_url), ("STORAGE_URL", storage_url), ("SECURITY_SECRET_KEY", SECRET_KEY)];
+    let pairs = [
+        ("PUBLIC_URL", public_url),
+        ("STORAGE_URL", storage_url),
+        ("SECURITY_SECRET_KEY", SECRET_KEY),
+        // All of a test comes from one address.
+        ("SERVER_RATE_LIMIT", "0"),
+    ];
     pairs.map(|(name, value)| (format!("PORTICO_{name}"), value.to_owned())).into()
 }
 

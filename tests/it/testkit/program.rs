@@ -91,6 +91,7 @@ impl Program {
             .set("PORTICO_SERVER_ADMIN_LISTEN", &format!("127.0.0.1:{}", free_port()))
             .set("PORTICO_SECURITY_SECRET_KEY", SECRET_KEY)
             .set("PORTICO_STORAGE_URL", "sqlite://portico.db")
+            .set("PORTICO_SERVER_RATE_LIMIT", "0")
     }
 
     #[must_use]

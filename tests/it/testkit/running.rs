@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use portico::settings::{Loaded, Sources};
-use portico::wire::{Listeners, assemble};
+use portico::wire::{Listeners, assemble, surface};
 use portico_core::clock::Clock;
 use portico_http::Portico;
 use portico_storage::Storage;
@@ -39,11 +39,7 @@ impl Running {
             storage.migrate().await.unwrap();
             let store = Faulty::new(storage.store());
             let broker = assemble(&settings, Arc::clone(&store) as _, clock, &outbound).await.unwrap();
-            (
-                storage,
-                store,
-                Arc::new(Portico::new(broker, settings.error_url.clone(), settings.cors_origins.clone())),
-            )
+            (storage, store, Arc::new(Portico::new(broker, surface(&settings))))
         });
         let (storage, store, app) = opened.await.unwrap();
         let operator = TcpListener::bind("127.0.0.1:0").unwrap();

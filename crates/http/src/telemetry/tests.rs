@@ -10,7 +10,10 @@ use portico_core::return_to::WebOrigin;
 use serde_json::Value;
 use tracing_actix_web::TracingLogger;
 
+use portico_core::clock::Clock;
+
 use super::*;
+use crate::Surface;
 
 fn app() -> App<
     impl actix_web::dev::ServiceFactory<
@@ -22,7 +25,12 @@ fn app() -> App<
     >,
 > {
     let cors = vec![WebOrigin::parse("https://spa.example.com").unwrap()];
-    let front = Front::new(PublicUrl::parse("https://app.example.com").unwrap(), None, cors, Vec::new());
+    let front = Front::new(
+        PublicUrl::parse("https://app.example.com").unwrap(),
+        Surface { cors, ..Surface::default() },
+        Vec::new(),
+        Clock::System,
+    );
     let routes = web::scope("")
         .route("/fine", web::get().to(|| async { HttpResponse::Ok().body("fine") }))
         .route(

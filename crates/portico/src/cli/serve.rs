@@ -11,7 +11,7 @@ use portico_storage::Storage;
 use super::{Failure, chain};
 use crate::log;
 use crate::settings::{Loaded, Settings};
-use crate::wire::{Listeners, assemble, prepare, runtime, upkeep};
+use crate::wire::{Listeners, assemble, prepare, runtime, surface, upkeep};
 
 pub(super) fn serve(loaded: Loaded) -> Result<(), Failure> {
     let settings = loaded.settings;
@@ -44,11 +44,7 @@ fn run(
     listeners: (TcpListener, TcpListener),
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
-    let app = Arc::new(portico_http::Portico::new(
-        broker,
-        settings.error_url.clone(),
-        settings.cors_origins.clone(),
-    ));
+    let app = Arc::new(portico_http::Portico::new(broker, surface(settings)));
     for icon in app.unknown_icons() {
         tracing::warn!(icon, "no such Material Design icon; the button shows mdi:account-key");
     }

@@ -11,7 +11,6 @@ use config::ValueKind;
 use portico_core::slot::{Protocol, SlotId, SlotName};
 use serde_json::Value as Json;
 
-use super::not_yet::remark;
 use super::table::{self, Home, Kind, Otherwise, Row, Setting};
 use super::values::decode;
 
@@ -62,9 +61,6 @@ fn entry(setting: &Setting, text: &mut String) {
         Otherwise::Required => about += " Required.",
         Otherwise::Unset(words) => write!(about, " Default: {words}.").unwrap(),
         Otherwise::Is(_) => {}
-    }
-    if let Some(remark) = remark(row) {
-        write!(about, " {remark}").unwrap();
     }
     let name = row.path.rsplit('.').next().unwrap();
     let value = toml(row, setting.otherwise());
@@ -132,12 +128,11 @@ fn words(row: &Row, otherwise: Otherwise) -> String {
 }
 
 fn about(row: &Row) -> String {
-    let not_yet = remark(row).map(|remark| format!(" *{remark}*")).unwrap_or_default();
     let choices = match row.kind {
         Kind::Choice(words) => format!(" One of `{}`.", words.join("`, `")),
         _ => String::new(),
     };
-    format!("{}{choices}{not_yet}", row.about)
+    format!("{}{choices}", row.about)
 }
 
 fn global_table() -> String {

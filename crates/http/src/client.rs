@@ -1,0 +1,174 @@
+//! Where a request comes from: the connection, or what a proxy says that the operator trusts (threats C15, M33).
+//!
+//! `X-Forwarded-For` and nothing else is ever read, and only from a trusted proxy. It serves logs, records and limits;
+//! no address of ours is made of it.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
+use portico_core::network::Network;
+
+/// Who speaks for clients.
+#[derive(Debug, Default)]
+pub(crate) struct Proxies {
+    trusted: Vec<Network>,
+    warned: AtomicBool,
+}
+
+/// A client, as far as one can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Client {
+    /// Its address.
+    pub(crate) address: Option<IpAddr>,
+    /// Whether many clients may hide behind the address, which is then no measure of anything.
+    pub(crate) shared: bool,
+}
+
+impl Proxies {
+    pub(crate) fn new(trusted: Vec<Network>) -> Self {
+        Self { trusted, warned: AtomicBool::new(false) }
+    }
+
+    /// The client of a request.
+    pub(crate) fn client(&self, request: &HttpRequest) -> Client {
+        let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else {
+            return Client { address: None, shared: true };
+        };
+        if self.trusted.is_empty() {
+            let shared = is_inside(peer) && request.headers().contains_key("x-forwarded-for");
+            if shared && !self.warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    %peer,
+                    "requests come through a proxy, and server.trusted_proxies is empty: clients are not told apart, and not limited"
+                );
+            }
+            return Client { address: Some(peer), shared };
+        }
+        Client { address: Some(self.behind(peer, request.headers())), shared: false }
+    }
+
+    /// The rightmost address that is no trusted proxy's: each proxy appends whom it got the request from. What is no
+    /// address ends the search, so that nobody is believed beyond it.
+    fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let trusts = |address: IpAddr| self.trusted.iter().any(|network| network.contains(address));
+        let lines: Vec<_> = headers.get_all("x-forwarded-for").collect();
+        let mut hops =
+            lines.iter().rev().flat_map(|line| line.to_str().unwrap_or("?").rsplit(',')).map(address);
+        let mut client = peer;
+        while trusts(client) {
+            match hops.next() {
+                Some(Some(before)) => client = before,
+                Some(None) | None => break,
+            }
+        }
+        client
+    }
+}
+
+impl Client {
+    /// What requests are counted by: a whole /64 of IPv6, which is one household.
+    pub(crate) fn counted(self) -> Option<IpAddr> {
+        let address = self.address.filter(|_| !self.shared)?;
+        Some(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(long) => {
+                let [a, b, c, d, ..] = long.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+        })
+    }
+}
+
+/// An entry of the header, perhaps in brackets or with a port.
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
+    let parsed = bare.parse().ok().or_else(|| entry.parse().ok().map(|socket: SocketAddr| socket.ip()));
+    parsed.map(|address: IpAddr| address.to_canonical())
+}
+
+/// Whether an address is of this host or of a private network (RFC 1918, RFC 4193).
+fn is_inside(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(short) => short.is_loopback() || short.is_private() || short.is_link_local(),
+        IpAddr::V6(long) => long.is_loopback() || long.is_unique_local() || long.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> Client {
+        let proxies = Proxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
+        let mut request = TestRequest::default().peer_addr(peer.parse().unwrap());
+        for line in forwarded {
+            request = request.append_header(("x-forwarded-for", *line));
+        }
+        for other in ["forwarded", "x-real-ip", "x_forwarded_for", "true-client-ip", "x-client-ip"] {
+            request = request.append_header((other, "203.0.113.66"));
+        }
+        proxies.client(&request.to_http_request())
+    }
+
+    #[test]
+    fn c15_m33_only_a_trusted_proxy_says_who_asks() {
+        const PROXIES: &[&str] = &["10.0.0.0/8", "fd00::/8"];
+        const CASES: &[(&str, &[&str], &str)] = &[
+            ("10.0.0.1:99", &["192.0.2.7"], "192.0.2.7"),
+            ("[::ffff:10.0.0.1]:99", &["192.0.2.7"], "192.0.2.7"),
+            ("[fd00::1]:99", &["2001:db8::7"], "2001:db8::7"),
+            ("10.0.0.1:99", &["192.0.2.7:4711"], "192.0.2.7"),
+            ("10.0.0.1:99", &["[2001:db8::7]"], "2001:db8::7"),
+            ("10.0.0.1:99", &["[2001:db8::7]:4711"], "2001:db8::7"),
+            ("10.0.0.1:99", &["::ffff:192.0.2.7"], "192.0.2.7"),
+            // The rightmost that is not ours: what stands before it anybody can have written.
+            ("10.0.0.1:99", &["1.1.1.1, 192.0.2.7, 10.0.0.2"], "192.0.2.7"),
+            ("10.0.0.1:99", &["1.1.1.1", "192.0.2.7,10.0.0.2"], "192.0.2.7"),
+            ("10.0.0.1:99", &["1.1.1.1, 192.0.2.7", "10.0.0.2"], "192.0.2.7"),
+            ("10.0.0.1:99", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1:99", &["1.1.1.1, unknown, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1:99", &["1.1.1.1,,10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1:99", &["evil"], "10.0.0.1"),
+            ("10.0.0.1:99", &[""], "10.0.0.1"),
+            ("10.0.0.1:99", &[], "10.0.0.1"),
+            ("192.0.2.9:99", &["1.1.1.1"], "192.0.2.9"),
+            ("192.0.2.9:99", &["10.0.0.1"], "192.0.2.9"),
+        ];
+        for (peer, forwarded, expected) in CASES {
+            let client = client(PROXIES, peer, forwarded);
+            assert_eq!(client.address, Some(expected.parse().unwrap()), "{peer} {forwarded:?}");
+            assert!(!client.shared);
+        }
+    }
+
+    #[test]
+    fn m33_without_a_trusted_proxy_the_connection_counts_unless_it_is_one_for_many() {
+        for (peer, forwarded, shared) in [
+            ("192.0.2.9:99", &["1.1.1.1"][..], false),
+            ("10.0.0.1:99", &[], false),
+            ("10.0.0.1:99", &["1.1.1.1"], true),
+            ("127.0.0.1:99", &["1.1.1.1"], true),
+            ("[::1]:99", &["1.1.1.1"], true),
+            ("[fd00::1]:99", &["1.1.1.1"], true),
+            ("[2001:db8::1]:99", &["1.1.1.1"], false),
+        ] {
+            let client = client(&[], peer, forwarded);
+            let peer: SocketAddr = peer.parse().unwrap();
+            assert_eq!(client, Client { address: Some(peer.ip()), shared }, "{peer} {forwarded:?}");
+            assert_eq!(client.counted().is_none(), shared);
+        }
+    }
+
+    #[test]
+    fn m33_a_household_of_ipv6_is_counted_as_one() {
+        let counted = |text: &str| Client { address: Some(text.parse().unwrap()), shared: false }.counted();
+        assert_eq!(counted("2001:db8:1:2::7"), counted("2001:db8:1:2:ffff::1"));
+        assert_ne!(counted("2001:db8:1:2::7"), counted("2001:db8:1:3::7"));
+        assert_ne!(counted("192.0.2.7"), counted("192.0.2.8"));
+    }
+}
