@@ -2,6 +2,7 @@
 
 mod documents;
 
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use self::documents::{Documents, email_in, is_address, is_fit, text_at};
@@ -81,6 +82,18 @@ pub struct ClaimMap {
     pub groups_separator: GroupsSeparator,
     /// Whether anything is configured that needs groups.
     pub groups_wanted: bool,
+}
+
+impl ClaimMap {
+    /// Whether people are told apart by `sub`, as OpenID Connect has it.
+    pub fn is_by_sub(&self) -> bool {
+        matches!(&self.subject, ClaimPath::Name(name) if name == "sub")
+    }
+
+    /// What stands for the issuer in the identity keys of these claims.
+    pub fn namespace(&self, issuer: &str) -> String {
+        if self.is_by_sub() { issuer.to_owned() } else { format!("{issuer}#{}", self.subject.as_str()) }
+    }
 }
 
 /// How one string holds several groups.
@@ -215,6 +228,7 @@ pub struct Claims {
     email: Option<Email>,
     facts: Facts,
     groups_unknown: bool,
+    id_token: Option<SecretString>,
 }
 
 impl Claims {
@@ -229,10 +243,7 @@ impl Claims {
             Evidence::Oidc { issuer, .. } => issuer.as_str(),
             Evidence::OAuth2 { namespace, .. } => namespace,
         };
-        let issuer = match &map.subject {
-            ClaimPath::Name(sub) if sub == "sub" => source.to_owned(),
-            other => format!("{source}#{}", other.as_str()),
-        };
+        let issuer = map.namespace(source);
         let subject = documents.subject(&map.subject)?;
         let email = documents.email(map);
         Ok(Self {
@@ -244,6 +255,7 @@ impl Claims {
             identity: IdentityKey { protocol: slot.id().protocol, issuer, subject },
             email,
             groups_unknown: false,
+            id_token: None,
         })
     }
 
@@ -264,6 +276,17 @@ impl Claims {
         self.facts.groups = groups.filter(|groups| is_fit(groups));
         self.groups_unknown = self.facts.groups.is_none();
         self
+    }
+
+    /// With the ID token itself, where the provider has a use for it at logout.
+    #[must_use]
+    pub fn with_id_token(self, id_token: SecretString) -> Self {
+        Self { id_token: Some(id_token), ..self }
+    }
+
+    /// The ID token, where it is kept.
+    pub fn id_token(&self) -> Option<&SecretString> {
+        self.id_token.as_ref()
     }
 
     /// The slot the person came through.

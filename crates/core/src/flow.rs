@@ -21,7 +21,7 @@ use crate::keys::Keys;
 use crate::login::{
     Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, memory_of,
 };
-use crate::provider::{Ask, Finish, Health, ProtocolClient, Reply, Slot};
+use crate::provider::{Ask, Finish, Health, Prompt, ProtocolClient, Reply, Slot};
 use crate::public_url::PublicUrl;
 use crate::return_to::{ReturnTo, WebOrigin, Wish};
 use crate::seal::Seals;
@@ -228,18 +228,24 @@ impl Broker {
     }
 
     /// Begins a login: nothing is written anywhere but into the browser's cookie.
-    pub async fn begin(&self, id: SlotId, wish: &Wish<'_>) -> Result<Begun, LoginError> {
+    pub async fn begin(&self, id: SlotId, wish: &Wish<'_>, prompt: Prompt) -> Result<Begun, LoginError> {
         let checked = wish.check(&self.parts.public_url, &self.parts.return_origins);
         let (return_to, challenge) = checked.map_err(LoginError::BadRequest)?;
-        self.start(id, &return_to, challenge.map_or(Intent::SignIn, Intent::HandOff)).await
+        self.start(id, &return_to, challenge.map_or(Intent::SignIn, Intent::HandOff), prompt).await
     }
 
-    async fn start(&self, id: SlotId, return_to: &ReturnTo, intent: Intent) -> Result<Begun, LoginError> {
+    async fn start(
+        &self,
+        id: SlotId,
+        return_to: &ReturnTo,
+        intent: Intent,
+        prompt: Prompt,
+    ) -> Result<Begun, LoginError> {
         let (slot, client) = self.place(id)?;
         let state = State::random(Entropy);
         let memory = memory_of(&state, &self.parts.seals);
         let redirect_uri = self.parts.public_url.callback(id);
-        let ask = Ask { redirect_uri: &redirect_uri, state: state.as_str(), memory: &memory };
+        let ask = Ask { redirect_uri: &redirect_uri, state: state.as_str(), memory: &memory, prompt };
         let started = client.start(ask).await?;
         self.check_rivals(id)?;
         let sealing = Sealing {

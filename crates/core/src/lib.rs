@@ -23,6 +23,7 @@ pub mod flow;
 pub mod issuer;
 pub mod keys;
 pub mod login;
+pub mod logout;
 pub mod network;
 pub mod provider;
 pub mod public_url;

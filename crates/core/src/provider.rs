@@ -13,6 +13,7 @@ use crate::admission::AccessRule;
 use crate::claims::{ClaimMap, Claims};
 use crate::clock::Timestamp;
 use crate::error::UpstreamError;
+use crate::logout::LogoutNotice;
 use crate::slot::{Protocol, SlotId, SlotName};
 
 pub use crate::client_auth::{ClientAuth, ClientKey, Secrets};
@@ -279,6 +280,17 @@ pub struct Ask<'a> {
     pub state: &'a str,
     /// Verifier and nonce of this login.
     pub memory: &'a Memory,
+    /// Whether the person must prove anew who they are, whatever the slot's own parameters say.
+    pub prompt: Prompt,
+}
+
+/// Whether the provider may let a person in whom it still knows (OIDC Core 3.1.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prompt {
+    /// As the slot's settings say.
+    AsConfigured,
+    /// `prompt=login`.
+    Login,
 }
 
 /// What must be remembered between the start of a login and its callback.
@@ -394,8 +406,18 @@ pub trait ProtocolClient: Send + Sync + 'static {
     async fn finish(&self, finish: Finish) -> Result<Claims, UpstreamError>;
 
     /// Where to send the browser to end the session at the provider (OIDC RP-Initiated Logout 1.0), when it has such
-    /// an endpoint and is known already; never waits for the network.
-    fn end_session(&self, post_logout_redirect: Option<&Url>) -> Option<Url>;
+    /// an endpoint and is known already; never waits for the network. `hint` is the ID token of the login.
+    fn end_session(&self, post_logout_redirect: Option<&Url>, hint: Option<&SecretString>) -> Option<Url>;
+
+    /// Verifies what the provider says of sessions that ended there (OIDC Back-Channel Logout 1.0, 2.6). `None` where
+    /// nobody may say so: in OAuth 2.0, and where signatures are not checked.
+    async fn read_logout(
+        &self,
+        _token: &SecretString,
+        _now: Timestamp,
+    ) -> Result<Option<LogoutNotice>, UpstreamError> {
+        Ok(None)
+    }
 
     /// What is known of the provider without asking it.
     fn health(&self) -> Health;

@@ -20,6 +20,8 @@ pub enum Purpose {
     Verifier,
     /// Nonces.
     Nonce,
+    /// ID tokens at rest.
+    IdToken,
     /// Signing keys at rest.
     SigningKey,
     /// Successors of refresh tokens.
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Login => b"portico login v1",
             Self::Verifier => b"portico verifier v1",
             Self::Nonce => b"portico nonce v1",
+            Self::IdToken => b"portico id token v1",
             Self::SigningKey => b"portico signing key v1",
             Self::RefreshToken => b"portico refresh token v1",
             Self::Csrf => b"portico csrf v1",

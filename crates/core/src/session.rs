@@ -61,6 +61,8 @@ pub struct NewSession {
     pub expires_at: Timestamp,
     /// The hash of its first refresh token.
     pub refresh: TokenHash,
+    /// The ID token it began with, sealed for this session.
+    pub id_token: Option<Vec<u8>>,
     /// Who asked, for the owner's list of sessions.
     pub caller: Caller,
 }
@@ -78,6 +80,8 @@ pub struct HandOff {
     pub facts: Facts,
     /// What the verifier must hash to.
     pub challenge: Challenge,
+    /// The ID token of the login, sealed for this code.
+    pub id_token: Option<Vec<u8>>,
     /// When the person logged in.
     pub created_at: Timestamp,
     /// The code is good for nothing from then on.
@@ -91,6 +95,8 @@ pub struct NewHandOff {
     pub code: TokenHash,
     /// What the verifier must hash to.
     pub challenge: Challenge,
+    /// The ID token of the login, sealed for this code.
+    pub id_token: Option<Vec<u8>>,
     /// The code is good for nothing from then on.
     pub expires_at: Timestamp,
 }

@@ -10,6 +10,7 @@ use crate::audit::{AuditEvent, AuditFilter};
 use crate::claims::{Claims, IdentityKey};
 use crate::clock::Timestamp;
 use crate::keys::StoredKey;
+use crate::logout::{EndedSessions, LogoutNotice};
 use crate::session::{Caller, HandOff, NewHandOff, NewSession, Session, SessionId, TokenHash};
 
 /// The store did not answer, or answered nonsense. Never read as "not found".
@@ -314,6 +315,18 @@ pub trait Store: Send + Sync + 'static {
     /// Revokes sessions that are not revoked; how many those were. When there were any the event is written with it. All of
     /// an account, or all there are, include those that a hand-off code would begin.
     async fn revoke_sessions(&self, which: Sessions, event: &AuditEvent) -> Result<u64, StoreError>;
+
+    /// The ID token that a session began with, as it was sealed; none once the session is revoked.
+    async fn find_id_token(&self, session: SessionId) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Ends the sessions that a provider says have ended, and those that a hand-off code would begin. `None` when this
+    /// notice was heard before.
+    async fn hear_logout(
+        &self,
+        notice: &LogoutNotice,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Option<EndedSessions>, StoreError>;
 
     /// Some of the live sessions, sorted by identifier.
     async fn list_sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError>;

@@ -60,6 +60,8 @@ fn describe(realm: &Realm) -> Map<String, Value> {
         "token_endpoint_auth_methods_supported": realm.client_auth_methods(),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "claims_supported": [
             "iss", "sub", "aud", "exp", "iat", "nonce", "auth_time", "at_hash", "sid",
             "name", "preferred_username", "picture", "email", "email_verified", "groups"

@@ -25,6 +25,8 @@ pub struct Knobs {
     pub token: TokenKnobs,
     /// The ID token.
     pub id_token: IdTokenKnobs,
+    /// Logout tokens.
+    pub logout_token: LogoutTokenKnobs,
     /// The userinfo endpoint.
     pub userinfo: UserinfoKnobs,
     /// The list of e-mail addresses (GitHub's form), on plain OAuth 2.0 realms.
@@ -217,6 +219,17 @@ pub struct IdTokenKnobs {
     pub profile_only_at_userinfo: bool,
     /// An ID token from a plain OAuth 2.0 realm too, if the scope has `openid`.
     pub in_oauth2: bool,
+}
+
+/// Knobs of logout tokens.
+#[derive(Debug, Clone, Default)]
+pub struct LogoutTokenKnobs {
+    /// Claims to set or remove.
+    pub claims: Overrides,
+    /// Header members to set or remove, after `signing` wrote its own.
+    pub header: Overrides,
+    /// How it is signed.
+    pub signing: Signing,
 }
 
 /// Knobs of the userinfo endpoint.

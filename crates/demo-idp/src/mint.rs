@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use aws_lc_rs::{digest, hmac};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::config::{ClientAuth, Kind};
 use crate::grants::Consent;
 use crate::keys::{Key, KeyError, SigningAlgorithm, base64url};
-use crate::knobs::{Knobs, Signing};
+use crate::knobs::{Knobs, Overrides, Signing};
 use crate::realm::Realm;
 use crate::world::World;
 
 /// Seconds an ID token lives.
 const ID_TOKEN_LIFETIME: i64 = 300;
+
+/// Seconds a logout token lives.
+const LOGOUT_TOKEN_LIFETIME: i64 = 120;
 
 type Claims = Map<String, Value>;
 
@@ -37,7 +41,7 @@ pub(crate) fn id_token(
         claims.extend(person_claims(consent));
     }
     knobs.id_token.claims.apply(&mut claims);
-    sign(world, realm, consent, claims, "JWT").map(Some)
+    sign(world, realm, &consent.client_id, claims, "JWT").map(Some)
 }
 
 /// OIDC Core 2 and 3.1.3.6; `sid` from OIDC Back-Channel Logout 2.1.
@@ -86,17 +90,51 @@ pub(crate) fn person_claims(consent: &Consent) -> Claims {
     claims
 }
 
-/// Makes a compact JWS of the claims, signed as the realm's knobs say.
+/// A logout token, bent as the knobs say.
+pub(crate) fn logout_token(
+    world: &World,
+    realm: &Realm,
+    client_id: &str,
+    (sub, sid): (Option<&str>, Option<&str>),
+) -> Result<String, KeyError> {
+    let knobs = realm.current_knobs();
+    let now = knobs.clock.read();
+    let mut claims = Map::new();
+    claims.insert("iss".into(), json!(realm.issuer()));
+    claims.insert("aud".into(), json!(client_id));
+    claims.insert("iat".into(), json!(now));
+    claims.insert("exp".into(), json!(now.saturating_add(LOGOUT_TOKEN_LIFETIME)));
+    claims.insert("jti".into(), json!(Uuid::new_v4()));
+    claims.insert("events".into(), json!({ "http://schemas.openid.net/event/backchannel-logout": {} }));
+    claims.extend(sub.map(|sub| ("sub".to_owned(), json!(sub))));
+    claims.extend(sid.map(|sid| ("sid".to_owned(), json!(sid))));
+    knobs.logout_token.claims.apply(&mut claims);
+    let bent = (&knobs.logout_token.header, &knobs.logout_token.signing);
+    sign_as(world, realm, client_id, claims, "logout+jwt", bent)
+}
+
+/// Makes a compact JWS of the claims, signed as the realm's knobs say of ID tokens.
 pub(crate) fn sign(
     world: &World,
     realm: &Realm,
-    consent: &Consent,
+    client_id: &str,
     claims: Claims,
     typ: &str,
 ) -> Result<String, KeyError> {
     let knobs = realm.current_knobs();
+    sign_as(world, realm, client_id, claims, typ, (&knobs.id_token.header, &knobs.id_token.signing))
+}
+
+fn sign_as(
+    world: &World,
+    realm: &Realm,
+    client_id: &str,
+    claims: Claims,
+    typ: &str,
+    (bent, signing): (&Overrides, &Signing),
+) -> Result<String, KeyError> {
     let published = realm.key_ring().signing;
-    let signer = Signer::choose(world, realm, consent, &published, &knobs.id_token.signing)?;
+    let signer = Signer::choose(world, realm, client_id, &published, signing)?;
     let mut header = Map::new();
     header.insert("alg".into(), json!(signer.alg()));
     header.insert("kid".into(), json!(published.kid));
@@ -105,7 +143,7 @@ pub(crate) fn sign(
         header.insert("kid".into(), json!(key.kid));
         header.insert("jwk".into(), key.jwk());
     }
-    knobs.id_token.header.apply(&mut header);
+    bent.apply(&mut header);
     let (header, claims) = (Value::Object(header).to_string(), Value::Object(claims).to_string());
     let message = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
     let signature = signer.sign(message.as_bytes())?;
@@ -127,7 +165,7 @@ impl Signer {
     fn choose(
         world: &World,
         realm: &Realm,
-        consent: &Consent,
+        client_id: &str,
         published: &Arc<Key>,
         signing: &Signing,
     ) -> Result<Self, KeyError> {
@@ -147,7 +185,7 @@ impl Signer {
             Signing::GarbageSignature => Self::OtherMessage(key),
             Signing::HmacWithPublicPem => Self::Hmac(key.public_pem()?.into_bytes()),
             Signing::HmacWithPublicDer => Self::Hmac(key.public_der()?),
-            Signing::HmacWithClientSecret => Self::Hmac(client_secret(realm, consent)),
+            Signing::HmacWithClientSecret => Self::Hmac(client_secret(realm, client_id)),
             Signing::HmacWithEmptyKey => Self::Hmac(Vec::new()),
         })
     }
@@ -178,8 +216,8 @@ impl Signer {
     }
 }
 
-fn client_secret(realm: &Realm, consent: &Consent) -> Vec<u8> {
-    let client = realm.find_client(&consent.client_id);
+fn client_secret(realm: &Realm, client_id: &str) -> Vec<u8> {
+    let client = realm.find_client(client_id);
     let auth = client.as_ref().map_or(&ClientAuth::Public, |client| &client.auth);
     auth.secret().unwrap_or_default().as_bytes().to_vec()
 }

@@ -104,6 +104,21 @@ impl DemoIdp {
         mint::id_token(&self.world, realm, &consent, None)
     }
 
+    /// A logout token (OIDC Back-Channel Logout 1.0, 2.4) for a client, about a person, one of their sessions, or both; bent as
+    /// the knobs say.
+    ///
+    /// # Errors
+    /// When the realm has no key that the knobs ask for.
+    pub fn mint_logout_token(
+        &self,
+        realm: &Realm,
+        client_id: &str,
+        sub: Option<&str>,
+        sid: Option<&str>,
+    ) -> Result<String, KeyError> {
+        mint::logout_token(&self.world, realm, client_id, (sub, sid))
+    }
+
     /// Stops serving and frees the port; requests in flight are cut off. Further calls do nothing.
     pub fn stop(&self) {
         let Some(thread) = locked(&self.thread).take() else { return };

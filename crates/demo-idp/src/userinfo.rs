@@ -70,7 +70,7 @@ fn tell(world: &World, realm: &Realm, consent: &Consent) -> Reply {
     if !knobs.userinfo.as_jwt {
         return Reply::json(StatusCode::OK, &Value::Object(members)).not_stored();
     }
-    match mint::sign(world, realm, consent, members, "JWT") {
+    match mint::sign(world, realm, &consent.client_id, members, "JWT") {
         Ok(token) => Reply::text(StatusCode::OK, "application/jwt", token).not_stored(),
         Err(_) => {
             Reply::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": "server_error" })).not_stored()

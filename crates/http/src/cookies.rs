@@ -23,6 +23,10 @@ const ACCESS: &str = "portico_access";
 const REFRESH: &str = "portico_refresh";
 const CSRF: &str = "portico_csrf";
 const LOGIN: &str = "portico_login_";
+const SIGNED_OUT: &str = "portico_signed_out";
+
+/// How long a browser remembers that its person signed out.
+const SIGNED_OUT_LIFETIME: Duration = Duration::days(1);
 
 /// How cookies are written under a public URL.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub(crate) struct Brought {
     pub(crate) refresh: Option<RefreshToken>,
     /// The value against cross-site request forgery.
     pub(crate) csrf: Option<String>,
+    /// Whether the person signed out here and has not signed in since.
+    pub(crate) signed_out: bool,
     logins: Vec<SealedLogin>,
 }
 
@@ -74,6 +80,16 @@ impl CookieRules {
         ]
     }
 
+    /// Remembers that the person signed out.
+    pub(crate) fn signed_out(&self) -> Cookie<'static> {
+        self.cookie(self.on_host(SIGNED_OUT), "1".to_owned(), SIGNED_OUT_LIFETIME, Readable::No)
+    }
+
+    /// Forgets it.
+    pub(crate) fn signed_out_gone(&self) -> Cookie<'static> {
+        self.cookie(self.on_host(SIGNED_OUT), String::new(), Duration::ZERO, Readable::No)
+    }
+
     /// The cookie of a pending login.
     pub(crate) fn login(&self, login: SealedLogin) -> Cookie<'static> {
         let life = Duration::try_from(LOGIN_LIFETIME).unwrap_or(Duration::ZERO);
@@ -98,6 +114,7 @@ impl CookieRules {
             access: own(&self.on_host(ACCESS)),
             refresh: own(&self.refresh_name()).and_then(|token| RefreshToken::parse(&token)),
             csrf: own(&self.on_host(CSRF)),
+            signed_out: once(&pairs, &self.on_host(SIGNED_OUT)).is_some(),
             logins: logins.collect(),
         }
     }

@@ -3,12 +3,13 @@
 //! This crate knows no database and no provider. Where things are:
 //!
 //! ```text
-//! routes     which path leads to which handler        login, handoff, session, own, verify, keys, pages, health   handlers
+//! routes     which path leads to which handler        login, handoff, session, backchannel, own, verify, keys, pages, health   handlers
 //! asker, client   who is asking, and from where; limits   how often     extract, callback, query, cookies, csrf, cors   what a request brings
 //! telemetry  around every request: span, limits, headers                error               what a refusal looks like
 //! ```
 
 mod asker;
+mod backchannel;
 mod callback;
 mod client;
 mod cookies;

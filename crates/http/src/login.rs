@@ -6,7 +6,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Json};
 use portico_core::error::LoginError;
 use portico_core::flow::{Callback, Finished};
-use portico_core::provider::{Health, Slot};
+use portico_core::provider::{Health, Prompt, Slot};
 use serde::Serialize;
 
 use crate::asker::Asker;
@@ -76,7 +76,8 @@ pub(crate) async fn start(
         let login_url = routes::login_url(portico.broker().public_url(), slot);
         return Err(ApiError::from(Cause::NotANavigation { login_url }).at(slot));
     }
-    let begun = portico.broker().begin(slot, &wish.as_wish()).await;
+    let prompt = if brought.signed_out { Prompt::Login } else { Prompt::AsConfigured };
+    let begun = portico.broker().begin(slot, &wish.as_wish(), prompt).await;
     let begun = begun.map_err(|error| ApiError::from(error).at(slot))?;
     let cookies = &portico.front.cookies;
     let mut answer = HttpResponse::SeeOther();
@@ -114,11 +115,13 @@ pub(crate) async fn finish(
     };
     let finished =
         finished.await.map_err(|error| refused(error).with(header::SET_COOKIE, gone.to_string()))?;
+    let mut gone = vec![gone];
+    gone.extend(brought.signed_out.then(|| portico.front.cookies.signed_out_gone()));
     Ok(welcome(&portico, &asker, &finished, gone))
 }
 
 /// A navigation goes on to where it wanted; a script that relayed the callback gets what it needs to do the same.
-fn welcome(portico: &Portico, asker: &Asker, finished: &Finished, gone: Cookie<'_>) -> HttpResponse {
+fn welcome(portico: &Portico, asker: &Asker, finished: &Finished, gone: Vec<Cookie<'_>>) -> HttpResponse {
     let (Finished::SignedIn { return_to, .. }
     | Finished::HandedOff { return_to }
     | Finished::Linked { return_to }) = finished;
@@ -127,7 +130,9 @@ fn welcome(portico: &Portico, asker: &Asker, finished: &Finished, gone: Cookie<'
     if let Finished::SignedIn { tokens, .. } = finished {
         answer = give(answer, portico, tokens);
     }
-    answer.cookie(gone);
+    for cookie in gone {
+        answer.cookie(cookie);
+    }
     if asker.navigates() {
         return answer.insert_header((header::LOCATION, return_to.as_str())).finish();
     }

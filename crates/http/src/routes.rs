@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::error::{ApiError, Cause};
 use crate::telemetry::{RootSpan, answer};
-use crate::{handoff, health, keys, login, own, pages, session, verify};
+use crate::{backchannel, handoff, health, keys, login, own, pages, session, verify};
 
 /// The largest body, in bytes (threats 10).
 const LARGEST_BODY: usize = 64 * 1024;
@@ -33,6 +33,11 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
                 .default_service(refuse("GET")),
         )
         .service(only(Method::POST, &at("/auth/{protocol}/{slot}/link"), own::link))
+        .service(only(
+            Method::POST,
+            &at("/auth/{protocol:oidc}/{slot}/backchannel-logout"),
+            backchannel::hear,
+        ))
         .service(only(Method::POST, &at("/auth/token"), handoff::token))
         .service(only(Method::GET, &at("/auth/identities"), own::identities))
         .service(only(Method::DELETE, &at("/auth/identities/{id}"), own::unlink))

@@ -171,19 +171,28 @@ pub(crate) async fn sign_out(
 ) -> Result<HttpResponse, ApiError> {
     let broker = portico.broker();
     let brought = match credentials {
-        Credentials::Header(_) => {
-            let session = broker.believe(credentials.access()?)?.session();
-            let logout_url = broker.sign_out(session, asker.caller()).await?;
+        Credentials::Header(token) => {
+            let session = token.and_then(|token| broker.believe(&token).ok()).map(|claims| claims.session());
+            let logout_url = match session {
+                Some(session) => broker.sign_out(session, asker.caller()).await?,
+                None => None,
+            };
             return Ok(HttpResponse::Ok().json(LogoutAnswer::of(logout_url)));
         }
         Credentials::Cookies(brought) => brought,
     };
+    let mut answer = HttpResponse::Ok();
     let mut logout_url = None;
-    if let Some(session) = brought.session(broker).await? {
+    if let Some(session) = brought.session(broker).await?
+        && broker.is_live(session).await?
+    {
         csrf::check(&portico, &request, brought.csrf.as_deref(), session)?;
         logout_url = broker.sign_out(session, asker.caller()).await?;
+        // With a single button the next press would sign the same person in again, unasked (threats M26).
+        if broker.slots().count() == 1 {
+            answer.cookie(portico.front.cookies.signed_out());
+        }
     }
-    let mut answer = HttpResponse::Ok();
     for cookie in portico.front.cookies.session_gone() {
         answer.cookie(cookie);
     }

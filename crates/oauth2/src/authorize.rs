@@ -3,7 +3,7 @@
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
 use portico_core::error::{UpstreamError, printable};
-use portico_core::provider::{Answer, Ask, Issuer, Pkce, Reply, ResponseMode, Slot};
+use portico_core::provider::{Answer, Ask, Issuer, Pkce, Prompt, Reply, ResponseMode, Slot};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -34,8 +34,10 @@ pub fn authorization_request(
     if let Some(audience) = &slot.audience {
         request = request.add_extra_param("audience", audience.as_str());
     }
-    for (name, value) in &slot.extra_params {
-        request = request.add_extra_param(name.as_str(), value.as_str());
+    let login = (ask.prompt == Prompt::Login).then_some(("prompt", "login"));
+    let configured = slot.extra_params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in configured.filter(|(name, _)| login.is_none() || *name != "prompt").chain(login) {
+        request = request.add_extra_param(name, value);
     }
     let (url, _) = request.url();
     url
@@ -97,9 +99,13 @@ mod tests {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
     fn pairs(slot: &Slot, endpoint: &str, nonce: bool) -> Vec<(String, String)> {
+        pairs_of(slot, endpoint, nonce, Prompt::AsConfigured)
+    }
+
+    fn pairs_of(slot: &Slot, endpoint: &str, nonce: bool, prompt: Prompt) -> Vec<(String, String)> {
         let redirect_uri = Url::parse("https://portico.example/auth/oauth2/provider1/callback").unwrap();
         let memory = Memory::new(VERIFIER.into(), "the-nonce".into());
-        let ask = Ask { redirect_uri: &redirect_uri, state: "the-state", memory: &memory };
+        let ask = Ask { redirect_uri: &redirect_uri, state: "the-state", memory: &memory, prompt };
         let url = authorization_request(
             slot,
             &Url::parse(endpoint).unwrap(),
@@ -162,6 +168,20 @@ mod tests {
             sent.sort();
             assert_eq!(sent, sorted(&expected));
         }
+    }
+
+    #[test]
+    fn m26_after_a_logout_the_person_is_asked_whatever_is_configured() {
+        let prompts = |slot: &Slot, prompt: Prompt| -> Vec<String> {
+            let all = pairs_of(slot, "https://idp.example/authorize", false, prompt);
+            all.into_iter().filter(|(name, _)| name == "prompt").map(|(_, value)| value).collect()
+        };
+        let mut slot = sample::slot();
+        assert_eq!(prompts(&slot, Prompt::AsConfigured), [""; 0]);
+        assert_eq!(prompts(&slot, Prompt::Login), ["login"]);
+        slot.extra_params.insert("prompt".to_owned(), "consent".to_owned());
+        assert_eq!(prompts(&slot, Prompt::AsConfigured), ["consent"]);
+        assert_eq!(prompts(&slot, Prompt::Login), ["login"]);
     }
 
     #[test]

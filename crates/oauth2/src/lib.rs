@@ -23,6 +23,7 @@ use portico_core::error::UpstreamError;
 use portico_core::provider::{
     Ask, Finish, Frozen, Health, Issuer, Kind, OAuth2Settings, ProtocolClient, Slot, Started,
 };
+use secrecy::SecretString;
 use url::Url;
 
 use crate::userinfo::Userinfo;
@@ -98,7 +99,7 @@ impl ProtocolClient for OAuth2Client {
         lookups::with_groups(claims, &self.slot, &self.http, &granted.access_token).await
     }
 
-    fn end_session(&self, _: Option<&Url>) -> Option<Url> {
+    fn end_session(&self, _: Option<&Url>, _: Option<&SecretString>) -> Option<Url> {
         None
     }
 

@@ -2,7 +2,7 @@
 
 use portico_core::clock::Timestamp;
 use portico_core::error::Code;
-use portico_core::provider::{Answer, ClientAuth, Memory, Pkce, Reply, Secrets, UserinfoMethod};
+use portico_core::provider::{Answer, ClientAuth, Memory, Pkce, Prompt, Reply, Secrets, UserinfoMethod};
 use portico_demo_idp::knobs::{AutoLogin, TokenError, TokenFormat};
 use portico_demo_idp::{
     Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, Kind as Realms, Realm,
@@ -54,7 +54,12 @@ impl Site {
     async fn begin(&self) -> Finish {
         let memory = || Memory::new(VERIFIER.into(), "n".into());
         let redirect_uri = Url::parse(CALLBACK).unwrap();
-        let ask = Ask { redirect_uri: &redirect_uri, state: "the-state", memory: &memory() };
+        let ask = Ask {
+            redirect_uri: &redirect_uri,
+            state: "the-state",
+            memory: &memory(),
+            prompt: Prompt::AsConfigured,
+        };
         let started = self.client().start(ask).await.unwrap();
         let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         let arrived = browser.build().unwrap().get(started.location).send().await.unwrap();

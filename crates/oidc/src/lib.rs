@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use portico_core::claims::{Claims, Evidence, Subject, rule_needs_userinfo, userinfo_needed};
 use portico_core::clock::Timestamp;
 use portico_core::error::{Check, UpstreamError};
+use portico_core::logout::LogoutNotice;
 use portico_core::provider::{
     Ask, Finish, Health, Issuer, Kind, NonceMode, OidcSettings, ProtocolClient, SignatureCheck, Slot,
     Started, UserinfoUse,
@@ -39,6 +40,9 @@ pub struct OidcClient {
     http: Outbound,
     provider: Provider,
 }
+
+/// The longest ID token that is kept, in bytes.
+const LONGEST_HINT: usize = 4 << 10;
 
 /// An ID token that passed its checks.
 struct IdToken {
@@ -93,6 +97,14 @@ impl OidcClient {
         token.check_nonce(self.settings.nonce, nonce).map_err(invalid)?;
         token.check_access_token(granted.access_token.expose_secret()).map_err(invalid)?;
         Ok(IdToken { issuer, claims: token.into_claims() })
+    }
+
+    /// The ID token, where the provider has a logout of its own that it can be a hint for, and when it is short enough to be
+    /// kept and sent in an address.
+    fn hint(&self, metadata: &Metadata, granted: &Granted) -> Option<SecretString> {
+        let token = granted.unverified_id_token.as_ref()?;
+        let useful = metadata.end_session.is_some() && self.verifies();
+        (useful && token.expose_secret().len() <= LONGEST_HINT).then(|| token.clone())
     }
 
     /// Tries the keys at hand, and if none fits, newer ones: keys rotate, and some providers reuse a `kid`.
@@ -220,14 +232,36 @@ impl ProtocolClient for OidcClient {
         let userinfo = self.userinfo(&metadata, &id_token, &granted.access_token, finish.now).await?;
         let IdToken { issuer, claims: id_token } = id_token;
         let evidence = Evidence::Oidc { issuer, id_token, signed: self.verifies(), userinfo };
-        let claims = Claims::read(&self.slot, &evidence)?;
+        let mut claims = Claims::read(&self.slot, &evidence)?;
+        if let Some(token) = self.hint(&metadata, &granted) {
+            claims = claims.with_id_token(token);
+        }
         lookups::with_groups(claims, &self.slot, &self.http, &granted.access_token).await
     }
 
-    fn end_session(&self, post_logout_redirect: Option<&Url>) -> Option<Url> {
+    fn end_session(&self, post_logout_redirect: Option<&Url>, hint: Option<&SecretString>) -> Option<Url> {
         let metadata = self.provider.known()?;
         let endpoint = metadata.end_session.as_ref()?;
-        Some(logout::end_session(endpoint, &self.slot.client_id, post_logout_redirect))
+        Some(logout::end_session(endpoint, &self.slot.client_id, post_logout_redirect, hint))
+    }
+
+    async fn read_logout(
+        &self,
+        token: &SecretString,
+        now: Timestamp,
+    ) -> Result<Option<LogoutNotice>, UpstreamError> {
+        if !self.verifies() {
+            return Ok(None);
+        }
+        let invalid = UpstreamError::TokenInvalid;
+        let metadata = self.provider.metadata().await?;
+        let token = UnverifiedToken::parse(token.expose_secret()).map_err(invalid)?;
+        token.check_logout_kind().map_err(invalid)?;
+        let issuer = token.check_parties(&self.parties(&metadata.issuer)).map_err(invalid)?;
+        self.check_signature(&token, &metadata, now).await?;
+        token.check_times(now, self.slot.clock_skew).map_err(invalid)?;
+        let heard = token.logout_notice(&issuer, &self.slot, now).map_err(invalid)?;
+        Ok(Some(heard))
     }
 
     fn health(&self) -> Health {

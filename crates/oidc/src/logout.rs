@@ -1,14 +1,106 @@
-//! The way to the provider's own logout.
+//! Logout from both ends: the way to the provider's own, and what the provider says of sessions that ended there.
 
+use std::time::Duration;
+
+use portico_core::claims::{IdentityKey, Subject};
+use portico_core::clock::Timestamp;
+use portico_core::error::Check;
+use portico_core::logout::{LogoutNotice, Whose};
+use portico_core::provider::{Issuer, Slot};
+use portico_core::slot::Protocol;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 use url::Url;
 
-/// A logout request (OIDC RP-Initiated Logout 1.0, 2). The ID token is not kept, so `client_id` says who asks.
-pub(crate) fn end_session(endpoint: &Url, client_id: &str, post_logout_redirect: Option<&Url>) -> Url {
+use crate::verify::{UnverifiedToken, required, text, time, wrong_type};
+
+/// The member of `events` that makes a JWT a logout token (OIDC Back-Channel Logout 1.0, 2.4).
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// How long after its making a logout token is heard, whatever it says itself: a provider sends it at once.
+const OLDEST: Duration = Duration::from_mins(10);
+
+/// The longest `jti` and `sid`, in bytes.
+const LONGEST_ID: usize = 255;
+
+/// A logout request (OIDC RP-Initiated Logout 1.0, 2). `client_id` says who asks, also where there is no hint.
+pub(crate) fn end_session(
+    endpoint: &Url,
+    client_id: &str,
+    post_logout_redirect: Option<&Url>,
+    hint: Option<&SecretString>,
+) -> Url {
     let mut url = endpoint.clone();
     url.query_pairs_mut()
         .append_pair("client_id", client_id)
-        .extend_pairs(post_logout_redirect.map(|back| ("post_logout_redirect_uri", back.as_str())));
+        .extend_pairs(post_logout_redirect.map(|back| ("post_logout_redirect_uri", back.as_str())))
+        .extend_pairs(hint.map(|hint| ("id_token_hint", hint.expose_secret())));
     url
+}
+
+impl UnverifiedToken<'_> {
+    /// OIDC Back-Channel Logout 1.0, 2.6 (4) to (7): a logout token and nothing that could be taken for another.
+    pub(crate) fn check_logout_kind(&self) -> Result<(), Check> {
+        if let Some(typ) = text(self.header(), "typ")? {
+            let known = ["jwt", "logout+jwt", "application/logout+jwt"];
+            if !known.iter().any(|known| known.eq_ignore_ascii_case(typ)) {
+                return Err(Check::failed("typ", "logout+jwt", typ));
+            }
+        }
+        let event = match self.claims().get("events") {
+            Some(Value::Object(events)) => events.get(LOGOUT_EVENT),
+            Some(_) => return Err(wrong_type("events", "an object")),
+            None => None,
+        };
+        match event {
+            Some(Value::Object(_)) => {}
+            Some(_) => return Err(wrong_type("events", "an object with an object")),
+            None => return Err(Check::failed("events", "a logout", "something else")),
+        }
+        if self.claims().contains_key("nonce") {
+            return Err(Check::failed("nonce", "none, as this is a logout", "one"));
+        }
+        Ok(())
+    }
+
+    /// Whose sessions end, by a token that passed the other checks. It must be fresh, have a name, and say whose.
+    pub(crate) fn logout_notice(
+        self,
+        issuer: &Issuer,
+        slot: &Slot,
+        now: Timestamp,
+    ) -> Result<LogoutNotice, Check> {
+        let made = required("iat", time(self.claims(), "iat")?)?;
+        let oldest = OLDEST + slot.clock_skew;
+        if made.plus(oldest) <= now {
+            return Err(Check::failed("iat", "one of the last ten minutes", "an older one"));
+        }
+        let jti = required("jti", self.identifier("jti")?)?;
+        let namespace = slot.claims.namespace(issuer.as_str());
+        let whose = match (self.identifier("sid")?, text(self.claims(), "sub")?) {
+            (Some(sid), _) => Whose::Session { issuer: namespace, sid: sid.to_owned() },
+            (None, Some(_)) if !slot.claims.is_by_sub() => {
+                return Err(Check::failed("sid", "one, because subject_claim is not sub", "nothing"));
+            }
+            (None, Some(sub)) => {
+                let subject = Subject::parse(sub).map_err(|why| Check::failed("sub", "a usable one", why))?;
+                Whose::Person(IdentityKey { protocol: Protocol::Oidc, issuer: namespace, subject })
+            }
+            (None, None) => return Err(Check::failed("sub", "a sub or a sid", "neither")),
+        };
+        // Heard until it is too old, by any clock that is not further off than the slot allows.
+        let forget_at = now.plus(oldest).plus(slot.clock_skew);
+        Ok(LogoutNotice { whose, once: LogoutNotice::name(issuer.as_str(), jti), forget_at })
+    }
+
+    /// A text that names something, of a sensible length.
+    fn identifier(&self, name: &'static str) -> Result<Option<&str>, Check> {
+        let Some(own) = text(self.claims(), name)? else { return Ok(None) };
+        if own.is_empty() || own.len() > LONGEST_ID || own.contains('\0') {
+            return Err(Check::failed(name, "1 to 255 bytes", "something else"));
+        }
+        Ok(Some(own))
+    }
 }
 
 #[cfg(test)]
@@ -16,18 +108,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_is_named_and_the_way_back_when_there_is_one() {
+    fn the_client_is_named_and_the_way_back_and_the_hint_when_there_are_any() {
         let back = Url::parse("https://app.example/bye?a=b").unwrap();
-        for (endpoint, back, expected) in [
-            ("https://idp.example/end", None, "https://idp.example/end?client_id=a+b"),
-            ("https://idp.example/end?p=1", None, "https://idp.example/end?p=1&client_id=a+b"),
+        let hint: SecretString = "a.b.c".into();
+        for (endpoint, back, hint, expected) in [
+            ("https://idp.example/end", None, None, "https://idp.example/end?client_id=a+b"),
+            ("https://idp.example/end?p=1", None, None, "https://idp.example/end?p=1&client_id=a+b"),
             (
                 "https://idp.example/end",
                 Some(&back),
+                None,
                 "https://idp.example/end?client_id=a+b&post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Fbye%3Fa%3Db",
             ),
+            (
+                "https://idp.example/end",
+                None,
+                Some(&hint),
+                "https://idp.example/end?client_id=a+b&id_token_hint=a.b.c",
+            ),
         ] {
-            assert_eq!(end_session(&Url::parse(endpoint).unwrap(), "a b", back).as_str(), expected);
+            let endpoint = Url::parse(endpoint).unwrap();
+            assert_eq!(end_session(&endpoint, "a b", back, hint).as_str(), expected);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use portico_core::error::Code;
-use portico_core::provider::{Answer, Frozen, Memory, Reply};
+use portico_core::provider::{Answer, Frozen, Memory, Prompt, Reply};
 use portico_demo_idp::knobs::{AutoLogin, Body, Knobs, Signing};
 use portico_demo_idp::{
     Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, Kind as Realms, OldKeys, Realm,
@@ -66,7 +66,12 @@ impl Site {
     async fn begin(&self, now: i64) -> Result<Finish, UpstreamError> {
         let memory = || Memory::new(VERIFIER.into(), NONCE.into());
         let redirect_uri = Url::parse(CALLBACK).unwrap();
-        let ask = Ask { redirect_uri: &redirect_uri, state: "the-state", memory: &memory() };
+        let ask = Ask {
+            redirect_uri: &redirect_uri,
+            state: "the-state",
+            memory: &memory(),
+            prompt: Prompt::AsConfigured,
+        };
         let started = self.client.start(ask).await?;
         let back = follow(&started.location);
         let find =
@@ -119,13 +124,13 @@ async fn a_person_logs_in_whatever_the_provider_signs_with() {
     ] {
         let site = Site::new(algorithm, |_| {});
         assert_eq!(site.client.health(), Health::Ok);
-        assert!(site.client.issuer().is_none() && site.client.end_session(None).is_none());
+        assert!(site.client.issuer().is_none() && site.client.end_session(None, None).is_none());
         let claims = site.log_in(NOW).await.unwrap();
         assert_eq!(claims.identity().subject.as_str(), "ada-1");
         assert_eq!(claims.identity().issuer, site.realm().issuer());
         assert_eq!(claims.name().unwrap().text, "Ada Example");
         assert_eq!(site.client.issuer().unwrap().as_str(), site.realm().issuer());
-        let away = site.client.end_session(None).unwrap();
+        let away = site.client.end_session(None, None).unwrap();
         assert_eq!(away.as_str(), format!("{}?client_id=portico", site.realm().end_session_url()));
         site.log_in(NOW).await.unwrap();
         let counted = site.realm().counters();

@@ -201,6 +201,14 @@ impl<'a> UnverifiedToken<'a> {
             .map_err(|_| Check::failed("at_hash", "that of the access token", "another one"))
     }
 
+    pub(crate) fn header(&self) -> &Map<String, Value> {
+        &self.header
+    }
+
+    pub(crate) fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
     /// The claims, once everything was checked.
     pub(crate) fn into_claims(self) -> Map<String, Value> {
         self.claims
@@ -216,15 +224,18 @@ fn document(name: &'static str, encoded: &str, largest: usize) -> Result<Map<Str
     json::object(&decoded).map_err(|error| Check::failed(name, "a JSON object", error.to_string()))
 }
 
-fn required<T>(name: &'static str, value: Option<T>) -> Result<T, Check> {
+pub(crate) fn required<T>(name: &'static str, value: Option<T>) -> Result<T, Check> {
     value.ok_or_else(|| Check::failed(name, "one", "nothing"))
 }
 
-fn wrong_type(name: &'static str, expected: &str) -> Check {
+pub(crate) fn wrong_type(name: &'static str, expected: &str) -> Check {
     Check::failed(name, expected, "another type")
 }
 
-fn text<'a>(members: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, Check> {
+pub(crate) fn text<'a>(
+    members: &'a Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<&'a str>, Check> {
     match members.get(name) {
         None => Ok(None),
         Some(value) => value.as_str().map(Some).ok_or_else(|| wrong_type(name, "a text")),
@@ -232,7 +243,7 @@ fn text<'a>(members: &'a Map<String, Value>, name: &'static str) -> Result<Optio
 }
 
 /// A `NumericDate` (RFC 7519 2); what lies beyond our numbers is the end or the beginning of time.
-fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, Check> {
+pub(crate) fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, Check> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let Value::Number(number) = value else { return Err(wrong_type(name, "a number")) };
     #[expect(clippy::cast_possible_truncation, reason = "a cast from float to integer saturates")]

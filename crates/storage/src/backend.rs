@@ -86,6 +86,7 @@ pub(crate) trait Backend:
     + Holds<Option<i64>>
     + Holds<Option<bool>>
     + Holds<Vec<u8>>
+    + Holds<Option<Vec<u8>>>
 {
     /// How a transaction begins that may write.
     const BEGIN: &'static str;

@@ -16,6 +16,7 @@
 
 mod backend;
 mod change;
+mod logout;
 mod migrations;
 mod pool;
 mod rows;

@@ -60,7 +60,7 @@ impl<'r, DB: Backend> Fields<'r, DB> {
         parse(&text).ok_or_else(|| self.corrupt(format!("{column} is {text:?}")))
     }
 
-    fn facts(&self) -> Result<Facts, Trouble> {
+    pub(crate) fn facts(&self) -> Result<Facts, Trouble> {
         self.parsed("facts", |text| serde_json::from_str(text).ok())
     }
 
@@ -141,6 +141,7 @@ pub(crate) fn handoff<DB: Backend>(row: &DB::Row) -> Result<HandOff, Trouble> {
         slot: fields.slot()?,
         facts: fields.facts()?,
         challenge: Challenge(challenge),
+        id_token: fields.get("id_token")?,
         created_at: fields.time("created_at")?,
         expires_at: fields.time("expires_at")?,
     })

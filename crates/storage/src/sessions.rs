@@ -139,6 +139,7 @@ pub(crate) async fn begin_session<DB: Backend>(
         .with(session.expires_at.unix())
         .with(session.caller.ip.clone())
         .with(session.caller.user_agent.clone())
+        .with(session.id_token.clone())
         .did()
         .await?;
     if begun {

@@ -247,6 +247,7 @@ impl<DB: Backend> Settling<'_, '_, DB> {
             .with(handoff.challenge.0.to_vec())
             .with(self.settlement.now.unix())
             .with(handoff.expires_at.unix())
+            .with(handoff.id_token.clone())
             .did()
             .await?;
         Ok(())

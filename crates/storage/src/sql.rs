@@ -112,11 +112,11 @@ statements! {
         WHERE id = $1 AND status = 'active' RETURNING id";
 
     BEGIN_HAND_OFF = "INSERT INTO hand_offs \
-          (code, account_id, identity_id, slot, facts, challenge, created_at, expires_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING account_id";
+          (code, account_id, identity_id, slot, facts, challenge, created_at, expires_at, id_token) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING account_id";
 
     TAKE_HAND_OFF = "DELETE FROM hand_offs WHERE code = $1 \
-        RETURNING account_id, identity_id, slot, facts, challenge, created_at, expires_at";
+        RETURNING account_id, identity_id, slot, facts, challenge, created_at, expires_at, id_token";
 
     DROP_HAND_OFFS_OF = "DELETE FROM hand_offs WHERE account_id = $1 RETURNING account_id";
 
@@ -160,8 +160,8 @@ statements! {
 
     // Of an identity that is that account's, which is active. Its issuer comes along for back-channel logout.
     BEGIN_SESSION = "INSERT INTO sessions (id, account_id, identity_id, slot, issuer, idp_sid, facts, \
-          created_at, last_used_at, expires_at, ip, user_agent) \
-        SELECT $1, a.id, i.id, $4, i.issuer, $5, $6, $7, $7, $8, $9, $10 \
+          created_at, last_used_at, expires_at, ip, user_agent, id_token) \
+        SELECT $1, a.id, i.id, $4, i.issuer, $5, $6, $7, $7, $8, $9, $10, $11 \
         FROM identities i JOIN accounts a ON a.id = i.account_id \
         WHERE i.id = $3 AND a.id = $2 AND a.status = 'active' RETURNING id";
 
@@ -169,17 +169,32 @@ statements! {
 
     PRESENT = concat!("SELECT ", present!(), " FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = $1");
 
-    REVOKE_SESSION = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL \
+    REVOKE_SESSION = "UPDATE sessions SET revoked_at = $2, id_token = NULL WHERE id = $1 AND revoked_at IS NULL \
         RETURNING account_id, slot";
 
-    REVOKE_OTHER_SESSIONS = "UPDATE sessions SET revoked_at = $2 \
+    REVOKE_OTHER_SESSIONS = "UPDATE sessions SET revoked_at = $2, id_token = NULL \
         WHERE account_id = $1 AND id <> $3 AND revoked_at IS NULL RETURNING account_id, slot";
 
-    REVOKE_SESSIONS_BY = "UPDATE sessions SET revoked_at = $2 WHERE identity_id = $1 AND revoked_at IS NULL \
+    REVOKE_SESSIONS_BY = "UPDATE sessions SET revoked_at = $2, id_token = NULL WHERE identity_id = $1 AND revoked_at IS NULL \
         RETURNING account_id, slot";
 
-    REVOKE_ALL_SESSIONS = "UPDATE sessions SET revoked_at = $1 WHERE revoked_at IS NULL AND expires_at > $1 \
+    REVOKE_ALL_SESSIONS = "UPDATE sessions SET revoked_at = $1, id_token = NULL WHERE revoked_at IS NULL AND expires_at > $1 \
         RETURNING id";
+
+    ID_TOKEN = "SELECT id_token FROM sessions WHERE id = $1 AND id_token IS NOT NULL";
+
+    // The provider's own sessions carry its `sid`, in the name of the identity's issuer.
+    REVOKE_IDP_SESSION = "UPDATE sessions SET revoked_at = $3, id_token = NULL \
+        WHERE issuer = $1 AND idp_sid = $2 AND revoked_at IS NULL AND expires_at > $3 RETURNING id, account_id, slot";
+
+    REVOKE_IDENTITY_SESSIONS = "UPDATE sessions SET revoked_at = $4, id_token = NULL \
+        WHERE identity_id IN (SELECT i.id FROM identities i WHERE i.protocol = $1 AND i.issuer = $2 AND i.subject = $3) \
+          AND revoked_at IS NULL AND expires_at > $4 RETURNING id, account_id, slot";
+
+    HAND_OFFS_OF_ISSUER = "SELECT h.code, h.facts, i.subject FROM hand_offs h JOIN identities i ON i.id = h.identity_id \
+        WHERE i.protocol = 'oidc' AND i.issuer = $1";
+
+    DROP_HAND_OFF = "DELETE FROM hand_offs WHERE code = $1 RETURNING account_id";
 
     SESSIONS = concat!("SELECT ", session!(), " FROM sessions s \
         WHERE s.revoked_at IS NULL AND s.expires_at > $1 AND s.last_used_at >= $2 AND (s.id > $3 OR $3 IS NULL) \

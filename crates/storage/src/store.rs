@@ -8,7 +8,8 @@ use portico_core::audit::{AuditEvent, AuditFilter};
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
-use portico_core::session::{HandOff, NewSession, Session, SessionId, TokenHash};
+use portico_core::logout::{EndedSessions, LogoutNotice};
+use portico_core::session::{Caller, HandOff, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
     AccountFilter, AccountRef, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate, Rotation,
     SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
@@ -116,6 +117,21 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn revoke_sessions(&self, which: Sessions, event: &AuditEvent) -> Result<u64, StoreError> {
         again!(self.revoke(which, event))
+    }
+
+    async fn find_id_token(&self, session: SessionId) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut connection = self.read().await?;
+        let row = ask::<DB>(&mut connection, sql::ID_TOKEN).with(session.0).row().await?;
+        Ok(row.map(|row| Fields::<DB>::of("session", &row).get("id_token")).transpose()?)
+    }
+
+    async fn hear_logout(
+        &self,
+        notice: &LogoutNotice,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Option<EndedSessions>, StoreError> {
+        again!(self.hear(notice, caller, now))
     }
 
     async fn list_sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError> {

@@ -4,6 +4,7 @@ mod callback;
 mod fixation;
 mod handover;
 mod linking;
+mod logout;
 mod outbound;
 mod redirects;
 mod replay;

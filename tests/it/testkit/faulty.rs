@@ -8,7 +8,8 @@ use portico_core::audit::{AuditEvent, AuditFilter};
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
-use portico_core::session::{HandOff, NewSession, Session, SessionId, TokenHash};
+use portico_core::logout::{EndedSessions, LogoutNotice};
+use portico_core::session::{Caller, HandOff, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
     AccountFilter, AccountRef, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate, Rotation,
     SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
@@ -68,6 +69,8 @@ faulty! {
     fn take_handoff(code: &TokenHash) -> Option<HandOff>;
     fn begin_session(handoff: &HandOff, session: &NewSession) -> Option<Present>;
     fn revoke_sessions(which: Sessions, event: &AuditEvent) -> u64;
+    fn find_id_token(session: SessionId) -> Option<Vec<u8>>;
+    fn hear_logout(notice: &LogoutNotice, caller: &Caller, now: Timestamp) -> Option<EndedSessions>;
     fn list_sessions(filter: &SessionFilter) -> Vec<Session>;
     fn create_account(account: &LocalAccount, event: &AuditEvent) -> Option<Account>;
     fn list_accounts(filter: &AccountFilter) -> Vec<Account>;

@@ -70,6 +70,11 @@ impl Running {
         self.app.broker().tend_keys().await.unwrap();
     }
 
+    /// What has ended is forgotten.
+    pub async fn sweep(&self) {
+        self.app.broker().sweep().await.unwrap();
+    }
+
     /// The same as an operator's `keys rotate`.
     pub async fn rotate_keys(&self) {
         self.app.broker().announce_key().await.unwrap();

@@ -38,6 +38,9 @@ impl Broker {
             Intent::SignIn => {
                 let refresh = RefreshToken::first(Entropy);
                 let session = self.new_session(&refresh, arrival.caller);
+                let id_token =
+                    arrival.claims.id_token().map(|token| self.seal_id_token(session.id.0.as_bytes(), token));
+                let session = NewSession { id_token, ..session };
                 let Written { account, session, .. } = self.write(arrival, Begins::Session(&session)).await?;
                 let session =
                     session.ok_or(LoginError::Internal("a login was written without its session"))?;
@@ -48,7 +51,9 @@ impl Broker {
             Intent::HandOff(challenge) => {
                 let code = HandOffCode::random(Entropy);
                 let expires_at = self.parts.clock.now().plus(HAND_OFF_LIFETIME);
-                let handoff = NewHandOff { code: code.hash(), challenge, expires_at };
+                let id_token =
+                    arrival.claims.id_token().map(|token| self.seal_id_token(&code.hash().0, token));
+                let handoff = NewHandOff { code: code.hash(), challenge, id_token, expires_at };
                 self.write(arrival, Begins::HandOff(&handoff)).await?;
                 let mut return_to = return_to;
                 return_to.query_pairs_mut().append_pair("code", code.reveal());
@@ -69,6 +74,7 @@ impl Broker {
             created_at: now,
             expires_at: now.plus(self.parts.lifetimes.session),
             refresh: refresh.hash(),
+            id_token: None,
             caller: caller.clone(),
         }
     }
@@ -170,7 +176,10 @@ impl Broker {
             return Err(SessionError::HandoffInvalid("the slot no longer lets this person in"));
         }
         let refresh = RefreshToken::first(Entropy);
-        let session = NewSession { created_at: handoff.created_at, ..self.new_session(&refresh, caller) };
+        let session = self.new_session(&refresh, caller);
+        let kept = handoff.id_token.as_deref().and_then(|sealed| self.open_id_token(&code.hash().0, sealed));
+        let id_token = kept.map(|token| self.seal_id_token(session.id.0.as_bytes(), &token));
+        let session = NewSession { created_at: handoff.created_at, id_token, ..session };
         let begun = self.parts.store.begin_session(&handoff, &session).await?;
         let present = begun.ok_or(SessionError::AccountDisabled(handoff.account))?;
         self.tokens(present, refresh).map_err(SessionError::Internal)

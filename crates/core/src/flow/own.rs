@@ -9,6 +9,7 @@ use crate::account::{AccountId, Identity};
 use crate::audit::Event;
 use crate::error::{LoginError, SessionError};
 use crate::login::Intent;
+use crate::provider::Prompt;
 use crate::return_to::Wish;
 use crate::session::{Caller, Session, SessionId};
 use crate::slot::SlotId;
@@ -38,7 +39,7 @@ impl Broker {
         if !self.is_recent(signed_in) {
             return Err(LoginError::ReauthenticationRequired);
         }
-        self.start(id, &return_to, Intent::Link(signed_in.present.session.id)).await
+        self.start(id, &return_to, Intent::Link(signed_in.present.session.id), Prompt::AsConfigured).await
     }
 
     fn is_recent(&self, signed_in: &SignedIn) -> bool {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{Broker, SignedIn, Tokens};
 use crate::account::Standing;
-use crate::audit::Event;
+use crate::audit::{AuditEvent, Event};
 use crate::claims::Facts;
 use crate::clock::Entropy;
-use crate::error::SessionError;
+use crate::error::{Check, LoginError, SessionError, UpstreamError};
 use crate::seal::{Purpose, base64url, from_base64url, same, sha256};
 use crate::session::{Caller, REFRESH_GRACE, RefreshToken, SessionId};
 use crate::slot::SlotId;
@@ -145,12 +146,63 @@ impl Broker {
         Ok(access.and_then(|access| self.believe(access).ok()).map(|claims| claims.session()))
     }
 
-    /// Ends a session. The answer is where the browser ends the session at the provider too, when it can.
+    /// Whether a session could go on, as far as the store says.
+    pub async fn is_live(&self, id: SessionId) -> Result<bool, StoreError> {
+        let found = self.parts.store.find_session(id).await?;
+        Ok(found.is_some_and(|present| self.check_present(&present).is_ok()))
+    }
+
+    /// Ends a session that is live. The answer is where the browser ends the session at the provider too, when it can.
     pub async fn sign_out(&self, id: SessionId, caller: &Caller) -> Result<Option<Url>, SessionError> {
-        let Some(present) = self.parts.store.find_session(id).await? else { return Ok(None) };
+        let found = self.parts.store.find_session(id).await?;
+        let Some(present) = found.filter(|present| self.check_present(present).is_ok()) else {
+            return Ok(None);
+        };
+        let sealed = self.parts.store.find_id_token(id).await?;
         self.end(&present, Event::Logout, None, caller).await?;
-        let client = self.places.get(&present.session.slot).and_then(|place| self.parts.slots.get(*place));
-        Ok(client.and_then(|(_, client)| client.end_session(self.parts.post_logout_redirect.as_ref())))
+        let hint = sealed.and_then(|sealed| self.open_id_token(id.0.as_bytes(), &sealed));
+        let back = self.parts.post_logout_redirect.as_ref();
+        Ok(self
+            .place(present.session.slot)
+            .ok()
+            .and_then(|(_, client)| client.end_session(back, hint.as_ref())))
+    }
+
+    /// Seals an ID token for one session or one hand-off code, and for nothing else.
+    pub(super) fn seal_id_token(&self, of: &[u8], token: &SecretString) -> Vec<u8> {
+        self.parts.seals.seal(Purpose::IdToken, &[of], token.expose_secret().as_bytes(), Entropy)
+    }
+
+    /// Without the key that sealed it, an ID token is lost, and only a hint with it.
+    pub(super) fn open_id_token(&self, of: &[u8], sealed: &[u8]) -> Option<SecretString> {
+        let (plain, _) = self.parts.seals.open(Purpose::IdToken, &[of], sealed).ok()?;
+        String::from_utf8(plain).ok().map(Into::into)
+    }
+
+    /// Ends the sessions that a provider says have ended there (OIDC Back-Channel Logout 1.0, 2.7); how many were live.
+    ///
+    /// # Errors
+    /// [`LoginError::ProviderUnknown`] where nobody may say so, [`LoginError::Store`] when nothing could be written, and
+    /// anything else when the token does not pass.
+    pub async fn hear_logout(
+        &self,
+        slot: SlotId,
+        token: &SecretString,
+        caller: &Caller,
+    ) -> Result<usize, LoginError> {
+        let (_, client) = self.place(slot)?;
+        self.check_rivals(slot)?;
+        let now = self.parts.clock.now();
+        let notice = client.read_logout(token, now).await?.ok_or(LoginError::ProviderUnknown)?;
+        let Some(ended) = self.parts.store.hear_logout(&notice, caller, now).await? else {
+            let used = Check::failed("jti", "one that was not used before", "one that was");
+            return Err(UpstreamError::TokenInvalid(used).into());
+        };
+        ended.events.iter().for_each(AuditEvent::announce);
+        for session in &ended.sessions {
+            self.sessions.invalidate(session).await;
+        }
+        Ok(ended.sessions.len())
     }
 
     async fn end(

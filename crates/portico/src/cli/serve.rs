@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portico_core::clock::Clock;
 use portico_core::flow::Broker;
+use portico_core::provider::Prompt;
 use portico_core::return_to::Wish;
 use portico_storage::Storage;
 
@@ -81,7 +82,7 @@ async fn warn_of_adoption(settings: &Settings, broker: &Broker) {
 /// Asks each provider once, so that its state is known before the first person is, and says what is wrong with it.
 async fn look_at_providers(broker: Arc<Broker>) {
     for (slot, _) in broker.slots() {
-        if let Err(error) = broker.begin(slot.id(), &Wish::default()).await {
+        if let Err(error) = broker.begin(slot.id(), &Wish::default(), Prompt::AsConfigured).await {
             tracing::warn!(slot = %slot.id(), error = chain(&error), "this slot is down for now; the others are not affected");
         }
     }

@@ -267,7 +267,12 @@ pub async fn a_link_and_a_login_of_one_identity_do_not_both_win(bench: &Bench) {
 
 fn handed_off(person: &Person) -> (Visit, HandOffCode) {
     let code = HandOffCode::random(Entropy);
-    let handoff = NewHandOff { code: code.hash(), challenge: Challenge([7; 16]), expires_at: after(60) };
+    let handoff = NewHandOff {
+        code: code.hash(),
+        challenge: Challenge([7; 16]),
+        id_token: None,
+        expires_at: after(60),
+    };
     let visit = Visit { handoff: Some(handoff), ..Visit::creating(person, &["Ada", "Somebody"]) };
     (visit, code)
 }
@@ -278,6 +283,7 @@ fn session() -> NewSession {
         created_at: NOON,
         expires_at: after(3600),
         refresh: RefreshToken::first(Entropy).hash(),
+        id_token: None,
         caller: portico_core::session::Caller::default(),
     }
 }
@@ -358,6 +364,7 @@ pub async fn a_hand_off_ends_with_the_sessions(bench: &Bench) {
         slot: owner.claims.slot(),
         facts: owner.claims.facts().clone(),
         challenge: Challenge([7; 16]),
+        id_token: None,
         created_at: NOON,
         expires_at: after(60),
     };

@@ -4,7 +4,8 @@ use portico_core::account::{AccountId, Decision, NamePolicy};
 use portico_core::audit::AuditFilter;
 use portico_core::clock::Entropy;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
-use portico_core::session::{Challenge, HandOff, NewSession, RefreshToken, SessionId};
+use portico_core::logout::{LogoutNotice, Whose};
+use portico_core::session::{Caller, Challenge, HandOff, NewSession, RefreshToken, SessionId};
 use portico_core::store::{
     AccountFilter, AccountRef, Begins, Change, Retention, Rotate, SessionFilter, Sessions, Settlement, Store,
     StoreError,
@@ -82,6 +83,7 @@ async fn ask_for_changes(store: &dyn Store, visit: &Visit) -> Vec<(&'static str,
         slot: visit.claims.slot(),
         facts: visit.claims.facts().clone(),
         challenge: Challenge([0; 16]),
+        id_token: None,
         created_at: NOON,
         expires_at: NOON,
     };
@@ -93,9 +95,13 @@ async fn ask_for_changes(store: &dyn Store, visit: &Visit) -> Vec<(&'static str,
     let sessions = SessionFilter { account: None, used_since: NOON, now: NOON, after: None, limit: 1 };
     let done = event("account_disabled", NOON);
     let next = RefreshToken::first(Entropy).hash();
+    let whose = Whose::Session { issuer: "i".to_owned(), sid: "s".to_owned() };
+    let notice = LogoutNotice { whose, once: [0; 32], forget_at: NOON };
     vec![
         ("take_handoff", store.take_handoff(&next).await.err()),
         ("begin_session", store.begin_session(&handoff, &begun).await.err()),
+        ("find_id_token", store.find_id_token(session).await.err()),
+        ("hear_logout", store.hear_logout(&notice, &Caller::default(), NOON).await.err()),
         ("list_sessions", store.list_sessions(&sessions).await.err()),
         ("change_account", store.change_account(account, &Change::Disable, &done).await.err()),
         ("merge_accounts", store.merge_accounts(account, account, &done).await.err()),

@@ -18,6 +18,7 @@ mod bench;
 mod changing;
 mod database;
 mod failures;
+mod logouts;
 mod opening;
 mod people;
 mod races;
@@ -67,6 +68,9 @@ promises! {
         people_of_one_name_get_accounts_of_their_own, one_of_many_rotations_wins, a_local_account_is_adopted_once,
         a_revoked_session_does_not_rotate, one_of_many_first_keys_wins, one_of_many_local_accounts_gets_the_name,
         those_who_meet_in_one_account_do_not_fail, one_of_many_merges_wins;
+    logouts:
+        a_providers_session_ends_ours, a_persons_logout_ends_all_that_began_with_the_identity, a_notice_is_heard_once,
+        a_hand_off_ends_with_the_providers_session, an_id_token_is_kept_as_long_as_its_session_is_live;
     upkeep:
         it_answers, one_key_signs_for_each_algorithm, an_event_is_kept_as_it_is, what_ended_is_forgotten_in_time,
         much_is_forgotten_in_batches, old_events_are_forgotten_when_asked, events_are_listed_by_what_is_known_of_them,

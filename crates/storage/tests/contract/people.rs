@@ -121,6 +121,7 @@ impl Visit {
                 created_at: NOON,
                 expires_at: NOON.plus(Duration::from_hours(8)),
                 refresh: token.hash(),
+                id_token: None,
                 caller,
             },
             token,

@@ -1,0 +1,74 @@
+//! The end of sessions that ended at their provider.
+
+use portico_core::account::AccountId;
+use portico_core::audit::{AuditEvent, Event};
+use portico_core::clock::Timestamp;
+use portico_core::logout::{EndedSessions, LogoutNotice, Whose};
+use portico_core::session::{Caller, SessionId};
+
+use crate::backend::{Backend, Trouble, ask};
+use crate::pool::Sql;
+use crate::rows::Fields;
+use crate::sql;
+use crate::store::record;
+
+impl<DB: Backend> Sql<DB> {
+    /// See [`portico_core::store::Store::hear_logout`]. A notice is remembered beside spent logins: both are good once.
+    pub(crate) async fn hear(
+        &self,
+        notice: &LogoutNotice,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Option<EndedSessions>, Trouble> {
+        let mut transaction = self.begin().await?;
+        let first = ask::<DB>(&mut transaction, sql::SPEND_LOGIN).with(notice.once.to_vec());
+        if !first.with(notice.forget_at.unix()).did().await? {
+            return Ok(None);
+        }
+        drop_hand_offs::<DB>(&mut transaction, &notice.whose).await?;
+        let rows = match &notice.whose {
+            Whose::Session { issuer, sid } => {
+                let revoke = ask::<DB>(&mut transaction, sql::REVOKE_IDP_SESSION).with(issuer.clone());
+                revoke.with(sid.clone()).with(now.unix()).rows().await?
+            }
+            Whose::Person(identity) => {
+                let revoke =
+                    ask::<DB>(&mut transaction, sql::REVOKE_IDENTITY_SESSIONS).with_identity(identity);
+                revoke.with(now.unix()).rows().await?
+            }
+        };
+        let mut ended = EndedSessions::default();
+        for row in &rows {
+            let fields = Fields::<DB>::of("session", row);
+            let event = AuditEvent::new(Event::SessionRevoked, now).by(caller);
+            let event = event.about(AccountId(fields.get("account_id")?)).through(fields.slot()?);
+            let event = event.because("backchannel_logout");
+            record::<DB>(&mut transaction, &event).await?;
+            ended.sessions.push(SessionId(fields.get("id")?));
+            ended.events.push(event);
+        }
+        transaction.commit().await?;
+        Ok(Some(ended))
+    }
+}
+
+/// Drops the codes that would begin such a session. There are few: a code lives a minute.
+async fn drop_hand_offs<DB: Backend>(connection: &mut DB::Connection, whose: &Whose) -> Result<(), Trouble> {
+    let issuer = match whose {
+        Whose::Session { issuer, .. } => issuer,
+        Whose::Person(identity) => &identity.issuer,
+    };
+    let waiting = ask::<DB>(connection, sql::HAND_OFFS_OF_ISSUER).with(issuer.clone()).rows().await?;
+    for row in &waiting {
+        let fields = Fields::<DB>::of("hand-off", row);
+        let meant = match whose {
+            Whose::Session { sid, .. } => fields.facts()?.idp_sid.as_ref() == Some(sid),
+            Whose::Person(identity) => fields.get::<String>("subject")? == identity.subject.as_str(),
+        };
+        if meant {
+            let code: Vec<u8> = fields.get("code")?;
+            ask::<DB>(connection, sql::DROP_HAND_OFF).with(code).did().await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Sessions that ended at their provider.
+
+use std::time::Duration;
+
+use portico_core::claims::IdentityKey;
+use portico_core::clock::Entropy;
+use portico_core::logout::{LogoutNotice, Whose};
+use portico_core::session::{Caller, Challenge, NewHandOff, NewSession, RefreshToken, SessionId};
+use portico_core::slot::Protocol;
+use portico_core::store::{Retention, Sessions};
+
+use crate::bench::{Bench, NOON, after, event};
+use crate::people::{Person, Visit};
+
+fn once() -> [u8; 32] {
+    Entropy.bytes()
+}
+
+fn of_session(sid: &str) -> LogoutNotice {
+    let whose = Whose::Session { issuer: "https://idp.example.com".to_owned(), sid: sid.to_owned() };
+    LogoutNotice { whose, once: once(), forget_at: after(660) }
+}
+
+fn of_person(identity: IdentityKey) -> LogoutNotice {
+    LogoutNotice { whose: Whose::Person(identity), once: once(), forget_at: after(660) }
+}
+
+async fn hear(bench: &Bench, notice: &LogoutNotice) -> Option<Vec<SessionId>> {
+    let caller = Caller::default();
+    let ended = bench.store.hear_logout(notice, &caller, after(60)).await.unwrap()?;
+    assert_eq!(ended.sessions.len(), ended.events.len());
+    Some(ended.sessions)
+}
+
+/// Another session of the same person, within another session at the provider.
+fn again(person: &Person, sid: &str, visit: &Visit) -> Visit {
+    let decision = portico_core::account::Decision::Use(visit.new_account);
+    Visit::new(&person.clone().with("sid", sid), decision)
+}
+
+pub async fn a_providers_session_ends_ours(bench: &Bench) {
+    let person = Person::new("ada-1").with("name", "Ada");
+    let first = bench.newcomer(person.clone().with("sid", "s1")).await;
+    let second = again(&person, "s2", &first);
+    second.succeeds(&*bench.store).await;
+    let stranger = Person::new("bruno-2").with("sid", "s3");
+    let stranger = Visit::creating(&stranger, &["Bruno"]);
+    stranger.succeeds(&*bench.store).await;
+
+    assert_eq!(hear(bench, &of_session("nobody's")).await, Some(vec![]));
+    let elsewhere = Whose::Session { issuer: "https://other.example.com".to_owned(), sid: "s1".to_owned() };
+    let elsewhere = LogoutNotice { whose: elsewhere, once: once(), forget_at: after(660) };
+    assert_eq!(hear(bench, &elsewhere).await, Some(vec![]), "another issuer's");
+    assert!(!bench.is_revoked(first.session.id).await);
+
+    let notice = of_session("s1");
+    assert_eq!(hear(bench, &notice).await, Some(vec![first.session.id]));
+    assert!(bench.is_revoked(first.session.id).await);
+    assert!(!bench.is_revoked(second.session.id).await && !bench.is_revoked(stranger.session.id).await);
+    let told = bench.database.count("audit_events", "reason = 'backchannel_logout'").await;
+    assert_eq!(told, 1);
+    assert_eq!(hear(bench, &of_session("s1")).await, Some(vec![]), "over already");
+}
+
+pub async fn a_persons_logout_ends_all_that_began_with_the_identity(bench: &Bench) {
+    let person = Person::new("ada-1").with("name", "Ada");
+    let first = bench.newcomer(person.clone().with("sid", "s1")).await;
+    let second = again(&person, "s2", &first);
+    second.succeeds(&*bench.store).await;
+    let stranger = Visit::creating(&Person::new("bruno-2"), &["Bruno"]);
+    stranger.succeeds(&*bench.store).await;
+    let own = first.claims.identity().clone();
+    let other = |change: fn(&mut IdentityKey)| {
+        let mut other = own.clone();
+        change(&mut other);
+        of_person(other)
+    };
+    for notice in [
+        other(|key| key.protocol = Protocol::OAuth2),
+        other(|key| key.issuer.push('/')),
+        other(|key| key.issuer.push_str("#oid")),
+    ] {
+        assert_eq!(hear(bench, &notice).await, Some(vec![]), "{notice:?}");
+    }
+    let mut ended = hear(bench, &of_person(own)).await.unwrap();
+    ended.sort_unstable();
+    let mut both = [first.session.id, second.session.id];
+    both.sort_unstable();
+    assert_eq!(ended, both);
+    assert!(!bench.is_revoked(stranger.session.id).await);
+}
+
+pub async fn a_notice_is_heard_once(bench: &Bench) {
+    let person = Person::new("ada-1").with("sid", "s1");
+    let visit = bench.newcomer(person).await;
+    let notice = of_session("s1");
+    let racing: Vec<_> = (0..16)
+        .map(|_| {
+            let (store, notice) = (bench.store.clone(), notice.clone());
+            tokio::spawn(
+                async move { store.hear_logout(&notice, &Caller::default(), after(60)).await.unwrap() },
+            )
+        })
+        .collect();
+    let mut heard = Vec::new();
+    for racer in racing {
+        heard.extend(racer.await.unwrap());
+    }
+    let [ended] = &heard[..] else { panic!("{} heard it", heard.len()) };
+    assert_eq!(ended.sessions, [visit.session.id]);
+    let sweep = |seconds| Retention { audit_before: None, now: after(seconds) };
+    bench.store.sweep(&sweep(660)).await.unwrap();
+    assert_eq!(hear(bench, &notice).await, None, "remembered as long as it could be good");
+    bench.store.sweep(&sweep(661)).await.unwrap();
+    assert!(hear(bench, &notice).await.is_some());
+}
+
+pub async fn a_hand_off_ends_with_the_providers_session(bench: &Bench) {
+    let handed_off = async |sub: &str, sid: &str| {
+        let code = portico_core::session::HandOffCode::random(Entropy);
+        let challenge = Challenge([7; 16]);
+        let handoff = NewHandOff { code: code.hash(), challenge, id_token: None, expires_at: after(120) };
+        let person = Person::new(sub).with("sid", sid);
+        let visit = Visit { handoff: Some(handoff), ..Visit::creating(&person, &[sub]) };
+        visit.settle(&*bench.store).await;
+        (code, visit)
+    };
+    let (one, _) = handed_off("ada-1", "s1").await;
+    let (two, visit) = handed_off("bruno-2", "s2").await;
+    let (three, _) = handed_off("chiyo-3", "s3").await;
+    hear(bench, &of_session("s1")).await.unwrap();
+    hear(bench, &of_person(visit.claims.identity().clone())).await.unwrap();
+    assert!(bench.store.take_handoff(&one.hash()).await.unwrap().is_none());
+    assert!(bench.store.take_handoff(&two.hash()).await.unwrap().is_none());
+    assert!(bench.store.take_handoff(&three.hash()).await.unwrap().is_some());
+}
+
+pub async fn an_id_token_is_kept_as_long_as_its_session_is_live(bench: &Bench) {
+    let sealed = Some(b"sealed".to_vec());
+    let mut visit = Visit::creating(&Person::new("ada-1").with("sid", "s1"), &["Ada"]);
+    visit.session.id_token.clone_from(&sealed);
+    visit.succeeds(&*bench.store).await;
+    let kept = async |session| bench.store.find_id_token(session).await.unwrap();
+    assert_eq!(kept(visit.session.id).await, sealed);
+    assert_eq!(kept(SessionId(Entropy.id(NOON))).await, None);
+
+    let person = Person::new("ada-1");
+    for way in 0..3 {
+        let mut next = again(&person, "s1", &visit);
+        next.session.id_token.clone_from(&sealed);
+        next.succeeds(&*bench.store).await;
+        assert_eq!(kept(next.session.id).await, sealed);
+        let which = [Sessions::One(next.session.id), Sessions::Of(visit.new_account), Sessions::All][way];
+        bench.store.revoke_sessions(which, &event("logout", after(1))).await.unwrap();
+        assert_eq!(kept(next.session.id).await, None, "{which:?}");
+    }
+    let mut last = again(&person, "s1", &visit);
+    last.session.id_token = sealed;
+    last.succeeds(&*bench.store).await;
+    hear(bench, &of_session("s1")).await.unwrap();
+    assert_eq!(kept(last.session.id).await, None);
+
+    // One that was handed off comes along with the code, and belongs to the session it is sealed for.
+    let code = portico_core::session::HandOffCode::random(Entropy);
+    let id_token = Some(b"for the code".to_vec());
+    let handoff =
+        NewHandOff { code: code.hash(), challenge: Challenge([7; 16]), id_token, expires_at: after(60) };
+    let waiting = Visit { handoff: Some(handoff), ..again(&person, "s9", &visit) };
+    waiting.settle(&*bench.store).await;
+    let taken = bench.store.take_handoff(&code.hash()).await.unwrap().unwrap();
+    assert_eq!(taken.id_token.as_deref(), Some(&b"for the code"[..]));
+    let session = NewSession {
+        id: SessionId(Entropy.id(NOON)),
+        created_at: NOON,
+        expires_at: NOON.plus(Duration::from_hours(1)),
+        refresh: RefreshToken::first(Entropy).hash(),
+        id_token: Some(b"for the session".to_vec()),
+        caller: Caller::default(),
+    };
+    bench.store.begin_session(&taken, &session).await.unwrap().unwrap();
+    assert_eq!(kept(session.id).await.as_deref(), Some(&b"for the session"[..]));
+}
