@@ -2,6 +2,7 @@
 
 mod arrival;
 mod keys;
+mod moved;
 mod own;
 mod sessions;
 
@@ -21,7 +22,7 @@ use crate::keys::Keys;
 use crate::login::{
     Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, memory_of,
 };
-use crate::provider::{Ask, Finish, Health, Prompt, ProtocolClient, Reply, Slot};
+use crate::provider::{Answer, Ask, Finish, Health, Prompt, ProtocolClient, Reply, Slot};
 use crate::public_url::PublicUrl;
 use crate::return_to::{ReturnTo, WebOrigin, Wish};
 use crate::seal::Seals;
@@ -32,6 +33,7 @@ use crate::token::{AccessClaims, Issuance, issue};
 
 use arrival::Arrival;
 pub use keys::KEY_NOTICE;
+pub use moved::Estranged;
 
 /// How long a revocation on another replica may go unnoticed here.
 pub const REVOCATION_DELAY: Duration = Duration::from_secs(5);
@@ -99,10 +101,19 @@ pub struct Callback {
     pub cookie: SealedLogin,
     /// What the provider answers.
     pub reply: Reply,
-    /// The session that the browser has already.
-    pub browser: Option<SessionId>,
+    /// What the browser has of a session already.
+    pub browser: Held,
     /// Who sent it.
     pub caller: Caller,
+}
+
+/// What a browser holds of a session, believed in nothing yet.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// An access token.
+    pub access: Option<String>,
+    /// A refresh token.
+    pub refresh: Option<RefreshToken>,
 }
 
 /// A login that has finished.
@@ -227,6 +238,19 @@ impl Broker {
         Ok(())
     }
 
+    /// Learns the issuers of the slots before this one that could be its rivals: those of the same origin, because an issuer
+    /// that nobody pinned has the origin of its document. One that cannot be asked has nobody to be taken for.
+    async fn learn_of_rivals(&self, id: SlotId) {
+        let Ok((slot, _)) = self.place(id) else { return };
+        let Some(own) = slot.discovery_url() else { return };
+        for (other, rival) in self.parts.slots.iter().take_while(|(other, _)| other.id() != id) {
+            let same = other.discovery_url().is_some_and(|url| url != own && url.origin() == own.origin());
+            if same && rival.issuer().is_none() {
+                rival.learn().await;
+            }
+        }
+    }
+
     /// Begins a login: nothing is written anywhere but into the browser's cookie.
     pub async fn begin(&self, id: SlotId, wish: &Wish<'_>, prompt: Prompt) -> Result<Begun, LoginError> {
         let checked = wish.check(&self.parts.public_url, &self.parts.return_origins);
@@ -247,6 +271,7 @@ impl Broker {
         let redirect_uri = self.parts.public_url.callback(id);
         let ask = Ask { redirect_uri: &redirect_uri, state: state.as_str(), memory: &memory, prompt };
         let started = client.start(ask).await?;
+        self.learn_of_rivals(id).await;
         self.check_rivals(id)?;
         let sealing = Sealing {
             slot: id,
@@ -264,7 +289,15 @@ impl Broker {
     /// the login can never be tried again, however it ends.
     pub async fn finish(&self, callback: Callback) -> Result<Finished, LoginError> {
         let (slot, client) = self.place(callback.slot)?;
-        let pending = self.open(slot, &callback)?;
+        let pending = self.open(slot, client.as_ref(), &callback)?;
+        let held = &callback.browser;
+        let browser = self.session_of(held.access.as_deref(), held.refresh.as_ref()).await?;
+        if let Intent::Link(session) = pending.intent
+            && browser != Some(session)
+        {
+            let why = "the browser's session is not the one that asked for the link";
+            return Err(LoginError::StateInvalid(why));
+        }
         let return_to = pending.return_to.url(&self.parts.public_url).map_err(LoginError::Internal)?;
         let forget_at = callback.cookie.tag.started().plus(LOGIN_LIFETIME).plus(SPENT_MARGIN);
         match self.parts.store.spend_login(&callback.state.hash(), forget_at).await? {
@@ -278,8 +311,11 @@ impl Broker {
             reply: callback.reply,
             now: self.parts.clock.now(),
         };
-        let (browser, caller, intent) = (callback.browser, &callback.caller, pending.intent);
+        let (caller, intent) = (&callback.caller, pending.intent);
         let finished = async {
+            if matches!(finish.reply.answer, Answer::Nothing) {
+                return Err(LoginError::BadRequest("the callback has neither a code nor an error"));
+            }
             self.check_rivals(callback.slot)?;
             let claims = client.finish(finish).await?;
             self.settle(&Arrival { slot, claims: &claims, intent, browser, caller }, return_to).await
@@ -292,7 +328,12 @@ impl Broker {
     }
 
     /// Opens the callback's login, and makes sure that nothing it rests on has changed since it began.
-    fn open(&self, slot: &Slot, callback: &Callback) -> Result<PendingLogin, LoginError> {
+    fn open(
+        &self,
+        slot: &Slot,
+        client: &dyn ProtocolClient,
+        callback: &Callback,
+    ) -> Result<PendingLogin, LoginError> {
         let now = self.parts.clock.now();
         let pending =
             PendingLogin::open(&callback.cookie, callback.slot, &callback.state, now, &self.parts.seals)
@@ -300,15 +341,13 @@ impl Broker {
         if pending.settings != slot.fingerprint() {
             return Err(LoginError::StateInvalid("the slot's settings changed since the login started"));
         }
+        if client.frozen().is_some_and(|known| known != pending.provider) {
+            return Err(LoginError::StateInvalid("the provider changed since the login started"));
+        }
         if !pending.return_to.is_allowed(&self.parts.public_url, &self.parts.return_origins) {
             return Err(LoginError::StateInvalid("the login leads to an origin that is no longer allowed"));
         }
-        match pending.intent {
-            Intent::Link(session) if callback.browser != Some(session) => {
-                Err(LoginError::StateInvalid("the browser's session is not the one that asked for the link"))
-            }
-            Intent::SignIn | Intent::HandOff(_) | Intent::Link(_) => Ok(pending),
-        }
+        Ok(pending)
     }
 
     /// A failed login is worth remembering; when even that fails, the log line must do.

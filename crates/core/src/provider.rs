@@ -367,6 +367,8 @@ pub enum Answer {
     Code(SecretString),
     /// An error code, in the provider's own word; for the log only.
     Error(String),
+    /// Neither of the two, which no provider sends.
+    Nothing,
 }
 
 /// Everything needed to finish a login at the provider.
@@ -421,6 +423,12 @@ pub trait ProtocolClient: Send + Sync + 'static {
 
     /// What is known of the provider without asking it.
     fn health(&self) -> Health;
+
+    /// The mark of issuer and endpoints as they are known now; nothing before they are.
+    fn frozen(&self) -> Option<Frozen>;
+
+    /// Learns what a provider says of itself, where that is not known yet.
+    async fn learn(&self) {}
 
     /// The issuer in whose name identities are stored, when it is known already; OAuth 2.0 has none.
     fn issuer(&self) -> Option<Issuer> {

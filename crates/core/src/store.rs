@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::keys::StoredKey;
 use crate::logout::{EndedSessions, LogoutNotice};
 use crate::session::{Caller, HandOff, NewHandOff, NewSession, Session, SessionId, TokenHash};
+use crate::slot::SlotId;
 
 /// The store did not answer, or answered nonsense. Never read as "not found".
 #[derive(Debug, thiserror::Error)]
@@ -204,6 +205,19 @@ pub enum Change {
     Revoke(Grant),
 }
 
+/// People who last came through one slot, under one issuer and client id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acquainted {
+    /// The slot.
+    pub slot: SlotId,
+    /// As in their identity keys.
+    pub issuer: String,
+    /// Our client identifier then.
+    pub client_id: String,
+    /// How many.
+    pub count: u64,
+}
+
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
@@ -372,6 +386,9 @@ pub trait Store: Send + Sync + 'static {
         identity: Uuid,
         event: &AuditEvent,
     ) -> Result<Unlinked, StoreError>;
+
+    /// How many people last came through each slot, under which names.
+    async fn count_identities(&self) -> Result<Vec<Acquainted>, StoreError>;
 
     /// How many accounts a first login could still adopt by name.
     async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError>;

@@ -92,16 +92,14 @@ impl CallbackParams {
     }
 
     /// What the provider answers. An error wins over a code beside it (threats H18).
-    pub(crate) fn reply(self) -> Result<Reply, LoginError> {
+    pub(crate) fn reply(self) -> Reply {
         let code = self.code.filter(|code| !code.is_empty());
         let answer = match (self.error, code) {
             (Some(error), _) => Answer::Error(error),
             (None, Some(code)) => Answer::Code(code.into()),
-            (None, None) => {
-                return Err(LoginError::BadRequest("the callback has neither a code nor an error"));
-            }
+            (None, None) => Answer::Nothing,
         };
-        Ok(Reply { answer, iss: self.iss })
+        Reply { answer, iss: self.iss }
     }
 }
 
@@ -156,12 +154,12 @@ mod tests {
     #[test]
     fn an_error_wins_over_a_code() {
         let reply = |query: &str| CallbackParams::parse(query).unwrap().reply();
-        assert!(matches!(reply("code=c&error=e").unwrap().answer, Answer::Error(error) if error == "e"));
+        assert!(matches!(reply("code=c&error=e").answer, Answer::Error(error) if error == "e"));
         assert!(
-            matches!(reply("code=c&iss=").unwrap(), Reply { answer: Answer::Code(_), iss: Some(iss) } if iss.is_empty())
+            matches!(reply("code=c&iss="), Reply { answer: Answer::Code(_), iss: Some(iss) } if iss.is_empty())
         );
         for neither in ["", "code=", "iss=i"] {
-            assert!(matches!(reply(neither), Err(LoginError::BadRequest(_))), "{neither}");
+            assert!(matches!(reply(neither).answer, Answer::Nothing), "{neither}");
         }
     }
 

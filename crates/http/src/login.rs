@@ -5,7 +5,7 @@ use actix_web::cookie::Cookie;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Json};
 use portico_core::error::LoginError;
-use portico_core::flow::{Callback, Finished};
+use portico_core::flow::{Callback, Finished, Held};
 use portico_core::provider::{Health, Prompt, Slot};
 use serde::Serialize;
 
@@ -106,17 +106,18 @@ pub(crate) async fn finish(
     let refused = |error: LoginError| ApiError::from(error).at(slot);
     let (state, cookie) = params.login(&brought).map_err(refused)?;
     // However it ends, this login is over.
+    let signed_out = brought.signed_out;
     let gone = portico.front.cookies.login_gone(&cookie.tag);
     let finished = async {
-        let reply = params.reply()?;
-        let browser = brought.session(portico.broker()).await?;
+        let reply = params.reply();
+        let browser = Held { access: brought.access, refresh: brought.refresh };
         let caller = asker.caller().clone();
         portico.broker().finish(Callback { slot, state, cookie, reply, browser, caller }).await
     };
     let finished =
         finished.await.map_err(|error| refused(error).with(header::SET_COOKIE, gone.to_string()))?;
     let mut gone = vec![gone];
-    gone.extend(brought.signed_out.then(|| portico.front.cookies.signed_out_gone()));
+    gone.extend(signed_out.then(|| portico.front.cookies.signed_out_gone()));
     Ok(welcome(&portico, &asker, &finished, gone))
 }
 

@@ -81,6 +81,10 @@ pub fn take_code(reply: Reply, rule: IssRule<'_>) -> Result<SecretString, Upstre
     let error = match reply.answer {
         Answer::Code(code) => return Ok(code),
         Answer::Error(error) => printable(&error),
+        Answer::Nothing => {
+            let problem = "neither a code nor an error".to_owned();
+            return Err(UpstreamError::BadResponse { endpoint: "authorization response", problem });
+        }
     };
     match error.as_str() {
         "server_error" | "temporarily_unavailable" => Err(UpstreamError::ProviderTrouble { error }),

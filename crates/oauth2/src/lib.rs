@@ -48,7 +48,7 @@ impl OAuth2Client {
         Self { slot, settings, http }
     }
 
-    fn frozen(&self) -> Frozen {
+    fn mark(&self) -> Frozen {
         Frozen::of(&[
             self.settings.issuer.as_ref().map_or("", Issuer::as_str),
             self.settings.authorization_url.as_str(),
@@ -62,11 +62,11 @@ impl OAuth2Client {
 impl ProtocolClient for OAuth2Client {
     async fn start(&self, ask: Ask<'_>) -> Result<Started, UpstreamError> {
         let location = authorization_request(&self.slot, &self.settings.authorization_url, &ask, None);
-        Ok(Started { location, frozen: self.frozen() })
+        Ok(Started { location, frozen: self.mark() })
     }
 
     async fn finish(&self, finish: Finish) -> Result<Claims, UpstreamError> {
-        if finish.frozen != self.frozen() {
+        if finish.frozen != self.mark() {
             return Err(UpstreamError::Changed);
         }
         let rule =
@@ -105,6 +105,10 @@ impl ProtocolClient for OAuth2Client {
 
     fn health(&self) -> Health {
         Health::Ok
+    }
+
+    fn frozen(&self) -> Option<Frozen> {
+        Some(self.mark())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Both are kept outside of anything that verifies, because keys rotate. The document's age is measured by a clock that
 //! nobody sets, because a login's start brings no time; the keys' age is judged at the time of the login they verify.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use portico_core::clock::Timestamp;
@@ -181,6 +181,8 @@ pub(crate) struct Provider {
     http: Outbound,
     born: Instant,
     metadata: Kept<Metadata>,
+    /// The issuer that was seen first; another one needs a restart, and with it somebody who looks.
+    first: OnceLock<Issuer>,
     keys: Mutex<Option<KeysAt>>,
 }
 
@@ -199,6 +201,7 @@ impl Provider {
             http,
             born: Instant::now(),
             metadata: Kept::new(),
+            first: OnceLock::new(),
             keys: Mutex::new(None),
         }
     }
@@ -210,9 +213,22 @@ impl Provider {
             let document = self.http.document(Endpoint::Discovery, &self.settings.discovery_url).await;
             let read = document
                 .and_then(|document| Metadata::read(&document, &self.settings, &self.tenants, &self.http));
+            let read = read.and_then(|metadata| self.check_same(metadata));
             read.inspect_err(|error| self.warn(error))
         };
         self.metadata.get(age, Want::Any, look).await
+    }
+
+    /// An issuer never changes under a running slot: accounts are kept by it (threats C13).
+    fn check_same(&self, metadata: Metadata) -> Result<Metadata, UpstreamError> {
+        let first = self.first.get_or_init(|| metadata.issuer.clone());
+        if *first == metadata.issuer {
+            return Ok(metadata);
+        }
+        Err(UpstreamError::Metadata(format!(
+            "the issuer was {first} and is {} now, so everybody would be a stranger; if that is meant, restart",
+            metadata.issuer
+        )))
     }
 
     /// The keys of the provider that this document describes.

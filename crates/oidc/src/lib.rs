@@ -19,7 +19,7 @@ use portico_core::clock::Timestamp;
 use portico_core::error::{Check, UpstreamError};
 use portico_core::logout::LogoutNotice;
 use portico_core::provider::{
-    Ask, Finish, Health, Issuer, Kind, NonceMode, OidcSettings, ProtocolClient, SignatureCheck, Slot,
+    Ask, Finish, Frozen, Health, Issuer, Kind, NonceMode, OidcSettings, ProtocolClient, SignatureCheck, Slot,
     Started, UserinfoUse,
 };
 use portico_oauth2::lookups;
@@ -266,6 +266,15 @@ impl ProtocolClient for OidcClient {
 
     fn health(&self) -> Health {
         self.provider.health()
+    }
+
+    fn frozen(&self) -> Option<Frozen> {
+        self.provider.known().map(|metadata| metadata.frozen())
+    }
+
+    async fn learn(&self) {
+        // What is wrong is logged by whoever looks, and told to whoever wants to log in there.
+        let _ = self.provider.metadata().await;
     }
 
     fn issuer(&self) -> Option<Issuer> {

@@ -9,7 +9,7 @@ use portico_core::clock::Timestamp;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
 use portico_core::session::{Challenge, HandOff, Session, SessionId, TokenHash};
 use portico_core::slot::{Protocol, SlotId};
-use portico_core::store::Present;
+use portico_core::store::{Acquainted, Present};
 use sqlx::Database;
 use uuid::Uuid;
 
@@ -106,6 +106,16 @@ pub(crate) fn identity<DB: Backend>(row: &DB::Row) -> Result<Identity, Trouble> 
         email: fields.get("email")?,
         linked_at: fields.time("linked_at")?,
         last_login_at: fields.time("last_login_at")?,
+    })
+}
+
+pub(crate) fn acquainted<DB: Backend>(row: &DB::Row) -> Result<Acquainted, Trouble> {
+    let fields = Fields::<DB>::of("identity", row);
+    Ok(Acquainted {
+        slot: fields.slot()?,
+        issuer: fields.get("issuer")?,
+        client_id: fields.get("client_id")?,
+        count: fields.get::<i64>("people")?.unsigned_abs(),
     })
 }
 

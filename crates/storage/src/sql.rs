@@ -66,6 +66,8 @@ statements! {
     ADOPTABLE = concat!("SELECT ", account!(), " FROM accounts a \
         WHERE a.status = 'active' AND a.ever_linked_at IS NULL");
 
+    ACQUAINTED = "SELECT slot, issuer, client_id, count(*) AS people FROM identities GROUP BY slot, issuer, client_id";
+
     IDENTITIES = "SELECT id, protocol, issuer, subject, slot, email, linked_at, last_login_at FROM identities \
         WHERE account_id = $1 ORDER BY linked_at, id";
 

@@ -11,8 +11,8 @@ use portico_core::keys::StoredKey;
 use portico_core::logout::{EndedSessions, LogoutNotice};
 use portico_core::session::{Caller, HandOff, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountFilter, AccountRef, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate, Rotation,
-    SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
+    AccountFilter, AccountRef, Acquainted, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate,
+    Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
 };
 use uuid::Uuid;
 
@@ -232,6 +232,12 @@ impl<DB: Backend> Store for Sql<DB> {
         event: &AuditEvent,
     ) -> Result<Unlinked, StoreError> {
         again!(self.unlink(account, identity, event))
+    }
+
+    async fn count_identities(&self) -> Result<Vec<Acquainted>, StoreError> {
+        let mut connection = self.read().await?;
+        let found = ask::<DB>(&mut connection, sql::ACQUAINTED).rows().await?;
+        Ok(found.iter().map(rows::acquainted::<DB>).collect::<Result<_, _>>()?)
     }
 
     async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError> {

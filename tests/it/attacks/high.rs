@@ -5,6 +5,7 @@ mod fixation;
 mod handover;
 mod linking;
 mod logout;
+mod order;
 mod outbound;
 mod redirects;
 mod replay;

@@ -11,8 +11,8 @@ use portico_core::keys::StoredKey;
 use portico_core::logout::{EndedSessions, LogoutNotice};
 use portico_core::session::{Caller, HandOff, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountFilter, AccountRef, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate, Rotation,
-    SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
+    AccountFilter, AccountRef, Acquainted, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate,
+    Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
 };
 use uuid::Uuid;
 
@@ -78,6 +78,7 @@ faulty! {
     fn change_account(account: AccountId, change: &Change, event: &AuditEvent) -> Changed;
     fn merge_accounts(from: AccountId, into: AccountId, event: &AuditEvent) -> Merged;
     fn unlink_identity(account: AccountId, identity: Uuid, event: &AuditEvent) -> Unlinked;
+    fn count_identities() -> Vec<Acquainted>;
     fn count_adoptable(policy: &NamePolicy) -> u64;
     fn list_keys() -> Vec<StoredKey>;
     fn add_key(key: &StoredKey) -> bool;

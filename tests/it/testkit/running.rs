@@ -70,6 +70,12 @@ impl Running {
         self.app.broker().tend_keys().await.unwrap();
     }
 
+    /// The slots that were pointed elsewhere, with how many people know it by issuer and by client id.
+    pub async fn estranged(&self) -> Vec<(String, u64, u64)> {
+        let found = self.app.broker().estranged().await.unwrap();
+        found.iter().map(|one| (one.slot.to_string(), one.by_issuer, one.by_client)).collect()
+    }
+
     /// What has ended is forgotten.
     pub async fn sweep(&self) {
         self.app.broker().sweep().await.unwrap();

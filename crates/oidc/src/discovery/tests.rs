@@ -169,3 +169,20 @@ async fn q_entra_1_an_issuer_of_many_tenants_is_for_slots_that_name_theirs() {
     assert!(read_for(&foreign, &pinned, &tenants).is_err());
     assert!(read_for(&honest(), &pinned, &tenants).is_err(), "not what was pinned");
 }
+
+#[tokio::test]
+async fn c13_an_issuer_that_changes_under_a_running_slot_is_refused() {
+    let settings = sample::settings("https://idp.example/.well-known/openid-configuration");
+    let slot = sample::slot(settings.clone());
+    let http = Outbound::new(&Transport::default(), Handle::current()).unwrap();
+    let provider = Provider::new(&slot, settings.clone(), http);
+    let own = |issuer: &str| read(&bent("issuer", Some(json!(issuer))), &settings).unwrap();
+    for _ in 0..2 {
+        assert!(provider.check_same(own("https://idp.example")).is_ok());
+    }
+    let Err(UpstreamError::Metadata(told)) = provider.check_same(own("https://idp.example/")) else {
+        panic!("it changed")
+    };
+    assert!(told.contains("was https://idp.example and is https://idp.example/ now"), "{told}");
+    assert!(provider.check_same(own("https://idp.example")).is_ok(), "and back");
+}

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use portico_core::clock::Clock;
-use portico_core::flow::Broker;
+use portico_core::flow::{Broker, Estranged};
 use portico_core::provider::Prompt;
 use portico_core::return_to::Wish;
 use portico_storage::Storage;
@@ -84,6 +84,23 @@ async fn look_at_providers(broker: Arc<Broker>) {
     for (slot, _) in broker.slots() {
         if let Err(error) = broker.begin(slot.id(), &Wish::default(), Prompt::AsConfigured).await {
             tracing::warn!(slot = %slot.id(), error = chain(&error), "this slot is down for now; the others are not affected");
+        }
+    }
+    warn_of_estranged(&broker).await;
+}
+
+/// A slot that was pointed elsewhere knows nobody (threats C05, C13): each start says whom it concerns.
+async fn warn_of_estranged(broker: &Broker) {
+    let found = broker.estranged().await.unwrap_or_else(|error| {
+        tracing::warn!(error = chain(&error), "the people of each slot could not be counted");
+        Vec::new()
+    });
+    for Estranged { slot, by_issuer, by_client } in found {
+        if by_issuer > 0 {
+            tracing::warn!(%slot, people = by_issuer, "this slot was pointed elsewhere: people who came through it under another issuer, identity namespace or subject claim get new accounts");
+        }
+        if by_client > 0 {
+            tracing::warn!(%slot, people = by_client, "this slot has another client id than when people came through it: if the provider's subjects belong to one client, they get new accounts");
         }
     }
 }

@@ -6,7 +6,7 @@ use portico_core::clock::Entropy;
 use portico_core::store::{AccountFilter, AccountRef};
 
 use crate::bench::{Bench, NOON, event, local};
-use crate::people::ada;
+use crate::people::{Person, Visit, ada};
 
 fn all() -> AccountFilter {
     AccountFilter { limit: 1000, ..AccountFilter::default() }
@@ -116,4 +116,15 @@ pub async fn adoptable_accounts_are_counted(bench: &Bench) {
     bench.stand(disabled, Standing::Disabled).await;
     assert_eq!(bench.store.count_adoptable(&policy).await.unwrap(), 2);
     assert_eq!(bench.store.count_adoptable(&NamePolicy::default()).await.unwrap(), 4);
+}
+
+pub async fn people_are_counted_by_how_they_came(bench: &Bench) {
+    assert_eq!(bench.store.count_identities().await.unwrap(), []);
+    for sub in ["ada-1", "bruno-2"] {
+        Visit::creating(&Person::new(sub), &[sub]).succeeds(&*bench.store).await;
+    }
+    let counted = bench.store.count_identities().await.unwrap();
+    let [group] = &counted[..] else { panic!("{counted:?}") };
+    assert_eq!((group.slot.to_string().as_str(), group.count), ("oidc/provider1", 2));
+    assert_eq!((group.issuer.as_str(), group.client_id.as_str()), ("https://idp.example.com", "client"));
 }

@@ -52,7 +52,7 @@ promises! {
     accounts:
         a_local_account_has_what_was_asked_for, a_taken_name_makes_no_account, names_are_exact_bytes,
         accounts_are_listed_by_what_is_known_of_them, an_account_is_found_with_its_identities,
-        adoptable_accounts_are_counted;
+        adoptable_accounts_are_counted, people_are_counted_by_how_they_came;
     settling:
         a_first_login_writes_everything, a_known_person_enters, a_login_without_an_email_keeps_the_last_one,
         only_an_active_account_is_entered, an_identity_that_moved_is_a_conflict, the_first_free_name_is_taken,
