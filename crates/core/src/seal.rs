@@ -225,6 +225,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn l01_secrets_are_the_same_when_every_byte_is() {
+        for (left, right, expected) in [
+            ("", "", true),
+            ("a", "a", true),
+            ("a", "b", false),
+            ("a", "ab", false),
+            ("ab", "a", false),
+            ("", "a", false),
+        ] {
+            assert_eq!(same(left.as_bytes(), right.as_bytes()), expected, "{left} {right}");
+        }
+    }
+
+    #[test]
     fn opens_only_the_same_purpose_context_and_key() {
         let seals = Seals::new(b"one", &[]);
         let sealed = seals.seal(Purpose::Login, &[b"a", b"b"], b"text", Entropy);

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_the_token_endpoint_are_read_strictly_and_without_fuss() {
+    fn m18_m36_q_x_11_answers_of_the_token_endpoint_are_read_strictly_and_without_fuss() {
         let (json, form) = ("application/json", "application/x-www-form-urlencoded");
         let granted = |id_token: Option<&str>| Ok(("at".to_owned(), id_token.map(str::to_owned)));
         let bad = || Err("idp_bad_response");

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_object_is_read_and_nothing_else() {
+    fn l04_m04_one_object_is_read_and_nothing_else() {
         let nested =
             |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
         for (text, expected) in [
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn large_numbers_keep_every_digit() {
+    fn m03_large_numbers_keep_every_digit() {
         let read = object(br#"{"id":9007199254740993}"#).unwrap();
         assert_eq!(read["id"].to_string(), "9007199254740993");
     }

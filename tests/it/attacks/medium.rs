@@ -1,5 +1,7 @@
 //! M06 to M35: smaller cracks.
 
+mod edges;
+
 use serde_json::json;
 
 use crate::testkit::{Backend, Lie, Request, TestApp, on_both_databases, raw, tell};

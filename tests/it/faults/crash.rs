@@ -12,7 +12,7 @@ use crate::testkit::{Backend, Program, Relay};
 const MOST_STEPS: usize = 60;
 
 #[tokio::test]
-async fn killed_at_any_message_to_postgresql_a_login_is_there_as_a_whole_or_not_at_all() {
+async fn h28_killed_at_any_message_to_postgresql_a_login_is_there_as_a_whole_or_not_at_all() {
     if !Backend::Postgres.is_here("faults::crash::postgresql") {
         return;
     }
@@ -66,7 +66,7 @@ async fn killed_at_any_message_to_postgresql_a_login_is_there_as_a_whole_or_not_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_moment_sqlite_holds_whole_logins_only() {
+async fn h28_killed_at_any_moment_sqlite_holds_whole_logins_only() {
     let (mut program, idp) = program(|program| program);
     let mut logins = 0;
     for round in 0..12_u64 {

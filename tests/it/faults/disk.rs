@@ -5,7 +5,7 @@ use portico_demo_idp::Person;
 use super::{SLOT, assert_whole, program};
 
 #[tokio::test]
-async fn on_a_full_disk_sqlite_refuses_and_goes_on_when_there_is_room() {
+async fn h28_on_a_full_disk_sqlite_refuses_and_goes_on_when_there_is_room() {
     let (program, idp) = program(|program| program.set("PORTICO_LOG_LEVEL", "error"));
     // A file may not grow beyond this: the system's answer is that of a full disk.
     let service = program.serve_with_files_up_to(700).await;

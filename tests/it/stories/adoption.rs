@@ -10,7 +10,7 @@ on_both_databases!(
     link_01_a_local_account_is_adopted_by_its_name,
     link_02_with_the_fallback_off_it_is_left_alone,
     a_slot_may_stay_out_of_the_fallback,
-    link_03_after_adoption_the_name_stays_and_the_label_follows,
+    link_03_m31_after_adoption_the_name_stays_and_the_label_follows,
     link_04_another_person_of_the_name_gets_an_account_of_their_own,
     link_05_an_account_once_linked_is_never_adopted_again,
     link_06_a_slot_that_moves_elsewhere_adopts_nothing,
@@ -22,7 +22,7 @@ on_both_databases!(
     link_15_a_name_that_the_browser_brings_adopts_nothing,
     link_18_the_email_never_adopts,
     link_19_names_that_only_look_alike_adopt_nothing,
-    link_20_whoever_was_in_the_account_before_is_out,
+    c06_link_20_whoever_was_in_the_account_before_is_out,
     link_24_a_provider_that_gives_new_subjects_adopts_nothing,
     a_reserved_account_is_never_adopted,
     the_second_entry_of_the_name_claim_adopts_nothing,
@@ -78,7 +78,7 @@ async fn a_slot_may_stay_out_of_the_fallback(backend: Backend) {
     assert_eq!(elsewhere["account"]["id"], local);
 }
 
-async fn link_03_after_adoption_the_name_stays_and_the_label_follows(backend: Backend) {
+async fn link_03_m31_after_adoption_the_name_stays_and_the_label_follows(backend: Backend) {
     let app = TestApp::start(backend).await;
     let local = app.local_account("Ada Example", &[]).await.to_string();
     assert_eq!(log_in(&app, "ada-1").await["id"], local);
@@ -270,7 +270,7 @@ async fn link_19_names_that_only_look_alike_adopt_nothing(backend: Backend) {
     assert_eq!(log_in(&app, "same").await["id"], second);
 }
 
-async fn link_20_whoever_was_in_the_account_before_is_out(backend: Backend) {
+async fn c06_link_20_whoever_was_in_the_account_before_is_out(backend: Backend) {
     let app = TestApp::start(backend).await;
     let local = app.local_account("Ada Example", &[]).await.to_string();
     let mut attacker = app.browser();

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::testkit::{Program, SECRET_KEY};
 
 #[test]
-fn every_mistake_is_a_line_of_its_own() {
+fn m15_every_mistake_is_a_line_of_its_own() {
     let output = Program::new()
         .set("PORTICO_PUBLIC_URL", "http://login.example.com")
         .set("PORTICO_SECURITY_SECRET_KEY", "too-short-CANARY")

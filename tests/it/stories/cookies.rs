@@ -6,7 +6,7 @@ on_both_databases!(
     on_loopback_the_prefixes_are_gone,
     on_https_every_cookie_is_secure_and_bound_to_its_host,
     a_browser_keeps_at_most_seven_pending_logins,
-    a_pending_login_is_small_and_short_lived,
+    l05_a_pending_login_is_small_and_short_lived,
 );
 
 /// Name and attributes of each cookie that an answer sets, sorted.
@@ -102,7 +102,7 @@ async fn a_browser_keeps_at_most_seven_pending_logins(backend: Backend) {
     }
 }
 
-async fn a_pending_login_is_small_and_short_lived(backend: Backend) {
+async fn l05_a_pending_login_is_small_and_short_lived(backend: Backend) {
     let app = TestApp::start(backend).await;
     let long = format!("/{}", "r".repeat(511));
     let mut browser = app.browser();

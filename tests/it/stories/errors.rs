@@ -12,7 +12,7 @@ on_both_databases!(
     unknown_paths_and_methods_are_told_apart,
     what_is_too_large_is_refused,
     a_login_that_is_no_navigation_is_told_where_to_navigate,
-    every_answer_has_the_safety_headers,
+    m24_every_answer_has_the_safety_headers,
 );
 
 async fn a_program_gets_problem_json(backend: Backend) {
@@ -148,7 +148,7 @@ async fn a_login_that_is_no_navigation_is_told_where_to_navigate(backend: Backen
     }
 }
 
-async fn every_answer_has_the_safety_headers(backend: Backend) {
+async fn m24_every_answer_has_the_safety_headers(backend: Backend) {
     let app = TestApp::start(backend).await;
     let mut browser = app.browser();
     let start = browser.url("/auth/oidc/provider1/login");

@@ -12,7 +12,7 @@ on_both_databases!(
     a_login_leads_back_to_where_it_began,
     a_login_while_signed_in_ends_the_old_session,
     a_script_may_own_the_callback_and_relay_it,
-    tabs_finish_in_any_order,
+    m11_tabs_finish_in_any_order,
     no_token_is_ever_in_an_address,
 );
 
@@ -130,7 +130,7 @@ async fn a_script_may_own_the_callback_and_relay_it(backend: Backend) {
     assert!(browser.jar.logins().is_empty());
 }
 
-async fn tabs_finish_in_any_order(backend: Backend) {
+async fn m11_tabs_finish_in_any_order(backend: Backend) {
     let app = TestApp::start(backend).await;
     let mut browser = app.browser();
     let mut callbacks = Vec::new();

@@ -8,7 +8,7 @@ on_both_databases!(
     the_list_has_the_enabled_slots_in_the_operators_order,
     without_slots_nothing_is_enabled,
     the_page_has_a_button_for_each_slot,
-    labels_are_text_and_never_markup,
+    h11_m22_labels_are_text_and_never_markup,
     an_unknown_icon_is_replaced,
 );
 
@@ -75,7 +75,7 @@ async fn the_page_has_a_button_for_each_slot(backend: Backend) {
     browser.visit(&evil).await.refused(400, "bad_request");
 }
 
-async fn labels_are_text_and_never_markup(backend: Backend) {
+async fn h11_m22_labels_are_text_and_never_markup(backend: Backend) {
     let evil = r#"<img src=x onerror=alert(1)>"'&"#;
     let app = TestApp::on(backend).set("OIDC_PROVIDER1_DISPLAY_LABEL", evil).start().await;
     let mut browser = app.browser();

@@ -12,7 +12,7 @@ on_both_databases!(
     a_merge_is_previewed_and_then_done,
     people_are_imported_from_either_form,
     grants_are_short_and_roles_not_too_many,
-    the_audit_trail_is_read_by_account_event_and_page,
+    m32_the_audit_trail_is_read_by_account_event_and_page,
     sessions_keys_and_events_are_seen_and_changed,
 );
 
@@ -166,7 +166,7 @@ async fn grants_are_short_and_roles_not_too_many(backend: Backend) {
     assert_eq!(granted.as_array().unwrap().len(), 3, "what changed nothing is not audited");
 }
 
-async fn the_audit_trail_is_read_by_account_event_and_page(backend: Backend) {
+async fn m32_the_audit_trail_is_read_by_account_event_and_page(backend: Backend) {
     let (service, _idp, database) = serve(backend).await;
     let ada = service.browser().log_in("oidc/provider1", "ada-1").await;
     service.browser().log_in("oidc/provider1", "bruno-2").await;

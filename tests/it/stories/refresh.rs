@@ -8,8 +8,8 @@ use crate::testkit::{Backend, Browser, Request, TestApp, on_both_databases};
 on_both_databases!(
     each_refresh_gives_a_new_token,
     a_retry_within_half_a_minute_gets_the_same_successor,
-    reuse_after_that_ends_the_session,
-    many_tabs_refresh_at_once,
+    h05_reuse_after_that_ends_the_session,
+    h05_many_tabs_refresh_at_once,
     a_program_refreshes_by_body,
     a_body_needs_its_media_type,
     nonsense_is_refused,
@@ -65,7 +65,7 @@ async fn a_retry_within_half_a_minute_gets_the_same_successor(backend: Backend) 
     assert_eq!(app.audited("refresh_reused").await, 0);
 }
 
-async fn reuse_after_that_ends_the_session(backend: Backend) {
+async fn h05_reuse_after_that_ends_the_session(backend: Backend) {
     let app = TestApp::start(backend).await;
     let mut browser = signed_in(&app).await;
     let mut other = signed_in(&app).await;
@@ -79,7 +79,7 @@ async fn reuse_after_that_ends_the_session(backend: Backend) {
     assert!(other.is_signed_in().await, "the person's other session is another story");
 }
 
-async fn many_tabs_refresh_at_once(backend: Backend) {
+async fn h05_many_tabs_refresh_at_once(backend: Backend) {
     let app = TestApp::start(backend).await;
     let browser = signed_in(&app).await;
     let tabs = join_all((0..12).map(|_| {

@@ -117,7 +117,7 @@ fn nothing_else_is_adopted() {
 }
 
 #[test]
-fn look_alikes_are_not_adopted() {
+fn m01_look_alikes_are_not_adopted() {
     for (claim, account) in [
         ("JANE DOE", "Jane Doe"),
         ("Jane Doe ", "Jane Doe"),
@@ -187,7 +187,7 @@ fn without_a_name_something_else_is_the_name() {
 }
 
 #[test]
-fn names_are_cleaned_and_kept_short() {
+fn m01_names_are_cleaned_and_kept_short() {
     assert_eq!(clean(" J\u{0}a\u{200b}ne\n ").as_deref(), Some("Jane"));
     assert_eq!(clean("\u{200b} \u{202e}"), None);
     assert_eq!(clean(&"é".repeat(200)).unwrap().chars().count(), MAX_NAME_CHARS);

@@ -91,7 +91,7 @@ fn oauth2(slot: &Slot, userinfo: &str) -> Result<Claims, UpstreamError> {
 }
 
 #[test]
-fn a_subject_is_text_of_1_to_255_bytes() {
+fn m02_a_subject_is_text_of_1_to_255_bytes() {
     let long = "x".repeat(255);
     for good in ["42", "0", "null", "a|b", "ä", long.as_str()] {
         let claims = oidc(&slot(|_| {}), &json!({"sub": good}), None).unwrap();
@@ -116,7 +116,7 @@ fn a_subject_is_text_of_1_to_255_bytes() {
 }
 
 #[test]
-fn a_numeric_subject_keeps_every_digit_and_only_in_oauth2() {
+fn m03_q_gh_3_a_numeric_subject_keeps_every_digit_and_only_in_oauth2() {
     let subject = |text: &str| {
         oauth2(&github(), &format!(r#"{{"id":{text}}}"#)).map(|c| c.identity().subject.as_str().to_owned())
     };

@@ -188,3 +188,29 @@ async fn root_certificates_must_be_some() {
         assert!(with(pem).is_err(), "{pem:?}");
     }
 }
+
+/// What the library would do by itself, and must not: follow, decompress, name where it came from, use a proxy that the
+/// environment names, read without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn m34_the_client_does_nothing_that_nobody_asked_for() {
+    let (asked, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/here", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let read = socket.read(&mut request).await.unwrap();
+            asked.send(String::from_utf8_lossy(&request[..read]).to_lowercase()).unwrap();
+            // Whatever a provider calls it, the bytes are taken as they come.
+            let answer = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\nConnection: close\r\n\r\n{\"a\":1}";
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let read = outbound().document(Endpoint::Discovery, &url).await.unwrap();
+    assert_eq!(read["a"].as_i64(), Some(1));
+    let request = requests.recv().await.unwrap();
+    for unasked in ["accept-encoding", "referer", "cookie", "proxy-", "authorization", "if-none-match"] {
+        assert!(!request.contains(unasked), "{request}");
+    }
+    assert!(request.contains("user-agent: portico/"), "{request}");
+}

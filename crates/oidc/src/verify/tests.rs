@@ -190,7 +190,7 @@ fn c03_other_kinds_of_token_are_no_id_token() {
 }
 
 #[test]
-fn c03_c09_issuer_and_audience_are_compared_as_they_stand() {
+fn c03_c09_m05_q_x_1_issuer_and_audience_are_compared_as_they_stand() {
     for (name, value, expected) in [
         ("iss", Some(json!("https://idp.example")), Ok(())),
         ("iss", Some(json!("https://idp.example/")), Err("iss")),

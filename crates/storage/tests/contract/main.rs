@@ -56,7 +56,7 @@ promises! {
     settling:
         a_first_login_writes_everything, a_known_person_enters, a_login_without_an_email_keeps_the_last_one,
         only_an_active_account_is_entered, an_identity_that_moved_is_a_conflict, the_first_free_name_is_taken,
-        a_known_identity_creates_nothing, subjects_are_exact_bytes, a_local_account_is_adopted,
+        a_known_identity_creates_nothing, m02_subjects_are_exact_bytes, a_local_account_is_adopted,
         adoption_ends_older_sessions, only_a_fit_account_is_adopted, a_replaced_session_ends,
         a_taken_identifier_is_a_conflict, whatever_a_provider_says_can_be_kept;
     sessions:
@@ -73,7 +73,7 @@ promises! {
         a_hand_off_ends_with_the_providers_session, an_id_token_is_kept_as_long_as_its_session_is_live;
     upkeep:
         it_answers, one_key_signs_for_each_algorithm, an_event_is_kept_as_it_is, what_ended_is_forgotten_in_time,
-        much_is_forgotten_in_batches, old_events_are_forgotten_when_asked, events_are_listed_by_what_is_known_of_them,
+        much_is_forgotten_in_batches, l07_old_events_are_forgotten_when_asked, events_are_listed_by_what_is_known_of_them,
         keys_of_one_second_are_in_the_order_of_their_lives, a_next_key_is_promoted_once,
         a_key_is_sealed_again_only_as_it_was_read;
     changing:

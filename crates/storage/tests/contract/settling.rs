@@ -123,7 +123,7 @@ pub async fn a_known_identity_creates_nothing(bench: &Bench) {
     Visit::creating(&Person::new("ada-2"), &["Free"]).succeeds(&*bench.store).await;
 }
 
-pub async fn subjects_are_exact_bytes(bench: &Bench) {
+pub async fn m02_subjects_are_exact_bytes(bench: &Bench) {
     let subjects = ["a", "A", "a ", " a", "\u{e1}", "a\u{301}", "1", "01", "1.0", "%", "a_", "'"];
     for (number, sub) in subjects.into_iter().enumerate() {
         let name = number.to_string();

@@ -112,7 +112,7 @@ pub async fn much_is_forgotten_in_batches(bench: &Bench) {
     assert_eq!(bench.store.sweep(&keeping(after(1))).await.unwrap(), 0);
 }
 
-pub async fn old_events_are_forgotten_when_asked(bench: &Bench) {
+pub async fn l07_old_events_are_forgotten_when_asked(bench: &Bench) {
     for seconds in [0, 60, 120] {
         bench.store.record(&event("logout", after(seconds))).await.unwrap();
     }

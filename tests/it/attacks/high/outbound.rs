@@ -10,7 +10,7 @@ use crate::testkit::{Backend, TestApp, on_both_databases};
 
 on_both_databases!(
     h06_no_endpoint_is_followed_elsewhere,
-    h06_no_address_in_a_claim_is_fetched,
+    h06_m23_no_address_in_a_claim_is_fetched,
     h07_unknown_keys_do_not_flood_the_key_set,
     h08_oversized_answers_are_cut_off,
     h08_a_slow_answer_meets_a_deadline_and_nobody_else_waits,
@@ -81,7 +81,7 @@ async fn h06_no_endpoint_is_followed_elsewhere(backend: Backend) {
     assert_eq!(app.idp.canary_calls(), 0);
 }
 
-async fn h06_no_address_in_a_claim_is_fetched(backend: Backend) {
+async fn h06_m23_no_address_in_a_claim_is_fetched(backend: Backend) {
     let app = fresh(backend).await;
     let canary = app.idp.canary_url();
     for slot in ["oidc/provider1", "oidc/provider2", "oauth2/provider1"] {

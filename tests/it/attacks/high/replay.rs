@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::testkit::{Backend, Lie, TestApp, on_both_databases, tell};
 
 on_both_databases!(
-    h03_of_fifty_parallel_callbacks_one_goes_on,
+    h03_m20_of_fifty_parallel_callbacks_one_goes_on,
     h03_a_login_is_over_however_it_ended,
     h03_a_mark_outlives_the_cookie,
     h15_the_nonce_must_be_this_logins,
@@ -19,7 +19,7 @@ on_both_databases!(
 
 const SLOT: &str = "oidc/provider1";
 
-async fn h03_of_fifty_parallel_callbacks_one_goes_on(backend: Backend) {
+async fn h03_m20_of_fifty_parallel_callbacks_one_goes_on(backend: Backend) {
     let app = TestApp::start(backend).await;
     for slot in [SLOT, "oauth2/provider1"] {
         let mut browser = app.browser();
