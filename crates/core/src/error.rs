@@ -136,6 +136,12 @@ pub enum UpstreamError {
         /// Why not.
         problem: String,
     },
+    /// Too many calls to the provider wait already.
+    #[error("{endpoint}: too many calls wait already")]
+    Overloaded {
+        /// Which endpoint.
+        endpoint: &'static str,
+    },
     /// An endpoint took too long.
     #[error("{endpoint} took too long")]
     Timeout {
@@ -188,6 +194,7 @@ impl UpstreamError {
             Self::Metadata(_) => Code::IdpMetadataInvalid,
             Self::ProviderTrouble { .. } | Self::BadResponse { .. } => Code::IdpBadResponse,
             Self::Unreachable { .. } => Code::IdpUnreachable,
+            Self::Overloaded { .. } => Code::Unavailable,
             Self::Timeout { .. } => Code::IdpTimeout,
         }
     }

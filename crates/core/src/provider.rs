@@ -386,8 +386,8 @@ pub struct Finish {
     pub now: Timestamp,
 }
 
-/// Whether a slot's provider can be used at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a slot's provider can be used at the moment; the worse, the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     /// As far as we know.
     Ok,

@@ -5,6 +5,7 @@
 //! nothing. This crate knows neither the database nor the HTTP server, and no type of the crates it uses leaves it.
 
 mod authorize;
+mod breaker;
 mod exchange;
 pub mod json;
 pub mod lookups;
@@ -104,7 +105,7 @@ impl ProtocolClient for OAuth2Client {
     }
 
     fn health(&self) -> Health {
-        Health::Ok
+        self.http.health()
     }
 
     fn frozen(&self) -> Option<Frozen> {

@@ -15,19 +15,20 @@ use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portico_core::error::{UpstreamError, printable};
-use portico_core::provider::Transport;
+use portico_core::provider::{Health, Transport};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Certificate, Client, Method, Request, Response};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use url::{Host, Url};
 
+use crate::breaker::Breaker;
 use crate::json;
 
 /// How long the opening of a connection may take.
@@ -38,6 +39,9 @@ const TOTAL: Duration = Duration::from_secs(10);
 
 /// How many calls of one slot may be under way; further ones wait within their own deadline.
 const AT_ONCE: usize = 32;
+
+/// How many may wait; further ones are refused at once.
+const MOST_WAITING: usize = 128;
 
 /// The endpoints that are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +107,16 @@ pub enum OutboundError {
 pub struct Outbound {
     http: Client,
     runtime: Handle,
-    turns: Arc<Semaphore>,
+    gate: Arc<Gate>,
     insecure_http: bool,
+}
+
+/// How many calls are let through, and whether any are.
+#[derive(Debug)]
+struct Gate {
+    places: Semaphore,
+    turns: Semaphore,
+    breaker: Breaker,
 }
 
 /// What an endpoint answered, whatever its status.
@@ -137,8 +149,12 @@ impl Outbound {
             .tls_certs_merge(roots)
             .build()
             .map_err(OutboundError::Client)?;
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Ok(Self { http, runtime, turns, insecure_http: transport.allow_insecure_http })
+        let gate = Gate {
+            places: Semaphore::new(AT_ONCE + MOST_WAITING),
+            turns: Semaphore::new(AT_ONCE),
+            breaker: Breaker::default(),
+        };
+        Ok(Self { http, runtime, gate: Arc::new(gate), insecure_http: transport.allow_insecure_http })
     }
 
     /// Whether a provider's address may be used: https, or plain http on a loopback host or where the operator allowed
@@ -171,19 +187,50 @@ impl Outbound {
                 format!("{}: only https is used, and plain http on loopback hosts", endpoint.name());
             return Err(UpstreamError::Metadata(problem));
         }
-        let (http, turns) = (self.http.clone(), Arc::clone(&self.turns));
+        let (http, gate) = (self.http.clone(), Arc::clone(&self.gate));
         let exchange = async move {
-            let _turn = turns.acquire_owned().await;
             let response = http.execute(request).await.map_err(|error| failure(endpoint, error))?;
             read(endpoint, response).await
         };
         let mut call = JoinSet::new();
-        call.spawn_on(timeout(TOTAL, exchange), &self.runtime);
+        call.spawn_on(async move { gate.pass(endpoint, exchange).await }, &self.runtime);
         match call.join_next().await {
-            Some(Ok(Ok(answer))) => answer,
-            Some(Ok(Err(_elapsed))) => Err(UpstreamError::Timeout { endpoint: endpoint.name() }),
+            Some(Ok(answer)) => answer,
             Some(Err(_)) | None => Err(endpoint.bad("the call was cut off")),
         }
+    }
+
+    /// How the provider fared lately, as far as calls tell.
+    pub fn health(&self) -> Health {
+        self.gate.breaker.health(Instant::now())
+    }
+}
+
+impl Gate {
+    /// Makes a call in its turn, within one deadline over waiting and exchange, unless too many wait or the provider rests.
+    async fn pass(
+        &self,
+        endpoint: Endpoint,
+        exchange: impl Future<Output = Result<Answer, UpstreamError>>,
+    ) -> Result<Answer, UpstreamError> {
+        let deadline = tokio::time::Instant::now() + TOTAL;
+        let late = |_| UpstreamError::Timeout { endpoint: endpoint.name() };
+        let crowded = |_| UpstreamError::Overloaded { endpoint: endpoint.name() };
+        let _place = self.places.try_acquire().map_err(crowded)?;
+        let _turn = timeout_at(deadline, self.turns.acquire()).await.map_err(late)?;
+        let Some(trial) = self.breaker.admit(Instant::now()) else {
+            let problem = "it failed several times in a row and is given a rest".to_owned();
+            return Err(UpstreamError::Unreachable { endpoint: endpoint.name(), problem });
+        };
+        let answer = timeout_at(deadline, exchange).await.map_err(late).and_then(|answer| answer);
+        match &answer {
+            Ok(Answer { status: 500.., .. })
+            | Err(UpstreamError::Unreachable { .. } | UpstreamError::Timeout { .. }) => {
+                trial.failed(Instant::now());
+            }
+            Ok(_) | Err(_) => trial.answered(),
+        }
+        answer
     }
 }
 

@@ -267,15 +267,11 @@ impl Provider {
         self.metadata.peek()
     }
 
-    /// The worse of how the document and the keys were last found.
+    /// The worst of how the document, the keys and all calls were last found.
     pub(crate) fn health(&self) -> Health {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = keys.as_ref().map_or(Health::Ok, |known| known.kept.health());
-        match (self.metadata.health(), keys) {
-            (Health::Down, _) | (_, Health::Down) => Health::Down,
-            (Health::Degraded, _) | (_, Health::Degraded) => Health::Degraded,
-            (Health::Ok, Health::Ok) => Health::Ok,
-        }
+        [self.metadata.health(), keys, self.http.health()].into_iter().max().unwrap_or(Health::Ok)
     }
 }
 

@@ -185,6 +185,7 @@ fn again(error: &UpstreamError) -> UpstreamError {
             UpstreamError::Unreachable { endpoint, problem: problem.clone() }
         }
         UpstreamError::Timeout { endpoint } => UpstreamError::Timeout { endpoint },
+        UpstreamError::Overloaded { endpoint } => UpstreamError::Overloaded { endpoint },
         UpstreamError::Metadata(problem) => UpstreamError::Metadata(problem.clone()),
         UpstreamError::Changed
         | UpstreamError::Mixup { .. }

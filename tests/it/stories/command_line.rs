@@ -142,7 +142,7 @@ async fn the_examples_of_the_reference_start_unchanged() {
 
         let mut program = Program::configured();
         let kept = ["PORTICO_PUBLIC_URL", "PORTICO_SECURITY_SECRET_KEY"];
-        for name in ["SERVER_LISTEN", "SERVER_ADMIN_LISTEN", "STORAGE_URL"] {
+        for name in ["SERVER_LISTEN", "SERVER_ADMIN_LISTEN", "STORAGE_URL", "SERVER_RATE_LIMIT"] {
             let value = program.variable(&format!("PORTICO_{name}")).to_owned();
             program = program.unset(&format!("PORTICO_{name}")).set(&format!("INFRAHUB_{name}"), &value);
         }

@@ -214,3 +214,51 @@ async fn m34_the_client_does_nothing_that_nobody_asked_for() {
     }
     assert!(request.contains("user-agent: portico/"), "{request}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h08_m12_a_provider_that_fails_gets_a_rest_and_an_answer_that_refuses_is_no_failure() {
+    // Whatever it says, it is alive.
+    for alive in ["400 Bad Request", "404 Not Found", "302 Found", "429 Too Many Requests"] {
+        let (url, calls) = answering(http(alive, "")).await;
+        let client = outbound();
+        for _ in 0..7 {
+            assert!(client.document(Endpoint::Discovery, &url).await.is_err());
+        }
+        assert_eq!((calls.load(Ordering::SeqCst), client.health()), (7, Health::Ok), "{alive}");
+    }
+    let (failing, calls) = answering(http("503 Service Unavailable", "")).await;
+    let client = outbound();
+    for number in 1..=8 {
+        let error = client.document(Endpoint::Discovery, &failing).await.unwrap_err();
+        let code = if number <= 5 { Code::IdpBadResponse } else { Code::IdpUnreachable };
+        assert_eq!(error.code(), code, "{number}");
+    }
+    assert_eq!((calls.load(Ordering::SeqCst), client.health()), (5, Health::Down));
+    // Another slot has a breaker of its own.
+    assert_eq!(
+        outbound().document(Endpoint::Discovery, &failing).await.unwrap_err().code(),
+        Code::IdpBadResponse
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h08_so_many_wait_and_no_more() {
+    let (silent, _) = server(|socket| async move {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        drop(socket);
+    })
+    .await;
+    let client = outbound();
+    let mut calls = JoinSet::new();
+    for _ in 0..AT_ONCE + MOST_WAITING {
+        let (client, silent) = (client.clone(), silent.clone());
+        calls.spawn(async move { client.document(Endpoint::Discovery, &silent).await });
+    }
+    while client.gate.places.available_permits() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let started = Instant::now();
+    let error = client.document(Endpoint::Discovery, &silent).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(started.elapsed() < Duration::from_secs(1));
+}

@@ -1,0 +1,175 @@
+//! A rest for a provider that fails, so that its slot answers at once and its logins do not pile up.
+//!
+//! Closed, every call is made. After several failures in a row the breaker opens: calls are refused without being made.
+//! After a while one call at a time is let through; if it meets a living provider the breaker closes, otherwise the next
+//! rest is longer. An answer that refuses something proves that somebody is alive; only silence, broken connections and
+//! 5xx are failures. Each slot has its own.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use portico_core::provider::Health;
+
+/// How many failures in a row open the breaker.
+const MOST_FAILURES: u32 = 5;
+
+/// The first rest; each further one is twice as long.
+const FIRST_REST: Duration = Duration::from_secs(10);
+
+/// The longest rest.
+const LONGEST_REST: Duration = Duration::from_mins(1);
+
+/// How one slot's provider fared lately.
+#[derive(Debug, Default)]
+pub(crate) struct Breaker(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Failures since the last answer.
+    failures: u32,
+    rest: Option<Rest>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    until: Instant,
+    length: Duration,
+    /// Whether a call is under way that will tell.
+    trying: bool,
+}
+
+/// A call that was let through; how it ended must be told. One that is given up tells nothing.
+#[derive(Debug)]
+pub(crate) struct Trial<'a> {
+    breaker: &'a Breaker,
+    told: bool,
+}
+
+impl Breaker {
+    /// Lets a call through, unless the provider rests.
+    pub(crate) fn admit(&self, now: Instant) -> Option<Trial<'_>> {
+        if let Some(rest) = &mut self.state().rest {
+            if rest.trying || now < rest.until {
+                return None;
+            }
+            rest.trying = true;
+        }
+        Some(Trial { breaker: self, told: false })
+    }
+
+    /// Whether a call would be refused, and a login with it: down; whether the last calls failed: degraded.
+    pub(crate) fn health(&self, now: Instant) -> Health {
+        let state = self.state();
+        match &state.rest {
+            Some(rest) if now < rest.until => Health::Down,
+            Some(_) => Health::Degraded,
+            None if state.failures > 0 => Health::Degraded,
+            None => Health::Ok,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Trial<'_> {
+    /// Somebody answered.
+    pub(crate) fn answered(mut self) {
+        self.told = true;
+        *self.breaker.state() = State::default();
+    }
+
+    /// Nobody did, or nobody who could.
+    pub(crate) fn failed(mut self, now: Instant) {
+        self.told = true;
+        let mut state = self.breaker.state();
+        state.failures = state.failures.saturating_add(1);
+        let length = match state.rest {
+            Some(rest) if rest.trying => (rest.length * 2).min(LONGEST_REST),
+            // A call that began before the rest did tells nothing new.
+            Some(_) => return,
+            None if state.failures < MOST_FAILURES => return,
+            None => FIRST_REST,
+        };
+        state.rest = Some(Rest { until: now + length, length, trying: false });
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        if let Some(rest) = &mut self.breaker.state().rest {
+            rest.trying = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fail(breaker: &Breaker, times: u32, now: Instant) {
+        for _ in 0..times {
+            breaker.admit(now).unwrap().failed(now);
+        }
+    }
+
+    #[test]
+    fn five_failures_in_a_row_bring_a_rest_and_one_call_ends_it() {
+        let (breaker, begin) = (Breaker::default(), Instant::now());
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        fail(&breaker, 4, begin);
+        assert_eq!(breaker.health(begin), Health::Degraded);
+        breaker.admit(begin).unwrap().answered();
+        assert_eq!(breaker.health(begin), Health::Ok, "an answer in between counts");
+        fail(&breaker, 5, begin);
+        assert_eq!(breaker.health(begin), Health::Down);
+        assert!(breaker.admit(begin).is_none() && breaker.admit(at(9)).is_none());
+        assert_eq!(breaker.health(at(10)), Health::Degraded);
+        let trial = breaker.admit(at(10)).unwrap();
+        assert!(breaker.admit(at(10)).is_none(), "one at a time");
+        trial.answered();
+        assert_eq!(breaker.health(at(10)), Health::Ok);
+        assert!(breaker.admit(at(10)).is_some());
+    }
+
+    #[test]
+    fn rests_grow_up_to_a_minute() {
+        let (breaker, mut now) = (Breaker::default(), Instant::now());
+        fail(&breaker, 5, now);
+        for length in [10, 20, 40, 60, 60] {
+            let length = Duration::from_secs(length);
+            assert!(
+                breaker.admit(now + length.saturating_sub(Duration::from_millis(1))).is_none(),
+                "{length:?}"
+            );
+            now += length;
+            fail(&breaker, 1, now);
+        }
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_tells_nothing() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        drop(breaker.admit(now).unwrap());
+        assert_eq!(breaker.health(now), Health::Ok);
+        fail(&breaker, 5, now);
+        let later = now + FIRST_REST;
+        drop(breaker.admit(later).unwrap());
+        assert!(breaker.admit(later).is_some(), "the next one tells");
+    }
+
+    #[test]
+    fn calls_that_were_under_way_neither_lengthen_a_rest_nor_end_up_in_one() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        let slow: Vec<_> = (0..8).map(|_| breaker.admit(now).unwrap()).collect();
+        let later = now + Duration::from_secs(3);
+        for trial in slow {
+            trial.failed(later);
+        }
+        assert!(breaker.admit(later + FIRST_REST).is_some());
+    }
+}
