@@ -19,5 +19,6 @@ mod architecture;
 mod attacks;
 mod endurance;
 mod faults;
+mod personas;
 mod stories;
 mod testkit;

@@ -9,9 +9,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded;
 
+use crate::assertion;
 use crate::config::{Client, ClientAuth};
 use crate::params::Params;
 use crate::realm::Realm;
+
+/// RFC 7523 2.2.
+const STATEMENT_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The client was not who it should be: `invalid_client`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +34,7 @@ pub(crate) fn authenticate(
     let refused = InvalidClient { by_header };
     let presented = Presented::read(request, body).ok_or(refused)?;
     let client = realm.find_client(&presented.client_id).ok_or(refused)?;
-    if presented.proves(&client.auth) { Ok(client) } else { Err(refused) }
+    if presented.proves(&client.auth, Some(realm)) { Ok(client) } else { Err(refused) }
 }
 
 struct Presented {
@@ -42,6 +46,7 @@ enum Proof {
     Nothing,
     Header(String),
     Body(String),
+    Statement(String),
 }
 
 impl Presented {
@@ -49,9 +54,17 @@ impl Presented {
     fn read(request: &HttpRequest, body: &Params) -> Option<Self> {
         let in_body = body.find("client_id");
         let secret = body.find("client_secret");
+        let statement = body.find("client_assertion").map(str::to_owned);
+        if statement.is_some() != (body.find("client_assertion_type") == Some(STATEMENT_TYPE)) {
+            return None;
+        }
         let mut headers = request.headers().get_all(AUTHORIZATION);
         match (headers.next(), headers.next(), secret) {
-            (None, _, None) => Some(Self { client_id: in_body?.to_owned(), proof: Proof::Nothing }),
+            (None, _, None) => {
+                let proof = statement.map_or(Proof::Nothing, Proof::Statement);
+                Some(Self { client_id: in_body?.to_owned(), proof })
+            }
+            (_, _, _) if statement.is_some() => None,
             (None, _, Some(secret)) => {
                 Some(Self { client_id: in_body?.to_owned(), proof: Proof::Body(secret.to_owned()) })
             }
@@ -64,12 +77,18 @@ impl Presented {
         }
     }
 
-    fn proves(&self, auth: &ClientAuth) -> bool {
+    fn proves(&self, auth: &ClientAuth, realm: Option<&Realm>) -> bool {
         match (auth, &self.proof) {
             (ClientAuth::Public, Proof::Nothing) => true,
             (ClientAuth::Basic(secrets), Proof::Header(secret))
             | (ClientAuth::Post(secrets), Proof::Body(secret)) => any_is(secrets, secret),
-            (ClientAuth::Public | ClientAuth::Basic(_) | ClientAuth::Post(_), _) => false,
+            (ClientAuth::PrivateKey(point), Proof::Statement(statement)) => {
+                realm.is_some_and(|realm| assertion::is_good(realm, &self.client_id, point, statement))
+            }
+            (
+                ClientAuth::Public | ClientAuth::Basic(_) | ClientAuth::Post(_) | ClientAuth::PrivateKey(_),
+                _,
+            ) => false,
         }
     }
 }
@@ -129,7 +148,7 @@ mod tests {
             let params = Params::parse(form.as_bytes()).ok();
             params
                 .and_then(|params| Presented::read(&request.to_http_request(), &params))
-                .is_some_and(|presented| presented.proves(auth))
+                .is_some_and(|presented| presented.proves(auth, None))
         };
         let (header, other) = (basic("id:right"), basic("id:wrong"));
         let basic_auth = ClientAuth::Basic(vec!["old".into(), "right".into()]);

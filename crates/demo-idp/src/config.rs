@@ -90,6 +90,8 @@ pub enum ClientAuth {
     Basic(Vec<String>),
     /// `client_secret_post`, with any of these secrets.
     Post(Vec<String>),
+    /// `private_key_jwt` by ES256, with this public key: an uncompressed point on P-256.
+    PrivateKey(Vec<u8>),
 }
 
 impl ClientAuth {
@@ -109,13 +111,14 @@ impl ClientAuth {
             Self::Public => "none",
             Self::Basic(_) => "client_secret_basic",
             Self::Post(_) => "client_secret_post",
+            Self::PrivateKey(_) => "private_key_jwt",
         }
     }
 
     /// The first secret, if the method has one.
     pub fn secret(&self) -> Option<&str> {
         match self {
-            Self::Public => None,
+            Self::Public | Self::PrivateKey(_) => None,
             Self::Basic(secrets) | Self::Post(secrets) => secrets.first().map(String::as_str),
         }
     }

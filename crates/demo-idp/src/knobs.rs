@@ -31,6 +31,8 @@ pub struct Knobs {
     pub userinfo: UserinfoKnobs,
     /// The list of e-mail addresses (GitHub's form), on plain OAuth 2.0 realms.
     pub emails: EmailsKnobs,
+    /// The look-up of groups (Google Cloud Identity's form).
+    pub groups: GroupsKnobs,
 }
 
 /// Members of a JSON object to set to any value or to take away.
@@ -48,6 +50,11 @@ impl Overrides {
     pub fn remove(&mut self, name: impl Into<String>) -> &mut Self {
         self.0.insert(name.into(), None);
         self
+    }
+
+    /// The value that the member is given, if it is given one.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)?.as_ref()
     }
 
     /// Forgets every change.
@@ -251,6 +258,17 @@ pub struct EmailsKnobs {
     /// Another list in place of the person's one primary address.
     pub replace: Option<Value>,
     /// How the list is delivered.
+    pub answer: Answer,
+}
+
+/// Knobs of the look-up of groups.
+#[derive(Debug, Clone, Default)]
+pub struct GroupsKnobs {
+    /// How many groups a page has at most; all of them when unset.
+    pub page: Option<usize>,
+    /// Another document in place of each page.
+    pub replace: Option<Value>,
+    /// How the pages are delivered.
     pub answer: Answer,
 }
 

@@ -26,6 +26,7 @@
 //! ```
 
 mod answer;
+mod assertion;
 mod authorize;
 mod bounded;
 mod client_auth;
@@ -39,6 +40,7 @@ mod logout;
 mod mint;
 mod pages;
 mod params;
+pub mod personas;
 mod realm;
 mod server;
 mod token;

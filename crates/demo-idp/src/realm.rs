@@ -1,6 +1,6 @@
 //! A realm at run time: one issuer or authorization server with its clients, people, keys, knobs and grants.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,6 +38,7 @@ pub struct Realm {
     keys: Mutex<KeyRing>,
     last_issued: Mutex<Option<Issued>>,
     visitors: AtomicU64,
+    statements: Mutex<HashSet<String>>,
     pub(crate) grants: Grants,
     pub(crate) traffic: Traffic,
 }
@@ -63,6 +64,7 @@ impl Realm {
             keys: Mutex::new(KeyRing::generate(config.algorithm)?),
             last_issued: Mutex::new(None),
             visitors: AtomicU64::new(0),
+            statements: Mutex::default(),
             grants: Grants::default(),
             traffic: Traffic::default(),
         })
@@ -116,6 +118,28 @@ impl Realm {
     /// The list of e-mail addresses in GitHub's form; only on plain OAuth 2.0 realms.
     pub fn emails_url(&self) -> String {
         self.at("/emails")
+    }
+
+    /// The look-up of groups in Google Cloud Identity's form.
+    pub fn groups_url(&self) -> String {
+        self.at("/groups")
+    }
+
+    /// The issuer that the discovery document names, whatever the knobs made of it.
+    pub fn stated_issuer(&self) -> String {
+        let stated = self
+            .current_knobs()
+            .discovery
+            .fields
+            .get("issuer")
+            .and_then(serde_json::Value::as_str)
+            .map(str::to_owned);
+        stated.unwrap_or_else(|| self.url.clone())
+    }
+
+    /// Whether a client's statement of this name comes for the first time.
+    pub(crate) fn first_use_of(&self, jti: &str) -> bool {
+        locked(&self.statements).insert(jti.to_owned())
     }
 
     /// The logout endpoint.
@@ -174,6 +198,11 @@ impl Realm {
     /// Registers a client, or replaces the one with the same identifier.
     pub fn put_client(&self, client: Client) {
         locked(&self.clients).insert(client.id.clone(), Arc::new(client));
+    }
+
+    /// The client that slots are configured with.
+    pub fn first_client(&self) -> Option<Arc<Client>> {
+        self.find_client(self.first_client.as_deref()?)
     }
 
     /// The client with this identifier.
@@ -237,7 +266,7 @@ impl Realm {
 
     /// What a Portico slot needs for the realm's first client; `None` if it started without one.
     pub fn slot_settings(&self) -> Option<SlotSettings> {
-        let client = self.find_client(self.first_client.as_deref()?)?;
+        let client = self.first_client()?;
         let endpoints = match self.kind {
             Kind::Oidc => SlotEndpoints::Discovery { discovery_url: self.discovery_url() },
             Kind::OAuth2 => SlotEndpoints::Endpoints {

@@ -173,6 +173,7 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(
             web::scope("/{kind}/{realm}")
                 .route("/.well-known/openid-configuration", web::get().to(discovery::document))
+                .route("/apps/oidc/openid-configuration", web::get().to(discovery::document))
                 .route("/jwks", web::get().to(discovery::jwks))
                 .route("/authorize", web::get().to(authorize::arrive))
                 .route("/authorize", web::post().to(authorize::choose))
@@ -180,6 +181,7 @@ fn routes(app: &mut web::ServiceConfig) {
                 .route("/userinfo", web::get().to(userinfo::userinfo))
                 .route("/userinfo", web::post().to(userinfo::userinfo))
                 .route("/emails", web::get().to(userinfo::emails))
+                .route("/groups", web::get().to(userinfo::groups))
                 .route("/end_session", web::get().to(logout::end_session))
                 .route("/end_session", web::post().to(logout::end_session)),
         );

@@ -24,6 +24,8 @@ pub enum Endpoint {
     Userinfo,
     /// `/emails`.
     Emails,
+    /// `/groups`.
+    Groups,
     /// `/end_session`.
     EndSession,
 }
@@ -45,6 +47,8 @@ pub struct Counters {
     pub userinfo: u64,
     /// Calls of the list of e-mail addresses.
     pub emails: u64,
+    /// Calls of the look-up of groups.
+    pub groups: u64,
     /// Browsers that arrived to log out.
     pub end_session: u64,
 }
@@ -109,6 +113,7 @@ pub(crate) struct Traffic {
     token: Line,
     userinfo: Line,
     emails: Line,
+    groups: Line,
     end_session: Line,
 }
 
@@ -136,6 +141,7 @@ impl Traffic {
             token: self.calls(Endpoint::Token),
             userinfo: self.calls(Endpoint::Userinfo),
             emails: self.calls(Endpoint::Emails),
+            groups: self.calls(Endpoint::Groups),
             end_session: self.calls(Endpoint::EndSession),
         }
     }
@@ -149,6 +155,7 @@ impl Traffic {
             Endpoint::Token => &self.token,
             Endpoint::Userinfo => &self.userinfo,
             Endpoint::Emails => &self.emails,
+            Endpoint::Groups => &self.groups,
             Endpoint::EndSession => &self.end_session,
         }
     }

@@ -9,6 +9,7 @@ use crate::answer::Reply;
 use crate::config::Kind;
 use crate::grants::Consent;
 use crate::mint;
+use crate::params::Params;
 use crate::realm::Realm;
 use crate::traffic::Endpoint;
 use crate::world::{InRealm, World};
@@ -49,6 +50,44 @@ pub(crate) async fn emails(InRealm(realm): InRealm, request: HttpRequest) -> Htt
         Err(refused) => refused.reply(),
     };
     knobs.emails.answer.deliver(usual).await
+}
+
+/// `GET /groups`: the groups of a person, a page at a time, in the form of Google Cloud Identity.
+pub(crate) async fn groups(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
+    realm.traffic.record(Endpoint::Groups, &request, &[]);
+    let knobs = realm.current_knobs();
+    let usual = || match bearer(&realm, &request) {
+        Ok(consent) if !consent.scope.has(GROUPS_SCOPE) => Refused::InsufficientScope.reply(),
+        Ok(consent) => {
+            let page = || memberships(&consent, &request, knobs.groups.page);
+            Reply::json(StatusCode::OK, &knobs.groups.replace.clone().unwrap_or_else(page)).not_stored()
+        }
+        Err(refused) => refused.reply(),
+    };
+    knobs.groups.answer.deliver(usual).await
+}
+
+/// What opens the look-up of groups.
+const GROUPS_SCOPE: &str = "https://www.googleapis.com/auth/cloud-identity.groups.readonly";
+
+fn memberships(consent: &Consent, request: &HttpRequest, page: Option<usize>) -> Value {
+    let params = Params::parse(request.query_string().as_bytes()).ok();
+    let find =
+        |name: &str| params.as_ref().and_then(|params| params.find(name)).unwrap_or_default().to_owned();
+    let person = &consent.person;
+    let asked = format!(
+        "member_key_id == '{}' && 'cloudidentity.googleapis.com/groups.discussion_forum' in labels",
+        person.email.as_deref().unwrap_or_default()
+    );
+    let known: &[String] = if find("query") == asked { &person.groups } else { &[] };
+    let from: usize = find("pageToken").parse().unwrap_or_default();
+    let until = page.map_or(known.len(), |page| known.len().min(from + page));
+    let one = |name: &String| json!({ "group": format!("groups/{name}"), "groupKey": { "id": format!("{name}@example.com") }, "displayName": name });
+    let mut answer = json!({ "memberships": known.get(from..until).unwrap_or_default().iter().map(one).collect::<Vec<_>>() });
+    if let (true, Some(members)) = (until < known.len(), answer.as_object_mut()) {
+        members.insert("nextPageToken".into(), json!(until.to_string()));
+    }
+    answer
 }
 
 fn addresses(consent: &Consent) -> Value {

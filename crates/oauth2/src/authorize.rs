@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn m30_the_request_has_exactly_these_parameters() {
+    fn m30_q_x_20_the_request_has_exactly_these_parameters() {
         let always = [
             ("client_id", "portico"),
             ("redirect_uri", "https://portico.example/auth/oauth2/provider1/callback"),

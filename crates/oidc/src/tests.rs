@@ -307,7 +307,7 @@ async fn m12_one_look_is_enough_for_all_who_start_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c12_userinfo_is_of_the_same_person_and_read_as_configured() {
+async fn c12_q_x_12_userinfo_is_of_the_same_person_and_read_as_configured() {
     use UserinfoUse::{Always, IfNeeded, Never};
     let thin = |knobs: &mut Knobs| knobs.id_token.profile_only_at_userinfo = true;
     let foreign = |knobs: &mut Knobs| {

@@ -19,7 +19,7 @@ on_both_databases!(
     a_failing_userinfo_is_fatal_only_when_wanted,
     google_needs_an_id_and_a_secret_only,
     what_the_operator_adds_to_the_request_is_sent,
-    a_slot_without_pkce_sends_none,
+    q_x_16_a_slot_without_pkce_sends_none,
     a_number_is_a_subject_in_oauth2,
     another_claim_may_be_the_subject,
     a_form_encoded_token_answer_is_understood,
@@ -213,7 +213,7 @@ async fn what_the_operator_adds_to_the_request_is_sent(backend: Backend) {
     assert_eq!(sent["acr_values"], "gold silver");
 }
 
-async fn a_slot_without_pkce_sends_none(backend: Backend) {
+async fn q_x_16_a_slot_without_pkce_sends_none(backend: Backend) {
     let app = TestApp::on(backend).set("OIDC_PROVIDER1_PKCE_ENABLED", "off").start().await;
     app.browser().log_in("oidc/provider1", "ada-1").await;
     let asked = app.realm("oidc/provider1").last_request(Endpoint::Authorize).unwrap();

@@ -131,7 +131,7 @@ oauth2_providers = ["provider1"]
 ];
 
 #[tokio::test]
-async fn the_examples_of_the_reference_start_unchanged() {
+async fn q_cfg_1_the_examples_of_the_reference_start_unchanged() {
     for (protocol, toml) in REFERENCE {
         let by_file =
             Program::configured().file("sso.toml", toml).set("PORTICO_CONFIG", "sso.toml").serve().await;

@@ -13,7 +13,7 @@ on_both_databases!(
     a_store_that_fails_in_a_session_is_503,
     a_dead_provider_hinders_neither_the_start_nor_another_slot,
     a_provider_that_comes_back_is_used_again,
-    keys_that_rotated_between_two_logins_are_found,
+    q_x_5_keys_that_rotated_between_two_logins_are_found,
     a_dead_key_set_keeps_the_good_keys,
     a_broken_token_endpoint_is_named_as_such,
     readiness_knows_the_store_and_not_the_providers,
@@ -118,7 +118,7 @@ async fn a_provider_that_comes_back_is_used_again(backend: Backend) {
     browser.log_in("oidc/provider1", "ada-1").await;
 }
 
-async fn keys_that_rotated_between_two_logins_are_found(backend: Backend) {
+async fn q_x_5_keys_that_rotated_between_two_logins_are_found(backend: Backend) {
     let app = TestApp::start(backend).await;
     for slot in ["oidc/provider1", "oidc/provider2"] {
         for old in [OldKeys::Keep, OldKeys::Withdraw] {

@@ -187,7 +187,7 @@ fn only_the_first_name_claim_may_adopt() {
 }
 
 #[test]
-fn groups_are_found_by_literal_name_or_pointer() {
+fn m14_q_x_13_groups_are_found_by_literal_name_or_pointer() {
     let groups = |path: &str, document: &Value| {
         let mut id_token = document.clone();
         id_token.as_object_mut().unwrap().insert("sub".to_owned(), json!("1"));

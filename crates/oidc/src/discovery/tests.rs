@@ -46,7 +46,7 @@ fn bent(name: &str, value: Option<Value>) -> Value {
 }
 
 #[tokio::test]
-async fn c13_a_document_that_cannot_be_trusted_is_refused() {
+async fn c13_q_x_19_a_document_that_cannot_be_trusted_is_refused() {
     let settings = sample::settings(DISCOVERY);
     for (name, value, passes) in [
         ("issuer", Some(json!("https://idp.example")), true),
@@ -109,7 +109,7 @@ async fn a_pinned_issuer_is_compared_byte_for_byte_and_stands_for_its_aliases() 
 }
 
 #[tokio::test]
-async fn what_the_operator_says_comes_first() {
+async fn q_x_21_what_the_operator_says_comes_first() {
     let plain = sample::settings(DISCOVERY);
     let found = read(&honest(), &plain).unwrap();
     assert_eq!(found.algs, [SigningAlg::RS256]);

@@ -270,7 +270,7 @@ fn q_entra_1_the_issuer_of_many_tenants_is_that_of_the_tokens_own() {
 }
 
 #[test]
-fn h21_c09_times_are_judged_to_the_second_and_by_number_only() {
+fn h21_c09_q_x_7_times_are_judged_to_the_second_and_by_number_only() {
     for (name, value, expected) in [
         ("exp", Some(json!(NOW - 59)), Ok(())),
         ("exp", Some(json!(NOW - 60)), Err("exp")),
@@ -308,7 +308,7 @@ fn h21_c09_times_are_judged_to_the_second_and_by_number_only() {
 }
 
 #[test]
-fn h15_a_nonce_is_this_logins_or_the_operator_does_without() {
+fn h15_q_x_10_a_nonce_is_this_logins_or_the_operator_does_without() {
     use NonceMode::{IfPresent, Never, Required};
     for (mode, nonce, passes) in [
         (Required, Some(json!(NONCE)), true),
@@ -337,7 +337,7 @@ fn h15_a_nonce_is_this_logins_or_the_operator_does_without() {
 }
 
 #[test]
-fn m08_a_hash_of_the_access_token_must_be_right_when_it_is_there() {
+fn m08_q_x_9_a_hash_of_the_access_token_must_be_right_when_it_is_there() {
     for (value, expected) in [
         (None, Ok(())),
         (Some(json!("")), Err("at_hash")),

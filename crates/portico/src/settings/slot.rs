@@ -304,7 +304,7 @@ fn oidc(read: &mut Reader<'_>, allow_http: bool) -> Option<OidcSettings> {
 
 /// The address of the discovery document, whether or not the operator wrote its last part (OIDC Discovery 4).
 fn document(mut url: Url) -> Url {
-    if !url.path().contains("/.well-known/") {
+    if !url.path().contains("/.well-known/") && !url.path().ends_with("/openid-configuration") {
         let path = format!("{}{WELL_KNOWN}", url.path().trim_end_matches('/'));
         url.set_path(&path);
     }

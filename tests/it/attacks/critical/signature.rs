@@ -8,7 +8,7 @@ use crate::testkit::{Backend, Lie, TestApp, on_both_databases, tell};
 
 on_both_databases!(
     c02_a_forged_token_of_an_elliptic_key_is_refused,
-    c02_a_forged_token_of_an_rsa_key_is_refused,
+    c02_q_x_3_a_forged_token_of_an_rsa_key_is_refused,
     c02_a_forged_token_of_an_edwards_key_is_refused,
     h23_a_switched_off_signature_check_skips_that_and_nothing_else,
 );
@@ -88,7 +88,7 @@ async fn c02_a_forged_token_of_an_elliptic_key_is_refused(backend: Backend) {
     tell(&app, "oidc/provider1", lies).await;
 }
 
-async fn c02_a_forged_token_of_an_rsa_key_is_refused(backend: Backend) {
+async fn c02_q_x_3_a_forged_token_of_an_rsa_key_is_refused(backend: Backend) {
     let app = TestApp::on(backend).slots(&["oidc/google"]).start().await;
     let mut lies = forgeries(&app);
     for algorithm in [SigningAlgorithm::Ps256, SigningAlgorithm::Rs384, SigningAlgorithm::Rs512] {

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::testkit::{Backend, Lie, TestApp, on_both_databases, tell};
 
 on_both_databases!(
-    c03_a_token_for_somebody_else_is_refused,
+    c03_q_x_8_a_token_for_somebody_else_is_refused,
     c09_a_claim_of_the_wrong_type_is_wrong_and_not_absent,
-    c09_an_email_is_verified_only_when_that_is_said,
+    c09_q_x_14_an_email_is_verified_only_when_that_is_said,
     c10_without_a_usable_subject_nobody_comes_in_by_oidc,
     c10_without_a_usable_subject_nobody_comes_in_by_oauth2,
     c12_userinfo_must_be_of_the_same_person,
@@ -29,7 +29,7 @@ fn claim(name: &'static str, value: Value) -> impl Fn(&mut Knobs) + 'static {
     }
 }
 
-async fn c03_a_token_for_somebody_else_is_refused(backend: Backend) {
+async fn c03_q_x_8_a_token_for_somebody_else_is_refused(backend: Backend) {
     let app = TestApp::start(backend).await;
     let issuer = app.realm(SLOT).issuer().to_owned();
     let mut lies = Vec::new();
@@ -139,7 +139,7 @@ async fn c09_a_claim_of_the_wrong_type_is_wrong_and_not_absent(backend: Backend)
     tell(&app, SLOT, lies).await;
 }
 
-async fn c09_an_email_is_verified_only_when_that_is_said(backend: Backend) {
+async fn c09_q_x_14_an_email_is_verified_only_when_that_is_said(backend: Backend) {
     let app = TestApp::start(backend).await;
     for (value, verified) in [
         (json!("false"), json!(false)),

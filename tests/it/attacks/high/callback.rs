@@ -8,8 +8,8 @@ use crate::testkit::{Backend, Request, TestApp, on_both_databases};
 
 on_both_databases!(
     h18_the_state_is_checked_before_the_error,
-    h18_errors_of_the_provider_are_mapped,
-    h18_an_error_beside_a_code_wins,
+    h18_q_x_23_errors_of_the_provider_are_mapped,
+    h18_q_x_15_an_error_beside_a_code_wins,
     h19_a_parameter_that_comes_twice_is_refused,
     h19_nothing_of_the_request_is_passed_on,
     h11_nothing_from_outside_becomes_markup,
@@ -48,7 +48,7 @@ async fn h18_the_state_is_checked_before_the_error(backend: Backend) {
     assert_eq!(app.token_calls(SLOT), 0);
 }
 
-async fn h18_errors_of_the_provider_are_mapped(backend: Backend) {
+async fn h18_q_x_23_errors_of_the_provider_are_mapped(backend: Backend) {
     let app = TestApp::start(backend).await;
     let before = app.rows().await;
     for (error, status, code) in [
@@ -80,7 +80,7 @@ async fn h18_errors_of_the_provider_are_mapped(backend: Backend) {
     assert_eq!(app.token_calls(SLOT) + app.token_calls("oauth2/provider1"), 0);
 }
 
-async fn h18_an_error_beside_a_code_wins(backend: Backend) {
+async fn h18_q_x_15_an_error_beside_a_code_wins(backend: Backend) {
     let app = TestApp::start(backend).await;
     app.realm(SLOT)
         .knobs(|knobs| knobs.authorize.extra = vec![("error".to_owned(), "access_denied".to_owned())]);

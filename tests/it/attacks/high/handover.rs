@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use crate::testkit::{Answer, Backend, Browser, Request, TestApp, on_both_databases};
 
 on_both_databases!(
-    h17_a_logout_needs_no_provider_and_no_link_does_it,
+    h17_q_x_18_a_logout_needs_no_provider_and_no_link_does_it,
     h24_tokens_are_in_no_address_and_on_no_page,
     h24_a_code_tried_many_times_at_once_is_good_once,
     h24_cookies_count_for_nothing_at_the_exchange,
@@ -49,7 +49,7 @@ fn exchange(browser: &Browser, handed_off: &Answer) -> Request {
     Request::new("POST", browser.url("/auth/token")).json(&body)
 }
 
-async fn h17_a_logout_needs_no_provider_and_no_link_does_it(backend: Backend) {
+async fn h17_q_x_18_a_logout_needs_no_provider_and_no_link_does_it(backend: Backend) {
     let app = TestApp::start(backend).await;
     let mut browser = app.browser();
     browser.log_in(OIDC, "ada-1").await;

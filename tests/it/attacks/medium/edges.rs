@@ -18,6 +18,8 @@ on_both_databases!(
 
 const SLOT: &str = "oidc/provider1";
 
+const ROUNDS: usize = 300;
+
 async fn m13_a_stranger_learns_neither_who_exists_nor_what_is_switched_off(backend: Backend) {
     let app = TestApp::on(backend).slots(&[SLOT]).start().await;
     let list = app.browser().fetch("/auth/providers").await.is(200).json();
@@ -130,7 +132,7 @@ async fn m28_m29_what_is_made_at_random_is_long_and_never_the_same(backend: Back
     let app = TestApp::start(backend).await;
     let mut made = BTreeSet::new();
     let mut bytes_seen = [BTreeSet::new(), BTreeSet::new()];
-    const ROUNDS: usize = 300;
+
     for _ in 0..ROUNDS {
         let url = app.browser().start(SLOT).await;
         for (place, name) in ["state", "nonce"].iter().enumerate() {

@@ -98,7 +98,7 @@ fn c02_the_header_chooses_neither_algorithm_nor_key() {
 }
 
 #[test]
-fn m07_the_kid_finds_the_key_and_without_one_all_that_fit_are_tried() {
+fn m07_q_x_4_the_kid_finds_the_key_and_without_one_all_that_fit_are_tried() {
     let [good, other] = [&*EC, &*OTHER].map(|pair| move |kid: &str| pair.published(kid));
     for (kid, keys, expected) in [
         (Some(json!("k1")), vec![other("k0"), good("k1")], Ok(())),
@@ -128,7 +128,7 @@ fn m07_the_kid_finds_the_key_and_without_one_all_that_fit_are_tried() {
 }
 
 #[test]
-fn m09_h08_only_a_plain_signed_token_of_sane_size_is_taken_apart() {
+fn m09_h08_q_x_22_only_a_plain_signed_token_of_sane_size_is_taken_apart() {
     let honest = Draft::honest(SigningAlg::ES256);
     let good = honest.signed(&EC);
     let (header, payload) = (encoded(&honest.header), encoded(&honest.claims));

@@ -45,7 +45,7 @@ fn slot_settings_that_are_wrong() {
 }
 
 #[test]
-fn slot_settings_that_are_right() {
+fn q_cfg_2_slot_settings_that_are_right() {
     let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     let bundle = TempFile::new(certificate);
     let slot = slot(&[
@@ -83,6 +83,10 @@ fn slot_settings_that_are_right() {
         (
             "https://idp.example.com/r/.well-known/openid-configuration",
             "https://idp.example.com/r/.well-known/openid-configuration",
+        ),
+        (
+            "https://idp.example.com/index.php/apps/oidc/openid-configuration",
+            "https://idp.example.com/index.php/apps/oidc/openid-configuration",
         ),
         (
             "https://idp.example.com/t?p=policy",

@@ -1,0 +1,76 @@
+//! The pages of `docs/providers`, as far as they are settings.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use portico_demo_idp::Realm;
+use portico_demo_idp::personas::Persona;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/providers")
+}
+
+/// The names of all pages but the index.
+pub fn names() -> Vec<String> {
+    let entries =
+        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    entries
+        .filter_map(|name| name.strip_suffix(".md").map(str::to_owned))
+        .filter(|name| name != "README")
+        .collect()
+}
+
+/// Variables, as a page tells an operator to set them.
+pub struct Settings {
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Those of one block of a page.
+    pub fn of(page: &str, block: usize) -> Self {
+        let text = std::fs::read_to_string(folder().join(format!("{page}.md"))).unwrap();
+        let blocks: Vec<&str> =
+            text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        let lines = blocks.get(block).unwrap_or_else(|| panic!("{page} has no block {block}")).lines();
+        let variables = lines.map(|line| {
+            let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("{page}: {line}"));
+            assert!(name.starts_with("PORTICO_"), "{page}: {line}");
+            (name.to_owned(), value.trim_matches('\'').to_owned())
+        });
+        Self { variables: variables.collect() }
+    }
+
+    /// With the addresses and credentials of a realm in place of the provider's.
+    pub fn at(mut self, realm: &Realm, persona: &Persona) -> Self {
+        let client = realm.first_client().unwrap();
+        for (name, value) in &mut self.variables {
+            let setting = ["OIDC_PROVIDER1_", "OAUTH2_PROVIDER1_", "OIDC_GOOGLE_", "OAUTH2_GOOGLE_"]
+                .iter()
+                .find_map(|prefix| name.split_once(prefix))
+                .map_or("", |(_, setting)| setting);
+            let own = match setting {
+                "CLIENT_ID" => client.id.clone(),
+                "CLIENT_SECRET" => client.auth.secret().unwrap().to_owned(),
+                "DISCOVERY_URL" => format!("{}{}", realm.issuer(), persona.discovery),
+                "AUTHORIZATION_URL" => realm.authorization_url(),
+                "TOKEN_URL" => realm.token_url(),
+                "USERINFO_URL" => realm.userinfo_url(),
+                "EMAILS_URL" => realm.emails_url(),
+                _ => continue,
+            };
+            *value = own;
+        }
+        if persona.name == "google" {
+            // The slot has Google's own addresses built in.
+            for (name, value) in [
+                ("DISCOVERY_URL", format!("{}{}", realm.issuer(), persona.discovery)),
+                ("ISSUER", realm.issuer().to_owned()),
+                ("ISSUER_ALIASES", "accounts.google.com".to_owned()),
+                ("CLOUDIDENTITY_URL", realm.groups_url()),
+            ] {
+                self.variables.insert(format!("PORTICO_OIDC_GOOGLE_{name}"), value);
+            }
+        }
+        self
+    }
+}
