@@ -30,7 +30,12 @@ const provider = new Provider(issuer, {
   cookies: { keys: ['only for tests'] },
   claims: { openid: ['sub'], profile: ['name', 'groups'], email: ['email', 'email_verified'] },
   pkce: { required: () => true },
-  features: { devInteractions: { enabled: true } },
+  features: { devInteractions: { enabled: true }, backchannelLogout: { enabled: true } },
+  // The one it would use refuses loopback addresses, where all of this takes place.
+  fetch: (url, options) => {
+    delete options.dispatcher;
+    return fetch(url, options);
+  },
   findAccount: (_context, sub) => people.has(sub) && { accountId: sub, claims: () => people.get(sub) },
 });
 server.on('request', provider.callback());

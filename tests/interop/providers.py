@@ -3,76 +3,81 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import sqlite3
 import subprocess
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from browser import Answer, Browser
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from glewlwyd import Glewlwyd
+from lemonldap import LemonLdap
+from people import ALICE, OAUTH2, OIDC, OIDC_PUBLIC, Person, Provider
 from portico import Portico, free_port
 
+__all__ = ["ALICE", "OAUTH2", "OIDC", "OIDC_PUBLIC", "PROVIDERS", "Person", "Provider"]
+
 HERE = Path(__file__).resolve().parent
-OIDC, OIDC_PUBLIC, OAUTH2 = "oidc/provider1", "oidc/provider2", "oauth2/provider1"
+TOOLS = HERE.parents[1] / "target" / "test-tools"
 
 
-@dataclass(frozen=True)
-class Person:
-    """Someone who can sign in at a provider."""
+class Launched:
+    """A provider behind a launcher of ours: it says where it is, and hears of people a line at a time."""
 
-    sub: str
-    name: str
-    email: str
-    email_verified: bool = True
-    groups: tuple[str, ...] = ()
+    def __init__(self, program: list[str], directory: Path) -> None:
+        self.log = directory / "provider.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                program, cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        self.issuer = self._line()["issuer"]
 
-
-ALICE = Person("alice", "Alice Example", "alice@example.org")
-
-
-class Provider(Protocol):
-    """What the tests need of any provider."""
-
-    slots: tuple[str, ...]
-
-    def settings(self) -> dict[str, str]:
-        """The settings of Portico's slots, without the prefix."""
+    def _line(self) -> dict:
+        line = self.process.stdout.readline()
+        assert line, f"it ended with {self.process.wait(5)}:\n{self.log.read_text()[-3000:]}"
+        return json.loads(line)
 
     def put(self, person: Person) -> None:
-        """Lets this person sign in, from now on under this name."""
+        claims = {name: value for name, value in asdict(person).items() if value != ()}
+        assert self._tell(claims) == {"sub": person.sub}
 
-    def sign_in(self, browser: Browser, page: Answer, person: Person, until: str) -> Answer:
-        """Does what a person does at the provider's pages, up to the redirect that leads back."""
+    def _tell(self, line: dict) -> dict:
+        self.process.stdin.write(json.dumps(line) + "\n")
+        self.process.stdin.flush()
+        return self._line()
 
     def stop(self) -> None:
-        """Ends it."""
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
-class OidcProvider:
+class OidcProvider(Launched):
     """npm's `oidc-provider`: profile claims only at userinfo, `iss` in the answer (RFC 9207), PKCE required."""
 
     slots = (OIDC, OIDC_PUBLIC, OAUTH2)
+    ends_sessions = True
+    wrong_secret = "invalid_client"
 
     def __init__(self, portico: Portico, directory: Path) -> None:
         self.secrets = {slot: secrets.token_urlsafe(24) for slot in (OIDC, OAUTH2)}
         clients = [
-            self._client("web", portico.redirect_uri(OIDC), "ES256", self.secrets[OIDC]),
+            {
+                **self._client("web", portico.redirect_uri(OIDC), "ES256", self.secrets[OIDC]),
+                "post_logout_redirect_uris": [f"{portico.public_url}/"],
+                "backchannel_logout_uri": f"{portico.public_url}/auth/{OIDC}/backchannel-logout",
+                "backchannel_logout_session_required": True,
+            },
             self._client("spa", portico.redirect_uri(OIDC_PUBLIC), "RS256", None),
             self._client("plain", portico.redirect_uri(OAUTH2), "ES256", self.secrets[OAUTH2]),
         ]
-        node = HERE.parents[1] / "target" / "test-tools" / "bin" / "node"
-        self.process = subprocess.Popen(
-            [str(node) if node.exists() else "node", str(HERE / "oidc-provider.mjs"), json.dumps(clients)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(directory / "oidc-provider.log").open("wb"), text=True,
-        )
-        self.issuer = self._line()["issuer"]
+        node = TOOLS / "bin" / "node"
+        program = [str(node) if node.exists() else "node", str(HERE / "oidc-provider.mjs"), json.dumps(clients)]
+        super().__init__(program, directory)
 
     @staticmethod
     def _client(name: str, redirect_uri: str, alg: str, secret: str | None) -> dict:
@@ -82,11 +87,6 @@ class OidcProvider:
             "token_endpoint_auth_method": "client_secret_basic" if secret else "none",
         }
         return {**client, "client_secret": secret} if secret else client
-
-    def _line(self) -> dict:
-        line = self.process.stdout.readline()
-        assert line, f"oidc-provider ended with {self.process.wait(5)}"
-        return json.loads(line)
 
     def settings(self) -> dict[str, str]:
         return {
@@ -102,13 +102,8 @@ class OidcProvider:
             "OAUTH2_PROVIDER1_AUTHORIZATION_URL": f"{self.issuer}/auth",
             "OAUTH2_PROVIDER1_TOKEN_URL": f"{self.issuer}/token",
             "OAUTH2_PROVIDER1_USERINFO_URL": f"{self.issuer}/me",
+            "SECURITY_POST_LOGOUT_REDIRECT_URL": "/",
         }
-
-    def put(self, person: Person) -> None:
-        claims = {name: value for name, value in asdict(person).items() if value != ()}
-        self.process.stdin.write(json.dumps(claims) + "\n")
-        self.process.stdin.flush()
-        assert self._line() == {"sub": person.sub}
 
     def sign_in(self, browser: Browser, page: Answer, person: Person, until: str) -> Answer:
         assert page.response.status_code == 200, page.response.text[:2000]
@@ -118,177 +113,99 @@ class OidcProvider:
             page = browser.follow(browser.submit(page), until)
         return page
 
-    def stop(self) -> None:
-        self.process.stdin.close()
-        try:
-            self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+    def sign_out(self, browser: Browser, page: Answer, until: str) -> Answer:
+        return browser.follow(browser.submit(page, logout="yes"), until)
 
 
-class Glewlwyd:
-    """Debian's `glewlwyd`.
+def python(environment: str) -> str:
+    """The Python of a provider's own environment; tests/prepare makes it."""
+    return str(TOOLS / environment / "bin" / "python")
 
-    Its OpenID plugin has an issuer with a path, opaque subjects and the profile in the ID token; its OAuth 2.0 plugin
-    knows no OpenID and names people by `username`. The login page is a script on top of a JSON interface.
-    """
 
-    slots = (OIDC, OAUTH2)
-    SCHEMA = Path("/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3")
-    PREFIX = "/api/oidc"
+class Canaille(Launched):
+    """PyPI's `canaille`: clients register themselves, `iss` comes back, and the person is asked for consent once."""
+
+    slots = (OIDC,)
+    ends_sessions = True
+    wrong_secret = "invalid_client"
 
     def __init__(self, portico: Portico, directory: Path) -> None:
-        self.base = f"http://127.0.0.1:{free_port()}"
-        self.issuer = self.base + self.PREFIX
-        self.secret = secrets.token_urlsafe(24)
-        self.passwords: dict[str, str] = {}
-        self._write_files(directory)
-        with (directory / "glewlwyd.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                ["glewlwyd", "--config-file", str(directory / "glewlwyd.conf")],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env={"PATH": os.environ["PATH"]},
-            )
-        self.admin = httpx.Client(base_url=self.base, trust_env=False, timeout=15)
-        try:
-            self._wait()
-            self._configure(portico)
-        except BaseException:
-            self.stop()
-            raise
-
-    def _write_files(self, directory: Path) -> None:
-        database = directory / "glewlwyd.db"
-        with sqlite3.connect(database) as connection:
-            connection.executescript(self.SCHEMA.read_text())
-        connection.close()
-        modules = "/usr/lib/glewlwyd"
-        (directory / "glewlwyd.conf").write_text(f"""
-            port = {urlsplit(self.base).port}
-            bind_address = "127.0.0.1"
-            external_url = "{self.base}"
-            login_url = "login.html"
-            api_prefix = "api"
-            log_mode = "console"
-            log_level = "INFO"
-            cookie_secure = 0
-            session_key = "GLEWLWYD2_SESSION_ID"
-            session_expiration = 3600
-            admin_scope = "g_admin"
-            profile_scope = "g_profile"
-            hash_algorithm = "SHA512"
-            static_files_path = "/usr/share/glewlwyd/webapp"
-            user_module_path = "{modules}/user"
-            client_module_path = "{modules}/client"
-            user_auth_scheme_module_path = "{modules}/scheme"
-            plugin_module_path = "{modules}/plugin"
-            database = {{ type = "sqlite3" path = "{database}" }};
-        """)
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + 15
-        while True:
-            assert self.process.poll() is None, "glewlwyd ended at once: see its log"
-            try:
-                self.admin.get("/config")
-                return
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, "glewlwyd does not answer"
-                time.sleep(0.05)
-
-    def _call(self, method: str, path: str, body: dict) -> None:
-        answer = self.admin.request(method, path, json=body)
-        assert answer.status_code == 200, f"{method} {path}: {answer.status_code} {answer.text}"
-
-    def _configure(self, portico: Portico) -> None:
-        # The password of every new installation.
-        self._call("POST", "/api/auth/", {"username": "admin", "password": "password"})
-        for rank, (module, name) in enumerate((("oidc", "oidc"), ("oauth2-glewlwyd", "oauth2"))):
-            self._call("POST", "/api/mod/plugin/", {
-                "module": module, "name": name, "display_name": name, "order_rank": rank, "readonly": False,
-                "parameters": self._plugin(),
-            })
-        for name in ("profile", "email"):
-            self._call("POST", "/api/scope", {"name": name, **self._scope(name)})
-        self._call("PUT", "/api/scope/openid", self._scope("openid"))
-        self._call("POST", "/api/client", {
-            "client_id": "portico", "name": "Portico", "confidential": True, "enabled": True, "scope": [],
-            "redirect_uri": [portico.redirect_uri(OIDC), portico.redirect_uri(OAUTH2)], "authorization_type": ["code"],
-            "token_endpoint_auth_method": ["client_secret_basic"], "password": self.secret, "client_secret": self.secret,
+        super().__init__([python("canaille"), str(HERE / "canaille_server.py"), str(free_port())], directory)
+        registered = httpx.post(f"{self.issuer}/oauth/register", trust_env=False, timeout=15, json={
+            "client_name": "Portico", "redirect_uris": [portico.redirect_uri(OIDC)], "grant_types": ["authorization_code"],
+            "response_types": ["code"], "scope": "openid profile email", "token_endpoint_auth_method": "client_secret_basic",
+            "post_logout_redirect_uris": [f"{portico.public_url}/"],
         })
+        assert registered.status_code == 201, registered.text
+        self.client = registered.json()
+        self.signed_in: dict[str, float] = {}
 
-    @staticmethod
-    def _scope(name: str) -> dict:
-        return {"display_name": name, "description": name, "password_required": True, "password_max_age": 0, "scheme": {}}
-
-    def _plugin(self) -> dict:
-        key = ec.generate_private_key(ec.SECP256R1())
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        return {
-            "iss": self.issuer, "jwt-type": "ecdsa", "jwt-key-size": "256",
-            "key": private.decode(), "cert": public.decode(), "subject-type": "public",
-            "access-token-duration": 3600, "refresh-token-duration": 86400, "code-duration": 60,
-            "refresh-token-rolling": False, "allow-non-oidc": False, "auth-type-code-enabled": True,
-            "auth-type-token-enabled": False, "auth-type-implicit-enabled": False, "auth-type-id-token-enabled": True, "auth-type-none-enabled": False,
-            "auth-type-password-enabled": False, "auth-type-client-enabled": False, "auth-type-device-enabled": False,
-            "auth-type-refresh-enabled": False, "auth-type-code-revoke-replayed": True, "scope": [],
-            "additional-parameters": [], "claims": [], "pkce-allowed": True, "pkce-method-plain-allowed": False,
-            "name-claim": "on-demand", "name-claim-scope": ["profile"],
-            "email-claim": "on-demand", "email-claim-scope": ["email"], "scope-claim": "no",
-            "allowed-scope": ["openid", "profile", "email"], "introspection-revocation-allowed": False,
-            "register-client-allowed": False, "session-management-allowed": False, "request-parameter-allow": False,
-        }
+    def leave_out_the_audience(self) -> None:
+        """Its ID tokens name nobody from now on."""
+        change = {"without_audience": self.client["client_id"]}
+        assert self._tell(change) == change
 
     def settings(self) -> dict[str, str]:
         return {
-            "SECURITY_OIDC_PROVIDERS": '["provider1"]',
-            "SECURITY_OAUTH2_PROVIDERS": "provider1",
-            "OIDC_PROVIDER1_CLIENT_ID": "portico",
-            "OIDC_PROVIDER1_CLIENT_SECRET": self.secret,
-            # Without the suffix: both forms are right.
+            "SECURITY_OIDC_PROVIDERS": "provider1",
+            "OIDC_PROVIDER1_CLIENT_ID": self.client["client_id"],
+            "OIDC_PROVIDER1_CLIENT_SECRET": self.client["client_secret"],
             "OIDC_PROVIDER1_DISCOVERY_URL": self.issuer,
-            "OAUTH2_PROVIDER1_CLIENT_ID": "portico",
-            "OAUTH2_PROVIDER1_CLIENT_SECRET": self.secret,
-            "OAUTH2_PROVIDER1_AUTHORIZATION_URL": f"{self.base}/api/oauth2/auth",
-            "OAUTH2_PROVIDER1_TOKEN_URL": f"{self.base}/api/oauth2/token",
-            "OAUTH2_PROVIDER1_USERINFO_URL": f"{self.base}/api/oauth2/profile",
-            "OAUTH2_PROVIDER1_SCOPES": "profile",
-            "OAUTH2_PROVIDER1_SUBJECT_CLAIM": "username",
+            "SECURITY_POST_LOGOUT_REDIRECT_URL": "/",
         }
 
-    def put(self, person: Person) -> None:
-        known = person.sub in self.passwords
-        password = self.passwords.setdefault(person.sub, secrets.token_urlsafe(12))
-        user = {"name": person.name, "email": person.email, "enabled": True, "scope": ["openid", "profile", "email"]}
-        if known:
-            self._call("PUT", f"/api/user/{person.sub}", user)
-        else:
-            self._call("POST", "/api/user", {"username": person.sub, "password": password, **user})
+    def sign_in(self, browser: Browser, page: Answer, person: Person, until: str) -> Answer:
+        # Two of its access tokens for one person within a second are the same, and its database refuses the second.
+        time.sleep(max(0.0, self.signed_in.get(person.sub, 0.0) + 1.1 - time.monotonic()))
+        self.signed_in[person.sub] = time.monotonic()
+        for answers in ({"login": person.sub}, {"password": "any will do"}, {"answer": "accept"}):
+            assert page.response.status_code == 200, page.response.text[:2000]
+            page = browser.follow(browser.submit(page, **answers), until)
+            if page.location is not None:
+                break
+        return page
+
+    def sign_out(self, browser: Browser, page: Answer, until: str) -> Answer:
+        return page
+
+
+class DjangoOauthToolkit(Launched):
+    """PyPI's `django-oauth-toolkit`: an issuer with a path, the profile in the ID token, no `iss` in its answers."""
+
+    slots = (OIDC,)
+    ends_sessions = True
+    wrong_secret = "invalid_client"
+
+    def __init__(self, portico: Portico, directory: Path) -> None:
+        self.secret = secrets.token_urlsafe(24)
+        client = {
+            "client_id": "portico", "client_secret": self.secret, "redirect_uri": portico.redirect_uri(OIDC),
+            "post_logout_redirect_uri": f"{portico.public_url}/",
+        }
+        program = [python("django"), str(HERE / "django_server.py"), str(free_port()), json.dumps([client])]
+        super().__init__(program, directory)
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "SECURITY_OIDC_PROVIDERS": "provider1",
+            "OIDC_PROVIDER1_CLIENT_ID": "portico",
+            "OIDC_PROVIDER1_CLIENT_SECRET": self.secret,
+            "OIDC_PROVIDER1_DISCOVERY_URL": self.issuer,
+            "SECURITY_POST_LOGOUT_REDIRECT_URL": "/",
+        }
 
     def sign_in(self, browser: Browser, page: Answer, person: Person, until: str) -> Answer:
-        assert page.response.status_code == 200 and urlsplit(page.url).path.endswith("/login.html"), page.url
-        back = parse_qs(urlsplit(page.url).query)["callback_url"][0]
-        for method, path, body in (
-            ("POST", "/api/auth/", {"username": person.sub, "password": self.passwords[person.sub]}),
-            ("PUT", "/api/auth/grant/portico", {"scope": "openid profile email"}),
-        ):
-            answer = browser.request(method, self.base + path, json=body)
-            assert answer.response.status_code == 200, f"{path}: {answer.response.status_code}"
-        # The mark that the person is done with this page; its script adds it.
-        return browser.follow(browser.navigate(f"{back}&g_continue"), until)
+        assert page.response.status_code == 200, page.response.text[:2000]
+        return browser.follow(browser.submit(page, username=person.sub, password="any will do"), until)
 
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+    def sign_out(self, browser: Browser, page: Answer, until: str) -> Answer:
+        return page
 
 
-PROVIDERS = {"oidc-provider": OidcProvider, "glewlwyd": Glewlwyd}
+PROVIDERS = {
+    "oidc-provider": OidcProvider,
+    "glewlwyd": Glewlwyd,
+    "canaille": Canaille,
+    "django-oauth-toolkit": DjangoOauthToolkit,
+    "lemonldap": LemonLdap,
+}
