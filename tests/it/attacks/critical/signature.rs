@@ -10,6 +10,7 @@ on_both_databases!(
     c02_a_forged_token_of_an_elliptic_key_is_refused,
     c02_q_x_3_a_forged_token_of_an_rsa_key_is_refused,
     c02_a_forged_token_of_an_edwards_key_is_refused,
+    c02_an_algorithm_that_is_not_on_the_list_is_refused,
     h23_a_switched_off_signature_check_skips_that_and_nothing_else,
 );
 
@@ -102,6 +103,18 @@ async fn c02_q_x_3_a_forged_token_of_an_rsa_key_is_refused(backend: Backend) {
 async fn c02_a_forged_token_of_an_edwards_key_is_refused(backend: Backend) {
     let app = TestApp::start(backend).await;
     tell(&app, "oidc/provider2", forgeries(&app)).await;
+}
+
+/// The signature is good and the key is published: what is wrong is the algorithm alone.
+async fn c02_an_algorithm_that_is_not_on_the_list_is_refused(backend: Backend) {
+    let list = "OIDC_PROVIDER1_ALLOWED_ALGS";
+    let mut app = TestApp::on(backend).set(list, "RS256,ES384").start().await;
+    let before = app.rows().await;
+    app.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(401, "idp_token_invalid");
+    before.assert_same(&app.rows().await);
+    assert_eq!(app.realm("oidc/provider1").counters().token, 1, "the algorithm stands in the token");
+    app.restart(&[(list, Some("RS256,ES256"))]).await;
+    app.browser().log_in("oidc/provider1", "ada-1").await;
 }
 
 async fn h23_a_switched_off_signature_check_skips_that_and_nothing_else(backend: Backend) {

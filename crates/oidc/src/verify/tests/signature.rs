@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_honest_token_of_every_algorithm_passes() {
+fn c02_an_honest_token_of_every_algorithm_on_the_list_passes() {
     let p384 = Pair::ec(&ECDSA_P384_SHA384_FIXED_SIGNING, SigningAlg::ES384);
     let ed = Pair::ed();
     for alg in SigningAlg::ALL {
