@@ -184,6 +184,11 @@ impl Broker {
         self.parts.slots.iter().map(|(slot, client)| (slot, client.as_ref()))
     }
 
+    /// The client of a slot.
+    pub fn client(&self, slot: SlotId) -> Option<&Arc<dyn ProtocolClient>> {
+        self.parts.slots.get(*self.places.get(&slot)?).map(|(_, client)| client)
+    }
+
     /// Origins beside the public one that a login may lead back to.
     pub fn return_origins(&self) -> &[WebOrigin] {
         &self.parts.return_origins

@@ -213,7 +213,7 @@ pub enum UserinfoMethod {
 }
 
 /// How a provider is reached.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transport {
     /// Further root certificates, PEM.
     pub extra_roots: Option<Arc<[u8]>>,

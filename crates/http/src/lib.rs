@@ -6,6 +6,7 @@
 //! routes     which path leads to which handler        login, handoff, session, backchannel, own, verify, keys, pages, health   handlers
 //! asker, client   who is asking, and from where; limits   how often     extract, callback, query, cookies, csrf, cors   what a request brings
 //! telemetry  around every request: span, limits, headers                error               what a refusal looks like
+//! live       the surface of the moment, which a reload replaces
 //! ```
 
 mod asker;
@@ -22,6 +23,7 @@ mod health;
 mod icons;
 mod keys;
 mod limits;
+mod live;
 mod login;
 mod own;
 mod pages;
@@ -34,7 +36,8 @@ mod verify;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, ServiceConfig};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, ServiceConfig};
 use chrono::{DateTime, SecondsFormat, Utc};
 use portico_core::clock::{Clock, Timestamp};
 use portico_core::flow::Broker;
@@ -49,6 +52,8 @@ use crate::cookies::CookieRules;
 use crate::error::ApiError;
 use crate::icons::Icons;
 use crate::limits::Limits;
+
+pub use crate::live::Live;
 
 /// Everything that the handlers share.
 pub struct Portico {
@@ -94,7 +99,7 @@ impl Portico {
     }
 
     /// The broker.
-    pub fn broker(&self) -> &Broker {
+    pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
     }
 
@@ -132,22 +137,23 @@ impl Front {
 }
 
 /// Everything public, below the path of the public URL. Every other path is answered as well: with 404.
-pub fn configure(app: &Arc<Portico>) -> impl FnOnce(&mut ServiceConfig) + use<> {
-    let app = Arc::clone(app);
+pub fn configure(live: &Arc<Live>) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let live = Arc::clone(live);
     move |config| {
-        let base = routes::routed(app.front.public_url.base_path());
-        config.app_data(Data::from(Arc::clone(&app.front))).app_data(Data::from(app));
-        routes::public(config, &base);
+        let base = routes::routed(live.now().front.public_url.base_path());
+        serve(config, live, |config| routes::public(config, &base));
     }
 }
 
 /// What the operator's listener serves.
-pub fn configure_operator(app: &Arc<Portico>) -> impl FnOnce(&mut ServiceConfig) + use<> {
-    let app = Arc::clone(app);
-    move |config| {
-        config.app_data(Data::from(app));
-        routes::operator(config);
-    }
+pub fn configure_operator(live: &Arc<Live>) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let live = Arc::clone(live);
+    move |config| serve(config, live, routes::operator)
+}
+
+/// Routes whose requests get the surface of the moment.
+fn serve(config: &mut ServiceConfig, live: Arc<Live>, routes: impl FnOnce(&mut ServiceConfig)) {
+    config.app_data(Data::from(live)).service(web::scope("").wrap(from_fn(live::attach)).configure(routes));
 }
 
 /// A moment as answers show it: RFC 3339 in UTC, to the second.

@@ -18,8 +18,9 @@ use portico_storage::Storage;
 
 use crate::cli::{Failure, say};
 use crate::log;
-use crate::settings::{Loaded, Settings, Sources};
-use crate::wire::{Listeners, assemble, prepare, runtime, surface};
+use crate::service::Service;
+use crate::settings::{Loaded, Sources};
+use crate::wire::{Listeners, prepare, runtime};
 
 /// The port tried first; any free one will do.
 const PORT: u16 = 8080;
@@ -34,10 +35,11 @@ pub(crate) fn run() -> Result<(), Failure> {
     let public_url = format!("http://localhost:{port}");
     let idp = DemoIdp::start(IdpConfig::demo(&public_url))
         .map_err(|error| failed("the demo identity provider", error))?;
-    let settings = settings(&public_url, &idp)?;
+    let loaded = settings(&public_url, &idp)?;
+    let settings = &loaded.settings;
     log::start(settings.log_format, &settings.log_filter)
         .map_err(|error| Failure::Configuration(format!("logging could not be started: {error}")))?;
-    serve(&settings, (public, operator), &idp)
+    serve(loaded, (public, operator), &idp)
 }
 
 /// The address of `SERVER_LISTEN` when one is set, otherwise a port that is free.
@@ -53,7 +55,7 @@ fn listen() -> std::io::Result<TcpListener> {
     }
 }
 
-fn settings(public_url: &str, idp: &DemoIdp) -> Result<Settings, Failure> {
+fn settings(public_url: &str, idp: &DemoIdp) -> Result<Loaded, Failure> {
     let mut variables = BTreeMap::from([
         ("PORTICO_PUBLIC_URL".to_owned(), public_url.to_owned()),
         ("PORTICO_SERVER_ERROR_URL".to_owned(), format!("{public_url}/")),
@@ -69,8 +71,7 @@ fn settings(public_url: &str, idp: &DemoIdp) -> Result<Settings, Failure> {
     for slot in idp.realms().iter().filter_map(|realm| realm.slot_settings()) {
         variables.extend(of_slot(slot));
     }
-    let loaded = Loaded::load(Sources::of_process(None, None).over(variables)).map_err(Failure::Mistakes)?;
-    Ok(loaded.settings)
+    Loaded::load(&Sources::of_process(None, None).over(variables)).map_err(Failure::Mistakes)
 }
 
 fn of_slot(slot: SlotSettings) -> Vec<(String, String)> {
@@ -98,23 +99,22 @@ fn of_slot(slot: SlotSettings) -> Vec<(String, String)> {
     values.into_iter().map(|(name, value)| (format!("{prefix}_{name}"), value)).collect()
 }
 
-fn serve(settings: &Settings, listeners: (TcpListener, TcpListener), idp: &DemoIdp) -> Result<(), Failure> {
+fn serve(loaded: Loaded, listeners: (TcpListener, TcpListener), idp: &DemoIdp) -> Result<(), Failure> {
     let others = runtime()?;
-    let storage = others.block_on(async {
-        let storage = Storage::open_for_serving(&settings.storage_url).await?;
+    let service = others.block_on(async {
+        let storage = Storage::open_for_serving(&loaded.settings.storage_url).await?;
         prepare(&storage, true).await?;
-        Ok::<_, Failure>(storage)
+        Service::begin(loaded, storage.store(), Clock::System, others.handle().clone()).await
     })?;
-    let broker = others.block_on(assemble(settings, storage.store(), Clock::System, others.handle()))?;
-    let portico = Arc::new(Portico::new(broker, surface(settings)));
-    let icons: Arc<str> = icons(&portico).into();
+    let live = service.live();
+    let icons: Arc<str> = icons(&live.now()).into();
     let page = move |config: &mut ServiceConfig| page(config, &icons);
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
     actix_web::rt::System::new().block_on(async {
-        let listeners = Listeners::start(&portico, listeners, page).map_err(failed)?;
+        let listeners = Listeners::start(live, listeners, page).map_err(failed)?;
         say(&format!(
             "Portico demo: open {}/\nDemo identity provider: {} (three made-up people, no passwords)\nNothing is kept. Press Ctrl-C to stop.",
-            settings.public_url.as_str(),
+            service.loaded().settings.public_url.as_str(),
             idp.base_url()
         ));
         listeners.run().await.map_err(failed)

@@ -6,5 +6,7 @@ pub mod cli;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod log;
+mod reload;
+pub mod service;
 pub mod settings;
 pub mod wire;

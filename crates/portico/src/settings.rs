@@ -5,6 +5,7 @@
 //! then the whole is put together here. Every mistake on the way is collected; with one of them, nothing starts. What
 //! settings there are says `table`, and nothing else does. Knows neither the store nor the network.
 
+mod changes;
 mod client_auth;
 mod file;
 mod mistake;
@@ -39,6 +40,7 @@ use portico_core::slot::{Protocol, SlotId, SlotName};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub use self::changes::{Change, changes};
 pub use self::mistake::{Mistake, Place};
 pub use self::render::render;
 pub use self::secret_key::SecretKey;
@@ -128,7 +130,7 @@ impl Loaded {
     ///
     /// # Errors
     /// Every mistake there is, not just the first.
-    pub fn load(sources: Sources) -> Result<Self, Vec<Mistake>> {
+    pub fn load(sources: &Sources) -> Result<Self, Vec<Mistake>> {
         let mut report = Report::default();
         let raw = sources.read(&mut report);
         let known = Known::understand(raw, &mut report);

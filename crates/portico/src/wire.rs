@@ -12,8 +12,9 @@ use portico_core::flow::{Broker, Parts};
 use portico_core::keys::{KeyError, Keys};
 use portico_core::provider::{Kind, ProtocolClient, Slot};
 use portico_core::seal::Seals;
+use portico_core::slot::SlotId;
 use portico_core::store::Store;
-use portico_http::Surface;
+use portico_http::{Live, Surface};
 use portico_oauth2::{OAuth2Client, Outbound};
 use portico_oidc::OidcClient;
 use portico_storage::{OpenError, Storage};
@@ -101,19 +102,21 @@ pub(crate) fn seals(settings: &Settings) -> Seals {
     Seals::new(settings.secret_key.expose(), &settings.secret_key_previous_bytes())
 }
 
-/// Makes the broker of these settings. `outbound` is where calls to providers run.
+/// Makes the broker of these settings. `outbound` is where calls to providers run; `keep` has the clients that need not be made.
 ///
 /// # Errors
 /// When a client cannot be made, or the store has no usable signing key.
-pub async fn assemble(
+pub(crate) async fn assemble(
     settings: &Settings,
     store: Arc<dyn Store>,
     clock: Clock,
     outbound: &Handle,
+    keep: impl Fn(SlotId) -> Option<Arc<dyn ProtocolClient>>,
 ) -> Result<Arc<Broker>, Failure> {
     let seals = seals(settings);
     let keys = Keys::load(store.as_ref(), settings.signing_alg, &seals, Entropy, clock.now()).await?;
-    let slots = settings.slots.iter().map(|slot| Ok((slot.clone(), client(slot, outbound)?)));
+    let client = |slot: &Slot| keep(slot.id()).map_or_else(|| client(slot, outbound), Ok);
+    let slots = settings.slots.iter().map(|slot| Ok((slot.clone(), client(slot)?)));
     Ok(Arc::new(Broker::new(Parts {
         public_url: settings.public_url.clone(),
         slots: slots.collect::<Result<_, Failure>>()?,
@@ -142,7 +145,7 @@ fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolClient>, Fai
 }
 
 /// What the settings say of the HTTP surface.
-pub fn surface(settings: &Settings) -> Surface {
+pub(crate) fn surface(settings: &Settings) -> Surface {
     Surface {
         error_url: settings.error_url.clone(),
         cors: settings.cors_origins.clone(),
@@ -163,13 +166,13 @@ impl Listeners {
     /// # Errors
     /// When a listener cannot be used.
     pub fn start(
-        app: &Arc<portico_http::Portico>,
+        live: &Arc<Live>,
         (public, operator): (TcpListener, TcpListener),
         more: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
-        let for_public = Arc::clone(app);
+        let for_public = Arc::clone(live);
         let public_app = move || App::new().configure(&more).configure(portico_http::configure(&for_public));
-        let for_operator = Arc::clone(app);
+        let for_operator = Arc::clone(live);
         let operator_app = move || App::new().configure(portico_http::configure_operator(&for_operator));
         Ok(Self {
             public: HttpServer::new(public_app).shutdown_timeout(DRAIN_SECONDS).listen(public)?.run(),
@@ -198,17 +201,17 @@ impl Listeners {
 
 /// What happens from time to time while the service runs: signing keys come and go, those of other replicas become
 /// known, and what ended is forgotten. Ends with the runtime.
-pub(crate) async fn upkeep(broker: Arc<Broker>) {
+pub(crate) async fn upkeep(live: Arc<Live>) {
     let mut keys = tokio::time::interval(KEYS_EVERY);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
             _ = keys.tick() => {
-                if let Err(error) = broker.tend_keys().await {
+                if let Err(error) = live.now().broker().tend_keys().await {
                     tracing::warn!(error = chain(&error), "the signing keys could not be looked after");
                 }
             }
-            _ = sweep.tick() => match broker.sweep().await {
+            _ = sweep.tick() => match live.now().broker().sweep().await {
                 Ok(rows) => tracing::debug!(rows, "forgot what had ended"),
                 Err(error) => tracing::warn!(error = chain(&error), "what had ended could not be forgotten"),
             },

@@ -23,6 +23,7 @@ mod own_sessions;
 mod public_url;
 mod races;
 mod refresh;
+mod reload;
 mod sameness;
 mod service;
 mod session;

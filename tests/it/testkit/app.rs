@@ -245,13 +245,7 @@ impl TestApp {
 
     /// The application stops and starts again with some variables set or taken away; address and database stay.
     pub async fn restart(&mut self, changes: &[(&str, Option<&str>)]) {
-        for (name, value) in changes {
-            let name = format!("PORTICO_{name}");
-            match value {
-                Some(value) => self.variables.insert(name, (*value).to_owned()),
-                None => self.variables.remove(&name),
-            };
-        }
+        self.change(changes);
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
@@ -259,6 +253,27 @@ impl TestApp {
         let running = Running::start(&self.variables, clock, self.listener.try_clone().unwrap()).await;
         self.store = Arc::clone(&running.store);
         self.running = Some(running);
+    }
+
+    /// The application goes over to other settings while it runs: the paths that changed, or why the old settings stay.
+    pub async fn reload(&mut self, changes: &[(&str, Option<&str>)]) -> Result<Vec<String>, String> {
+        let before = self.variables.clone();
+        self.change(changes);
+        let done = self.running().reload(&self.variables).await;
+        if done.is_err() {
+            self.variables = before;
+        }
+        Ok(done?.into_iter().map(|change| change.path).collect())
+    }
+
+    fn change(&mut self, changes: &[(&str, Option<&str>)]) {
+        for (name, value) in changes {
+            let name = format!("PORTICO_{name}");
+            match value {
+                Some(value) => self.variables.insert(name, (*value).to_owned()),
+                None => self.variables.remove(&name),
+            };
+        }
     }
 
     /// A second process on the same database, with the same settings and clock.

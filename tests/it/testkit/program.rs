@@ -122,6 +122,13 @@ impl Program {
         self
     }
 
+    /// Puts another content into a file of that folder, at once as a whole.
+    pub fn rewrite(&self, name: &str, content: &str) {
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, content).unwrap();
+        std::fs::rename(new, self.folder.path().join(name)).unwrap();
+    }
+
     /// The SQLite file in its folder.
     pub fn sqlite(&self) -> Database {
         Database::of_file(&self.folder.path().join("portico.db"))
@@ -279,6 +286,20 @@ impl Service {
             .filter(|path| path.is_file() && path.file_name().is_some_and(|name| name != "log"))
             .map(|path| (path.clone(), std::fs::read(path).unwrap()))
             .collect()
+    }
+
+    /// Asks it to look at its settings again.
+    pub fn hang_up(&self) {
+        signal(self.child.id(), "HUP");
+    }
+
+    /// Waits until the log has this so many times.
+    pub async fn has_logged(&self, text: &str, times: usize) {
+        let started = Instant::now();
+        while self.log().matches(text).count() < times {
+            assert!(started.elapsed() < PATIENCE, "{text:?} is not there {times} times: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Stops it; what it was started with, in the same folder.

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
-use portico::settings::{Loaded, Sources};
-use portico::wire::{Listeners, assemble, surface};
+use portico::service::Service;
+use portico::settings::{Change, Loaded, Sources};
+use portico::wire::Listeners;
 use portico_core::clock::Clock;
-use portico_http::Portico;
+use portico_core::flow::Broker;
 use portico_storage::Storage;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Mutex;
 
 use super::Faulty;
 
 pub struct Running {
     pub store: Arc<Faulty>,
-    app: Arc<Portico>,
+    service: Arc<Mutex<Service>>,
     /// Where the operator's listener is.
     pub operator: SocketAddr,
     storage: Option<Storage>,
@@ -26,25 +28,27 @@ pub struct Running {
     others: Option<Runtime>,
 }
 
+fn load(variables: &BTreeMap<String, String>) -> Loaded {
+    Loaded::load(&Sources::of(variables.clone())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+}
+
 impl Running {
     /// Does what `portico serve` does, in this process: settings, store, broker, listeners.
     pub async fn start(variables: &BTreeMap<String, String>, clock: Clock, public: TcpListener) -> Self {
-        let loaded =
-            Loaded::load(Sources::of(variables.clone())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-        let settings = loaded.settings;
+        let loaded = load(variables);
         let others = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let outbound = others.handle().clone();
         let opened = others.spawn(async move {
-            let storage = Storage::open_for_serving(&settings.storage_url).await.unwrap();
+            let storage = Storage::open_for_serving(&loaded.settings.storage_url).await.unwrap();
             storage.migrate().await.unwrap();
             let store = Faulty::new(storage.store());
-            let broker = assemble(&settings, Arc::clone(&store) as _, clock, &outbound).await.unwrap();
-            (storage, store, Arc::new(Portico::new(broker, surface(&settings))))
+            let service = Service::begin(loaded, Arc::clone(&store) as _, clock, outbound).await.unwrap();
+            (storage, store, service)
         });
-        let (storage, store, app) = opened.await.unwrap();
+        let (storage, store, service) = opened.await.unwrap();
         let operator = TcpListener::bind("127.0.0.1:0").unwrap();
         let operator_at = operator.local_addr().unwrap();
-        let served = Arc::clone(&app);
+        let served = Arc::clone(service.live());
         let (started, begun) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async {
@@ -56,7 +60,7 @@ impl Running {
         let handle = begun.await.unwrap();
         Self {
             store,
-            app,
+            service: Arc::new(Mutex::new(service)),
             operator: operator_at,
             storage: Some(storage),
             handle,
@@ -65,25 +69,38 @@ impl Running {
         }
     }
 
+    /// Does what a SIGHUP does: the settings that changed, or why the old ones stay.
+    pub async fn reload(&self, variables: &BTreeMap<String, String>) -> Result<Vec<Change>, String> {
+        let new = load(variables);
+        let service = Arc::clone(&self.service);
+        let changed = async move { service.lock().await.change_to(new).await };
+        let others = self.others.as_ref().unwrap();
+        others.spawn(changed).await.unwrap().map_err(|failure| failure.to_string())
+    }
+
+    async fn broker(&self) -> Arc<Broker> {
+        Arc::clone(self.service.lock().await.live().now().broker())
+    }
+
     /// What happens from time to time, at once: signing keys come and go.
     pub async fn tend_keys(&self) {
-        self.app.broker().tend_keys().await.unwrap();
+        self.broker().await.tend_keys().await.unwrap();
     }
 
     /// The slots that were pointed elsewhere, with how many people know it by issuer and by client id.
     pub async fn estranged(&self) -> Vec<(String, u64, u64)> {
-        let found = self.app.broker().estranged().await.unwrap();
+        let found = self.broker().await.estranged().await.unwrap();
         found.iter().map(|one| (one.slot.to_string(), one.by_issuer, one.by_client)).collect()
     }
 
     /// What has ended is forgotten.
     pub async fn sweep(&self) {
-        self.app.broker().sweep().await.unwrap();
+        self.broker().await.sweep().await.unwrap();
     }
 
     /// The same as an operator's `keys rotate`.
     pub async fn rotate_keys(&self) {
-        self.app.broker().announce_key().await.unwrap();
+        self.broker().await.announce_key().await.unwrap();
     }
 
     /// Stops and waits until everything has let go of the database.

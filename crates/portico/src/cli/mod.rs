@@ -6,6 +6,7 @@ mod audit;
 mod config;
 mod keys;
 mod migrate;
+mod plan;
 mod serve;
 mod sessions;
 
@@ -18,6 +19,8 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::settings::{Loaded, Mistake, Sources};
+
+pub(crate) use serve::look_at_providers;
 
 /// A login broker: one URL per login button, and session tokens of your own.
 #[derive(Debug, Parser)]
@@ -53,6 +56,8 @@ enum Command {
     Demo,
     /// Print the effective settings and where each comes from, secrets masked
     Config(config::Config),
+    /// See what other settings would change
+    Plan(plan::Plan),
     /// Bring the database to this version's schema
     Migrate(migrate::Migrate),
     /// See who would be let in, and as what
@@ -164,10 +169,11 @@ pub fn run() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let Cli { global, command } = Cli::parse();
     let done = match command.unwrap_or(Command::Serve) {
-        Command::Serve => global.load().and_then(serve::serve),
+        Command::Serve => serve::serve(global.sources()),
         #[cfg(feature = "demo")]
         Command::Demo => crate::demo::run(),
         Command::Config(config) => global.load().map(|loaded| config.run(&loaded)),
+        Command::Plan(plan) => plan.run(&global.sources()),
         Command::Migrate(migrate) => global.load().and_then(|loaded| migrate.run(&loaded)),
         Command::Access(access) => global.load().and_then(|loaded| access.run(&loaded)),
         Command::Accounts(accounts) => global.load().and_then(|loaded| accounts.run(&loaded)),
@@ -185,8 +191,12 @@ pub fn run() -> ExitCode {
 }
 
 impl Global {
+    fn sources(self) -> Sources {
+        Sources::of_process(self.config, self.env_prefix)
+    }
+
     fn load(self) -> Result<Loaded, Failure> {
-        Loaded::load(Sources::of_process(self.config, self.env_prefix)).map_err(Failure::Mistakes)
+        Loaded::load(&self.sources()).map_err(Failure::Mistakes)
     }
 }
 

@@ -7,67 +7,68 @@ use portico_core::clock::Clock;
 use portico_core::flow::{Broker, Estranged};
 use portico_core::provider::Prompt;
 use portico_core::return_to::Wish;
+use portico_http::Portico;
 use portico_storage::Storage;
 
 use super::{Failure, chain};
 use crate::log;
-use crate::settings::{Loaded, Settings};
-use crate::wire::{Listeners, assemble, prepare, runtime, surface, upkeep};
+use crate::reload::Reload;
+use crate::service::Service;
+use crate::settings::{Loaded, Sources};
+use crate::wire::{Listeners, prepare, runtime, upkeep};
 
-pub(super) fn serve(loaded: Loaded) -> Result<(), Failure> {
-    let settings = loaded.settings;
+pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
+    let loaded = Loaded::load(&sources).map_err(Failure::Mistakes)?;
+    let settings = &loaded.settings;
     log::start(settings.log_format, &settings.log_filter)
         .map_err(|error| Failure::Configuration(format!("logging could not be started: {error}")))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let public = listen(settings.listen)?;
-    let operator = listen(settings.admin_listen)?;
+    let (listen, admin_listen) = (settings.listen, settings.admin_listen);
+    let listeners = (bound(listen)?, bound(admin_listen)?);
     let others = runtime()?;
     let storage = others.block_on(async {
         let storage = Storage::open_for_serving(&settings.storage_url).await?;
         prepare(&storage, settings.auto_migrate).await?;
         Ok::<_, Failure>(storage)
     })?;
-    let broker = others.block_on(assemble(&settings, storage.store(), Clock::System, others.handle()))?;
-    others.block_on(warn_of_adoption(&settings, &broker));
-    others.spawn(upkeep(Arc::clone(&broker)));
-    others.spawn(look_at_providers(Arc::clone(&broker)));
-    run(&settings, broker, (public, operator))?;
+    let live = others.block_on(async {
+        let service = Service::begin(loaded, storage.store(), Clock::System, others.handle().clone()).await?;
+        let live = Arc::clone(service.live());
+        warn_of_adoption(&service).await;
+        let reload = Reload::new(service, sources)?;
+        tokio::spawn(upkeep(Arc::clone(&live)));
+        tokio::spawn(reload.watch());
+        let now = live.now();
+        tokio::spawn(async move { look_at_providers(&now).await });
+        Ok::<_, Failure>(live)
+    })?;
+    let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
+    actix_web::rt::System::new().block_on(async {
+        let listeners = Listeners::start(&live, listeners, |_| {}).map_err(failed)?;
+        let now = live.now();
+        tracing::info!(%listen, %admin_listen, public_url = now.broker().public_url().as_str(), "ready");
+        drop(now);
+        listeners.run().await.map_err(failed)
+    })?;
     others.block_on(storage.close());
     tracing::info!("stopped");
     Ok(())
 }
 
-fn run(
-    settings: &Settings,
-    broker: Arc<Broker>,
-    listeners: (TcpListener, TcpListener),
-) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
-    let app = Arc::new(portico_http::Portico::new(broker, surface(settings)));
-    for icon in app.unknown_icons() {
-        tracing::warn!(icon, "no such Material Design icon; the button shows mdi:account-key");
-    }
-    let (listen, admin_listen) = (settings.listen, settings.admin_listen);
-    actix_web::rt::System::new().block_on(async {
-        let listeners = Listeners::start(&app, listeners, |_| {}).map_err(failed)?;
-        tracing::info!(%listen, %admin_listen, public_url = settings.public_url.as_str(), "ready");
-        listeners.run().await.map_err(failed)
-    })
-}
-
-fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+fn bound(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
         .map_err(|error| Failure::Failed(format!("{address} cannot be listened on: {error}")))
 }
 
 /// The name fallback is deprecated: each start says whom it could still touch.
-async fn warn_of_adoption(settings: &Settings, broker: &Broker) {
+async fn warn_of_adoption(service: &Service) {
+    let settings = &service.loaded().settings;
     if !settings.slots.iter().any(|slot| slot.name_fallback) {
         return;
     }
-    match broker.store().count_adoptable(&settings.name_policy).await {
+    match service.live().now().broker().store().count_adoptable(&settings.name_policy).await {
         Ok(adoptable) => tracing::warn!(
             adoptable,
             "the account name fallback is on and deprecated: a first login may adopt a local account of the same name; \
@@ -79,14 +80,18 @@ async fn warn_of_adoption(settings: &Settings, broker: &Broker) {
     }
 }
 
-/// Asks each provider once, so that its state is known before the first person is, and says what is wrong with it.
-async fn look_at_providers(broker: Arc<Broker>) {
+/// Asks each provider once, so that its state is known before the next person is, and says what is wrong with it and with its button.
+pub(crate) async fn look_at_providers(live: &Portico) {
+    for icon in live.unknown_icons() {
+        tracing::warn!(icon, "no such Material Design icon; the button shows mdi:account-key");
+    }
+    let broker = live.broker();
     for (slot, _) in broker.slots() {
         if let Err(error) = broker.begin(slot.id(), &Wish::default(), Prompt::AsConfigured).await {
             tracing::warn!(slot = %slot.id(), error = chain(&error), "this slot is down for now; the others are not affected");
         }
     }
-    warn_of_estranged(&broker).await;
+    warn_of_estranged(broker).await;
 }
 
 /// A slot that was pointed elsewhere knows nobody (threats C05, C13): each start says whom it concerns.

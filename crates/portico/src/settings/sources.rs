@@ -21,11 +21,13 @@ const PREFIX: &str = "PORTICO";
 static UNDER_ANY_PREFIX: [&Row; 2] = [&table::PUBLIC_URL, &table::SECRET_KEY];
 
 /// All the places settings may come from.
+#[derive(Clone)]
 pub struct Sources {
     variables: BTreeMap<String, String>,
     /// Variables whose value is no text.
     unreadable: Vec<String>,
-    config: Option<PathBuf>,
+    /// The TOML file that the command line names, and by which flag.
+    config: Option<(&'static str, PathBuf)>,
     prefix: Option<String>,
 }
 
@@ -65,6 +67,7 @@ struct Given {
 impl Sources {
     /// The environment of this process, and what its command line says: `--config` and `--env-prefix`.
     pub fn of_process(config: Option<PathBuf>, env_prefix: Option<String>) -> Self {
+        let config = config.map(|file| ("--config", file));
         let mut sources = Self { config, prefix: env_prefix, ..Self::of(BTreeMap::new()) };
         #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
         for (name, value) in std::env::vars_os() {
@@ -96,8 +99,15 @@ impl Sources {
         self
     }
 
+    /// The same with another TOML file, which this flag named.
+    #[must_use]
+    pub fn with_file(mut self, flag: &'static str, file: PathBuf) -> Self {
+        self.config = Some((flag, file));
+        self
+    }
+
     /// Reads everything, and reports what no setting reads.
-    pub(super) fn read(self, report: &mut Report) -> Raw {
+    pub(super) fn read(&self, report: &mut Report) -> Raw {
         let prefix = self.prefix(report);
         self.report_unknown(&prefix, report);
         let mut broken = BTreeSet::new();
@@ -188,7 +198,7 @@ impl Sources {
     fn file(&self, report: &mut Report) -> Option<File> {
         let variable = format!("{PREFIX}_CONFIG");
         let (place, path) = match (&self.config, self.variables.get(&variable)) {
-            (Some(path), _) => (Place::Flag("--config"), path.clone()),
+            (Some((flag, path)), _) => (Place::Flag(flag), path.clone()),
             (None, Some(path)) => (Place::Variable(variable), path.into()),
             (None, None) => return None,
         };

@@ -84,7 +84,7 @@ fn load(groups: &[&[(&str, &str)]]) -> Result<Loaded, Vec<String>> {
 }
 
 fn load_exactly(variables: BTreeMap<String, String>) -> Result<Loaded, Vec<String>> {
-    Loaded::load(Sources::of(variables))
+    Loaded::load(&Sources::of(variables))
         .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use config::ValueKind;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use url::Url;
 
@@ -25,6 +25,28 @@ pub(super) enum Value {
     /// A duration in seconds.
     Seconds(u64),
     Number(u64),
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Secret(one), Self::Secret(two)) => one.expose_secret() == two.expose_secret(),
+            (Self::Secrets(one), Self::Secrets(two)) => {
+                let texts = |secrets: &'_ [SecretString]| -> Vec<String> {
+                    secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect()
+                };
+                texts(one) == texts(two)
+            }
+            (Self::Text(one), Self::Text(two)) => one == two,
+            (Self::Url(one), Self::Url(two)) => one == two,
+            (Self::Flag(one), Self::Flag(two)) => one == two,
+            (Self::List(one), Self::List(two)) => one == two,
+            (Self::Pairs(one), Self::Pairs(two)) => one == two,
+            (Self::Lists(one), Self::Lists(two)) => one == two,
+            (Self::Seconds(one), Self::Seconds(two)) | (Self::Number(one), Self::Number(two)) => one == two,
+            _ => false,
+        }
+    }
 }
 
 /// Says what is wrong with a value, without repeating it.

@@ -1,0 +1,126 @@
+//! Settings that change while the service runs: on SIGHUP at once, and by themselves when a file that they come from says something else.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::cli::{Failure, chain, look_at_providers};
+use crate::service::Service;
+use crate::settings::{Change, Loaded, Mistake, Sources, changes};
+
+/// How often the files are read. What they say counts once it was the same twice: a file may be half written.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Looks for other settings, and goes over to them.
+pub(crate) struct Reload {
+    service: Service,
+    sources: Sources,
+    hangup: Signal,
+    /// Settings that were seen once.
+    candidate: Option<Loaded>,
+    /// What was last said against the settings; it is not said again and again.
+    complaint: Option<String>,
+}
+
+impl Reload {
+    /// Listens for SIGHUP from now on.
+    ///
+    /// # Errors
+    /// When the signal cannot be listened for.
+    pub(crate) fn new(service: Service, sources: Sources) -> Result<Self, Failure> {
+        let hangup = signal(SignalKind::hangup())
+            .map_err(|error| Failure::Failed(format!("SIGHUP cannot be listened for: {}", chain(&error))))?;
+        Ok(Self { service, sources, hangup, candidate: None, complaint: None })
+    }
+
+    /// Looks until the runtime ends.
+    pub(crate) async fn watch(mut self) {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let asked = tokio::select! {
+                _ = self.hangup.recv() => true,
+                _ = looks.tick() => false,
+            };
+            if let Err(failure) = self.look(asked).await {
+                self.complain(&failure, asked);
+            }
+        }
+    }
+
+    async fn look(&mut self, asked: bool) -> Result<(), Failure> {
+        let sources = self.sources.clone();
+        let read = tokio::task::spawn_blocking(move || Loaded::load(&sources)).await;
+        let new = read
+            .map_err(|error| Failure::Failed(format!("the settings could not be read: {}", chain(&error))))?
+            .map_err(Failure::Mistakes)?;
+        if changes(self.service.loaded(), &new).is_empty() {
+            self.forget();
+            if asked {
+                tracing::info!("asked for new settings; they are what they were");
+            }
+            return Ok(());
+        }
+        let again = |seen: &Loaded| changes(seen, &new).is_empty();
+        if asked || self.candidate.as_ref().is_some_and(again) {
+            self.apply(new).await
+        } else {
+            self.candidate = Some(new);
+            Ok(())
+        }
+    }
+
+    async fn apply(&mut self, new: Loaded) -> Result<(), Failure> {
+        let warnings: Vec<_> = new
+            .warnings
+            .iter()
+            .filter(|warning| !self.service.loaded().warnings.contains(warning))
+            .cloned()
+            .collect();
+        let applied = self.service.change_to(new).await?;
+        self.forget();
+        say(&applied);
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let live = self.service.live().now();
+        tokio::spawn(async move { look_at_providers(&live).await });
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.candidate = None;
+        self.complaint = None;
+    }
+
+    /// The old settings stay; the operator learns why, once or as often as they ask.
+    fn complain(&mut self, failure: &Failure, asked: bool) {
+        let complaint = failure.to_string();
+        if asked || self.complaint.as_ref() != Some(&complaint) {
+            let lines = match failure {
+                Failure::Mistakes(mistakes) => mistakes.iter().map(Mistake::to_string).collect(),
+                other => vec![other.to_string()],
+            };
+            for line in lines {
+                tracing::error!(mistake = line, "the new settings are refused; the old ones stay");
+            }
+        }
+        self.candidate = None;
+        self.complaint = Some(complaint);
+    }
+}
+
+/// Which settings count from now on, and which only after a restart.
+fn say(applied: &[Change]) {
+    let (later, now): (Vec<_>, Vec<_>) = applied.iter().partition(|change| change.at_start);
+    let paths = |changes: &[&Change]| {
+        changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    if !now.is_empty() {
+        tracing::info!(changed = paths(&now), "new settings are in use");
+    }
+    if !later.is_empty() {
+        tracing::warn!(changed = paths(&later), "these settings changed, and count after a restart");
+    }
+}
