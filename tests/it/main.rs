@@ -17,6 +17,7 @@
 
 mod architecture;
 mod attacks;
+mod canaries;
 mod endurance;
 mod faults;
 mod personas;

@@ -70,6 +70,19 @@ impl Database {
         Self { backend: Backend::Sqlite, url: format!("sqlite://{}", path.display()), _folder: None }
     }
 
+    /// PostgreSQL's address for a user of its own, who owns the database and has this password.
+    pub async fn with_password(&self, password: &str) -> String {
+        let mut url = Url::parse(&self.url).unwrap();
+        let user = url.path().trim_start_matches('/').to_owned();
+        self.execute(&format!(
+            "CREATE ROLE {user} LOGIN PASSWORD '{password}'; ALTER DATABASE {user} OWNER TO {user}"
+        ))
+        .await;
+        url.set_username(&user).unwrap();
+        url.set_password(Some(password)).unwrap();
+        url.into()
+    }
+
     /// Runs statements behind the application's back.
     pub async fn execute(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());
@@ -130,6 +143,8 @@ impl Drop for Database {
                 let name = Url::parse(&url).unwrap().path().trim_start_matches('/').to_owned();
                 let mut admin = PgConnection::connect(postgres().unwrap().as_str()).await?;
                 let sql = AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+                sqlx::raw_sql(sql).execute(&mut admin).await?;
+                let sql = AssertSqlSafe(format!("DROP ROLE IF EXISTS {name}"));
                 sqlx::raw_sql(sql).execute(&mut admin).await
             })
         });

@@ -88,11 +88,22 @@ pub struct Browser {
     pub trail: Vec<Url>,
     /// Every cookie that was set.
     pub cookies_seen: Vec<SetCookie>,
+    /// Every answer of the application.
+    pub answers: Vec<Answer>,
 }
 
 impl Browser {
     pub fn new(http: reqwest::Client, public: Url, at: SocketAddr, clock: Clock) -> Self {
-        Self { http, public, at, clock, jar: Jar::default(), trail: Vec::new(), cookies_seen: Vec::new() }
+        Self {
+            http,
+            public,
+            at,
+            clock,
+            jar: Jar::default(),
+            trail: Vec::new(),
+            cookies_seen: Vec::new(),
+            answers: Vec::new(),
+        }
     }
 
     /// The same person's browser, its cookies and all, talking to another replica.
@@ -155,6 +166,9 @@ impl Browser {
         for set in answer.set_cookies() {
             self.jar.store(&answer.url, &set, now);
             self.cookies_seen.push(set);
+        }
+        if answer.url.origin() == self.public.origin() {
+            self.answers.push(answer.clone());
         }
     }
 

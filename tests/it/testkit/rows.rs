@@ -21,10 +21,25 @@ impl Database {
         Rows(all)
     }
 
+    /// A dump: every row of every table, bytes as hexadecimal digits.
+    pub async fn everything(&self) -> String {
+        let mut lines = Vec::new();
+        for table in self.all_tables().await {
+            let sql = self.select(&table).await;
+            lines.extend(self.texts(&sql).await.into_iter().map(|row| format!("{table}: {row}")));
+        }
+        lines.join("\n")
+    }
+
     /// The names of all tables that say something.
     async fn tables(&self) -> Vec<String> {
-        let names = self
-            .texts(match self.backend {
+        let names = self.all_tables().await;
+        assert!(MAY_CHANGE.iter().all(|table| names.iter().any(|name| name == table)), "{names:?}");
+        names.into_iter().filter(|name| !MAY_CHANGE.contains(&name.as_str())).collect()
+    }
+
+    async fn all_tables(&self) -> Vec<String> {
+        self.texts(match self.backend {
                 Backend::Sqlite => {
                     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1"
                 }
@@ -32,9 +47,7 @@ impl Database {
                     "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
                 }
             })
-            .await;
-        assert!(MAY_CHANGE.iter().all(|table| names.iter().any(|name| name == table)), "{names:?}");
-        names.into_iter().filter(|name| !MAY_CHANGE.contains(&name.as_str())).collect()
+            .await
     }
 
     async fn select(&self, table: &str) -> String {

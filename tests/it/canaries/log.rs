@@ -1,0 +1,1 @@
+//! L08: what no directive can switch on.

@@ -1,0 +1,1 @@
+//! Wrong settings, and what is said about them.
