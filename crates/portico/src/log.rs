@@ -1,16 +1,27 @@
 //! What Portico writes to standard error: one line per event, JSON for machines, text for a terminal.
+//!
+//! Whatever the filter says, no line has a secret in it (threats H09, L08): our own types cannot print theirs, and what
+//! dependencies would print is in [`UNSPEAKABLE`].
 
 use std::fmt;
 use std::io::IsTerminal as _;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::subscriber::Interest;
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt as layer};
+
+/// Dependencies' modules, each with all below it, that no filter can switch on: connection options, which warn of a
+/// parameter they do not know together with its value, and of a line of a password file that they cannot read together
+/// with the line.
+const UNSPEAKABLE: [&str; 1] = ["sqlx_postgres::options"];
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +48,36 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), Box<dyn std::error::
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(std::io::stderr);
     match format {
-        LogFormat::Json => lines.fmt_fields(JsonFields).event_format(JsonLine).try_init(),
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => {
+            lines.fmt_fields(JsonFields).event_format(JsonLine).finish().with(Discreet).try_init()
+        }
+        LogFormat::Text => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+            lines.finish().with(Discreet).try_init()
+        }
+    }?;
+    Ok(())
+}
+
+/// Drops what is unspeakable, before any filter is asked.
+struct Discreet;
+
+impl Discreet {
+    fn lets_through(metadata: &Metadata<'_>) -> bool {
+        !UNSPEAKABLE.iter().any(|module| {
+            let rest = metadata.target().strip_prefix(module);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        })
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Discreet {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if Self::lets_through(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        Self::lets_through(metadata)
     }
 }
 

@@ -29,6 +29,28 @@ const POSTGRES_CONNECTIONS: u32 = 8;
 /// Connections that read an SQLite file beside its one writer.
 const SQLITE_READERS: u32 = 4;
 
+/// The parameters of a PostgreSQL URL that the driver heeds.
+const KNOWN_PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
 /// The database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -168,6 +190,7 @@ impl Address {
     fn parse(url: &str) -> Result<Self, OpenError> {
         let wrong = |error: sqlx::Error| OpenError::Url(error.to_string());
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            warn_of_unknown_parameters(url);
             return Ok(Self::Server(url.parse().map_err(wrong)?));
         }
         let Some(place) = url.strip_prefix("sqlite:") else {
@@ -271,6 +294,18 @@ async fn open_server(options: PgConnectOptions) -> Result<Sql<Postgres>, OpenErr
         .acquire_timeout(PATIENCE)
         .connect_lazy_with(options);
     Ok(Sql::new(pool.clone(), pool))
+}
+
+/// The driver ignores parameters that it does not know, such as a mistyped `sslmode`. Neither the name nor the value is
+/// told: where a password has a question mark in it, they are its second half.
+fn warn_of_unknown_parameters(url: &str) {
+    let known = |name: &str| KNOWN_PARAMETERS.contains(&name) || name.starts_with("options[");
+    let parameters = url.split_once('?').map_or("", |(_, query)| query).split(['&', '#']);
+    let names = parameters.map(|parameter| parameter.split_once('=').map_or(parameter, |(name, _)| name));
+    for (number, _) in names.enumerate().filter(|(_, name)| !name.is_empty() && !known(name)) {
+        let parameter = number + 1;
+        tracing::warn!(parameter, "the storage URL has a parameter that is not known and so is ignored");
+    }
 }
 
 /// Over a network only a verified connection keeps others from reading along and from answering in the server's place.

@@ -1,7 +1,7 @@
 //! The search.
 
-use super::Reach;
 use super::story::{SLOTS, Scene};
+use super::{Reach, hex};
 use crate::testkit::{Backend, on_both_databases};
 
 on_both_databases!(h09_l08_m25_no_secret_is_ever_written_anywhere);
@@ -31,11 +31,10 @@ async fn h09_l08_m25_no_secret_is_ever_written_anywhere(backend: Backend) {
     canaries.are_not_in_log(&log);
     canaries.are_not_in_answers(&answers);
     canaries.are_not_in_tables(&dump);
+    // SQLite's own files, with what was overwritten.
     for (path, content) in files {
-        // SQLite's own files, with what was overwritten; as text and as hex.
-        let hex: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
-        canaries.are_not_in_tables(&format!("{}\n{hex}", String::from_utf8_lossy(&content)));
-        assert!(path.is_absolute());
+        let text = format!("{}\n{}", String::from_utf8_lossy(&content), hex(&content));
+        canaries.are_not_in(&path.display().to_string(), &text, &[Reach::Provider, Reach::Browser]);
     }
     for (command, stdout, stderr) in said {
         canaries.are_not_in(&command, &stdout, &[Reach::Provider, Reach::Browser]);

@@ -5,6 +5,7 @@
 
 mod audit;
 mod leaks;
+mod lies;
 mod log;
 mod settings;
 mod story;
@@ -162,7 +163,6 @@ impl Canaries {
 
 /// The forms that a value may be written in: as it is, as bytes, encoded once more, or decoded.
 fn forms(value: &str) -> Vec<(&'static str, String)> {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let numbers: Vec<_> = value.bytes().map(|byte| byte.to_string()).collect();
     let mut forms = vec![
         ("text", value.to_owned()),
@@ -182,6 +182,11 @@ fn forms(value: &str) -> Vec<(&'static str, String)> {
         forms.extend([("hex", hex(&bytes)), ("numbers", numbers.join(", "))]);
     }
     forms
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 /// The text before and after a place.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use portico_demo_idp::knobs::{Answer as Delivery, Signing, StateKnob, TokenError};
 use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig, Person, Realm};
 use serde_json::json;
 use url::Url;
 
+use super::lies::{BODY, DESCRIPTION, FORGED, lies};
 use super::{Canaries, Reach};
 use crate::testkit::{
     Backend, Browser, Database, Program, Relay, Request, SECRET_KEY, Service, slot_variables,
@@ -23,10 +23,7 @@ const SPA_VERIFIER: &str = "canary-frontend-verifier-0123456789-abcdefghijk";
 const PREVIOUS_KEY: &str = "Y2FuYXJ5LXByZXZpb3VzLWtleS1vZi10aGUtdGVzdHM0Mg";
 const PASSWORD: &str = "canary-database-password";
 const NEXT_SECRET: &str = "canary-next-client-secret";
-const DESCRIPTION: &str = "canary-error-description";
-const BODY: &str = "canary-body-of-a-provider";
 const REFRESH: &str = "canary-refresh-token-of-the-provider";
-const FORGED: &str = "canary-forged-token.canary-forged-payload.canary-forged-signature";
 
 /// A service and all around it.
 pub(super) struct Scene {
@@ -48,6 +45,35 @@ fn person(number: u32) -> Person {
         picture: Some(format!("https://pictures.example/canary-picture-{number}")),
         ..Person::new(format!("canary-subject-{number}"), "x")
     }
+}
+
+/// What is the same in each of these services.
+fn mark(canaries: &mut Canaries) {
+    for (name, value) in [
+        ("the secret key", SECRET_KEY),
+        ("the previous secret key", PREVIOUS_KEY),
+        ("the next client secret", NEXT_SECRET),
+        ("an error_description", DESCRIPTION),
+        ("a body", BODY),
+        ("the provider's refresh token", REFRESH),
+        ("a forged token", FORGED),
+        ("a forged payload", "canary-forged-payload"),
+        ("the frontend's verifier", SPA_VERIFIER),
+        ("a claim", "canary-claim-in-the-token"),
+        ("a claim", "canary-claim-at-userinfo"),
+    ] {
+        canaries.add(Reach::Provider, name, value);
+    }
+    for person in [person(1), person(2)] {
+        let (name, login) = (person.name.unwrap(), person.preferred_username.unwrap());
+        for (what, value) in [("name", &name), ("login", &login), ("subject", &person.sub)] {
+            canaries.add(Reach::Person, what, value);
+        }
+        canaries.add(Reach::Person, "e-mail address", &person.email.unwrap());
+        canaries.add(Reach::Person, "group", &person.groups[0]);
+        canaries.add(Reach::Provider, "picture", &person.picture.unwrap());
+    }
+    canaries.add(Reach::Person, "sid", "canary-sid-of-the-provider");
 }
 
 impl Scene {
@@ -86,31 +112,7 @@ impl Scene {
         for (name, value) in variables.iter().filter(|(name, _)| name.ends_with("_CLIENT_SECRET")) {
             canaries.add(Reach::Provider, name, value);
         }
-        for (name, value) in [
-            ("the secret key", SECRET_KEY),
-            ("the previous secret key", PREVIOUS_KEY),
-            ("the next client secret", NEXT_SECRET),
-            ("an error_description", DESCRIPTION),
-            ("a body", BODY),
-            ("the provider's refresh token", REFRESH),
-            ("a forged token", FORGED),
-            ("a forged payload", "canary-forged-payload"),
-            ("the frontend's verifier", SPA_VERIFIER),
-            ("a claim", "canary-claim-in-the-token"),
-            ("a claim", "canary-claim-at-userinfo"),
-        ] {
-            canaries.add(Reach::Provider, name, value);
-        }
-        for person in [person(1), person(2)] {
-            let (name, login) = (person.name.unwrap(), person.preferred_username.unwrap());
-            for (what, value) in [("name", &name), ("login", &login), ("subject", &person.sub)] {
-                canaries.add(Reach::Person, what, value);
-            }
-            canaries.add(Reach::Person, "e-mail address", &person.email.unwrap());
-            canaries.add(Reach::Person, "group", &person.groups[0]);
-            canaries.add(Reach::Provider, "picture", &person.picture.unwrap());
-        }
-        canaries.add(Reach::Person, "sid", "canary-sid-of-the-provider");
+        mark(&mut canaries);
         let service = program.set_all(variables).serve().await;
         Self { canaries, service, database, relay, idp, answers: Vec::new() }
     }
@@ -299,27 +301,28 @@ impl Scene {
     /// Every command that reads or changes something, also with mistakes.
     pub(super) fn what_the_operator_does(&self) -> Vec<(String, String, String)> {
         let name = person(1).name.unwrap();
-        let commands: &[&[&str]] = &[
-            &["config"],
-            &["config", "--json"],
-            &["migrate"],
-            &["accounts", "list"],
-            &["accounts", "show", &name],
-            &["accounts", "grant", &name, "--role", "editor"],
-            &["accounts", "disable", &name],
-            &["accounts", "enable", &name],
-            &["accounts", "show", "nobody-of-this-name"],
-            &["sessions", "list"],
-            &["sessions", "list", "--json"],
-            &["sessions", "revoke", &name],
-            &["keys", "list", "--json"],
-            &["keys", "rotate"],
-            &["audit"],
-            &["audit", "--json"],
+        let commands: &[(&[&str], i32)] = &[
+            (&["config"], 0),
+            (&["config", "--json"], 0),
+            (&["migrate"], 0),
+            (&["accounts", "list"], 0),
+            (&["accounts", "show", &name], 0),
+            (&["accounts", "grant", &name, "editor"], 0),
+            (&["accounts", "disable", &name], 0),
+            (&["accounts", "enable", &name], 0),
+            (&["accounts", "show", "nobody-of-this-name"], 1),
+            (&["sessions", "list"], 0),
+            (&["sessions", "list", "--json"], 0),
+            (&["sessions", "revoke", "--account", &name], 0),
+            (&["keys", "list", "--json"], 0),
+            (&["keys", "rotate"], 0),
+            (&["audit"], 0),
+            (&["audit", "--json"], 0),
         ];
-        let ran = commands.iter().map(|words| {
+        let ran = commands.iter().map(|(words, code)| {
             let output = self.service.program.run(words);
-            (format!("{words:?} ({})", output.code), output.stdout, output.stderr)
+            output.exits(*code);
+            (format!("{words:?}"), output.stdout, output.stderr)
         });
         ran.collect()
     }
@@ -328,79 +331,4 @@ impl Scene {
     pub(super) fn answers(&self) -> &[crate::testkit::Answer] {
         &self.answers
     }
-}
-
-type Bend = fn(&mut portico_demo_idp::knobs::Knobs);
-
-/// What a provider may do wrong, and what a person is told then.
-fn lies(oidc: bool) -> Vec<(u16, Bend)> {
-    let mut lies: Vec<(u16, Bend)> = vec![
-        (400, |knobs| knobs.authorize.state = StateKnob::Replace("canary-other-state-0123456789".to_owned())),
-        (400, |knobs| knobs.authorize.state = StateKnob::Drop),
-        (403, |knobs| {
-            knobs.authorize.error = Some("access_denied".to_owned());
-            knobs.authorize.extra = vec![("error_description".to_owned(), DESCRIPTION.to_owned())];
-        }),
-        (502, |knobs| knobs.authorize.error = Some("server_error".to_owned())),
-        (401, |knobs| knobs.authorize.code = Some("canary-wrong-code-0123456789".to_owned())),
-        (401, |knobs| {
-            knobs.token.error = Some(TokenError { status: 400, error: "invalid_grant".to_owned() });
-        }),
-        (502, |knobs| knobs.token.answer = said(200, BODY)),
-        (502, |knobs| knobs.token.answer = said(500, BODY)),
-        (401, |knobs| {
-            knobs.token.answer =
-                said(400, &json!({ "error": "invalid_grant", "error_description": BODY }).to_string());
-        }),
-        (502, |knobs| {
-            knobs.token.answer = said(200, &json!({ "access_token": BODY, "expires_in": BODY }).to_string());
-        }),
-        (502, |knobs| {
-            knobs.token.answer = Delivery {
-                redirect: Some((302, format!("https://evil.example/{BODY}"))),
-                ..Delivery::default()
-            };
-        }),
-    ];
-    if oidc {
-        lies.extend::<[(u16, Bend); 10]>([
-            (401, |knobs| knobs.id_token.signing = Signing::UnpublishedKey),
-            (401, |knobs| knobs.id_token.signing = Signing::None),
-            (401, |knobs| knobs.id_token.raw = Some(FORGED.to_owned())),
-            (401, |knobs| knobs.id_token.omit = true),
-            (401, |knobs| {
-                knobs.id_token.claims.set("nonce", "canary-wrong-nonce-0123456789");
-            }),
-            (401, |knobs| {
-                knobs.id_token.claims.set("exp", 1);
-            }),
-            (401, |knobs| {
-                knobs.id_token.claims.set("sub", json!({ "is": "canary-claim-in-the-token" }));
-            }),
-            (401, |knobs| {
-                knobs.id_token.claims.set("at_hash", "canary-wrong-hash");
-            }),
-            (401, |knobs| {
-                knobs.id_token.profile_only_at_userinfo = true;
-                knobs.userinfo.fields.set("sub", "canary-subject-of-another");
-            }),
-            (303, |knobs| {
-                knobs.id_token.profile_only_at_userinfo = true;
-                knobs.userinfo.answer = said(200, BODY);
-            }),
-        ]);
-    } else {
-        lies.extend::<[(u16, Bend); 3]>([
-            (502, |knobs| knobs.userinfo.answer = said(200, BODY)),
-            (502, |knobs| knobs.userinfo.answer = said(500, BODY)),
-            (401, |knobs| {
-                knobs.userinfo.fields.remove("sub");
-            }),
-        ]);
-    }
-    lies
-}
-
-fn said(status: u16, body: &str) -> Delivery {
-    Delivery { status: Some(status), body: Some(body.into()), ..Delivery::default() }
 }
