@@ -61,6 +61,13 @@ fn mark(canaries: &mut Canaries) {
         ("the frontend's verifier", SPA_VERIFIER),
         ("a claim", "canary-claim-in-the-token"),
         ("a claim", "canary-claim-at-userinfo"),
+        ("another's nonce", "canary-wrong-nonce-0123456789"),
+        ("another's code", "canary-wrong-code-0123456789"),
+        ("another's state", "canary-other-state-0123456789"),
+        ("an unknown secret", "canary-unknown-secret"),
+        ("a second state", "canary-second-state-0123456789"),
+        ("another's verifier", "canary-another-verifier-0123456789-abcdefghijkl"),
+        ("another's subject", "canary-subject-of-another"),
     ] {
         canaries.add(Reach::Provider, name, value);
     }
