@@ -7,6 +7,7 @@ mod audit;
 mod leaks;
 mod lies;
 mod log;
+mod posted;
 mod settings;
 mod story;
 
@@ -140,7 +141,7 @@ impl Canaries {
             let own = |name: &str| ["x-csrf-token", "x-request-id"].contains(&name);
             let headers = answer.headers.iter().filter(|(name, _)| !own(name.as_str()));
             let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {value:?}")).collect();
-            let text = format!("{}\n{}", headers.join("\n"), answer.body);
+            let text = format!("{}\n{}", headers.join("\n"), without_the_way_out(answer));
             self.are_not_in(&format!("the {} of {}", answer.status, answer.url.path()), &text, reaches);
         }
     }
@@ -158,6 +159,17 @@ impl Canaries {
 
     fn count(&self, reach: Reach) -> usize {
         self.0.values().filter(|(_, own)| *own == reach).count()
+    }
+}
+
+/// The answer's body. The one place where the provider's ID token is told to its own person is `logout_url`.
+fn without_the_way_out(answer: &Answer) -> String {
+    match serde_json::from_str::<serde_json::Value>(&answer.body) {
+        Ok(mut body) if answer.url.path() == "/auth/logout" && answer.status == 200 => {
+            body.as_object_mut().unwrap().remove("logout_url");
+            body.to_string()
+        }
+        _ => answer.body.clone(),
     }
 }
 

@@ -158,6 +158,7 @@ impl Scene {
         }
         self.hand_off().await;
         self.link().await;
+        self.farewell().await;
         self.another_secret().await;
     }
 
@@ -185,6 +186,28 @@ impl Scene {
             }
             browser.send(request).await.refused(400, "handoff_invalid");
         }
+        self.note(&mut browser, SLOT);
+    }
+
+    /// The provider ends a session, tells it twice, and tells something false.
+    async fn farewell(&mut self) {
+        const SLOT: &str = "oidc/provider1";
+        let mut browser = self.service.browser();
+        browser.log_in(SLOT, "canary-subject-1").await;
+        let realm = self.realm(SLOT);
+        let client = realm.first_client().unwrap().id.clone();
+        let sid = Some("canary-sid-of-the-provider");
+        let token = self.idp.mint_logout_token(&realm, &client, Some("canary-subject-1"), sid).unwrap();
+        self.canaries.add(Reach::Provider, "a logout token", &token);
+        for (token, status) in [(token.as_str(), 200), (&token, 400), (FORGED, 400)] {
+            let form = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("logout_token", token)
+                .finish();
+            let url = browser.url(&format!("/auth/{SLOT}/backchannel-logout"));
+            let told = Request::new("POST", url).body("application/x-www-form-urlencoded", &form);
+            browser.send(told).await.is(status);
+        }
+        browser.post("/auth/refresh").await.refused(401, "session_invalid");
         self.note(&mut browser, SLOT);
     }
 
@@ -307,6 +330,11 @@ impl Scene {
 
     /// Every command that reads or changes something, also with mistakes.
     pub(super) fn what_the_operator_does(&self) -> Vec<(String, String, String)> {
+        let claims = json!({ "iss": "x", "sub": "canary-subject-1", "x_note": "canary-claim-in-the-token" });
+        let program = &self.service.program;
+        program.rewrite("claims.json", &claims.to_string());
+        program.rewrite("no-claims.json", FORGED);
+        program.rewrite("plan.toml", &format!("[security]\nsecret_key_previous = [\"{SECRET_KEY}\"]\n"));
         let name = person(1).name.unwrap();
         let commands: &[(&[&str], i32)] = &[
             (&["config"], 0),
@@ -325,6 +353,9 @@ impl Scene {
             (&["keys", "rotate"], 0),
             (&["audit"], 0),
             (&["audit", "--json"], 0),
+            (&["access", "explain", "--slot", "oidc/provider1", "claims.json"], 0),
+            (&["access", "explain", "--slot", "oidc/provider1", "no-claims.json"], 1),
+            (&["plan", "--with", "plan.toml"], 0),
         ];
         let ran = commands.iter().map(|(words, code)| {
             let output = self.service.program.run(words);
