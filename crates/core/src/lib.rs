@@ -33,3 +33,6 @@ pub mod session;
 pub mod slot;
 pub mod store;
 pub mod token;
+
+#[cfg(test)]
+mod properties;

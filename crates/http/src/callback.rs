@@ -193,4 +193,39 @@ mod tests {
             assert!(parse(kind, body).is_err(), "{kind} {body:?}");
         }
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Whatever is written there: what passes says each thing once, and says the same when it is written down again.
+        #[test]
+        fn h19_what_passes_is_said_once_and_stays_what_it_is(
+            text in proptest::prop_oneof![
+                proptest::arbitrary::any::<String>(),
+                "((state|code|error|iss|portico_repost|%73tate|x)?=?(%[0-9a-f]{2}|[ -~]){0,6}&?){0,6}",
+            ],
+        ) {
+            let decoded: Vec<_> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+            let named = |name: &str| decoded.iter().filter(|(own, _)| own == name).count();
+            let known = ["state", "code", "error", "iss", "portico_repost"];
+            match CallbackParams::parse(&text) {
+                Err(_) => {
+                    let odd = decoded.iter().any(|(name, value)| {
+                        known.contains(&name.as_str()) && (value.len() > 1 || value.contains('\u{fffd}'))
+                    });
+                    proptest::prop_assert!(odd || known.iter().any(|name| named(name) > 1), "refused for nothing");
+                }
+                Ok(params) => {
+                    proptest::prop_assert!(known.iter().all(|name| named(name) <= 1));
+                    let pairs: Vec<_> = params.pairs().map(|(name, value)| (name, value.to_owned())).collect();
+                    let written = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+                    let again = CallbackParams::parse(&written).unwrap();
+                    let pairs_again: Vec<_> = again.pairs().map(|(name, value)| (name, value.to_owned())).collect();
+                    proptest::prop_assert_eq!(&pairs, &pairs_again);
+                    let error = named("error") == 1;
+                    proptest::prop_assert_eq!(matches!(params.reply().answer, Answer::Error(_)), error);
+                }
+            }
+        }
+    }
 }

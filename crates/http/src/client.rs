@@ -171,4 +171,34 @@ mod tests {
         assert_ne!(counted("2001:db8:1:2::7"), counted("2001:db8:1:3::7"));
         assert_ne!(counted("192.0.2.7"), counted("192.0.2.8"));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// The client is the peer, or an address that stands in the header with nothing but trusted proxies to its right.
+        #[test]
+        fn c15_m33_nobody_speaks_for_others_but_a_trusted_proxy(
+            trusted in proptest::bool::ANY,
+            entries in proptest::collection::vec(
+                proptest::prop_oneof!["10\\.0\\.0\\.[0-9]{1,2}", "192\\.0\\.2\\.[0-9]{1,2}", "[ -~&&[^,]]{0,12}", "2001:db8::[0-9a-f]{1,3}"],
+                0..6,
+            ),
+        ) {
+            let peer = if trusted { "10.0.0.1:99" } else { "198.51.100.1:99" };
+            let header = entries.join(",");
+            let found = client(&["10.0.0.0/8"], peer, &[&header]).address.unwrap();
+            if !trusted {
+                proptest::prop_assert_eq!(found.to_string(), "198.51.100.1");
+                return Ok(());
+            }
+            let ours = |address: IpAddr| address.to_string().starts_with("10.");
+            let right_of: Vec<_> = entries.iter().rev().map(|entry| address(entry)).collect();
+            let hops = right_of.iter().take_while(|hop| hop.is_some_and(ours)).count();
+            let expected = match right_of.get(hops) {
+                Some(Some(other)) => *other,
+                Some(None) | None => hops.checked_sub(1).map_or_else(|| "10.0.0.1".parse().unwrap(), |last| right_of[last].unwrap()),
+            };
+            proptest::prop_assert_eq!(found, expected);
+        }
+    }
 }

@@ -294,4 +294,31 @@ mod tests {
             assert_eq!(read(&[line.as_bytes()]).crowded_out(), expected, "{pending} pending");
         }
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Among whatever other cookies: ours counts when it is there exactly once.
+        #[test]
+        fn h02_a_cookie_counts_when_it_is_there_once(
+            pieces in proptest::collection::vec(
+                proptest::prop_oneof![
+                    proptest::strategy::Just("portico_access=a".to_owned()),
+                    proptest::strategy::Just("portico_access =b".to_owned()),
+                    "[a-z_]{1,8}=[!-~&&[^;]]{0,8}",
+                    "[ -~&&[^;]]{0,10}",
+                ],
+                0..8,
+            ),
+            split in 0..8_usize,
+        ) {
+            let (first, second) = pieces.split_at(split.min(pieces.len()));
+            let lines = [first.join("; "), second.join(";")];
+            let named = |piece: &&String| piece.split_once('=').is_some_and(|(name, _)| name.trim() == "portico_access");
+            let found = read(&[lines[0].as_bytes(), lines[1].as_bytes()]).access;
+            let own: Vec<_> = pieces.iter().filter(named).collect();
+            let expected = if own.len() == 1 { own[0].split_once('=').map(|(_, value)| value.trim().to_owned()) } else { None };
+            proptest::prop_assert_eq!(found, expected);
+        }
+    }
 }

@@ -115,6 +115,8 @@ impl<'de> Deserialize<'de> for Members {
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy as _;
+
     use super::*;
 
     #[test]
@@ -167,5 +169,32 @@ mod tests {
     fn m03_large_numbers_keep_every_digit() {
         let read = object(br#"{"id":9007199254740993}"#).unwrap();
         assert_eq!(read["id"].to_string(), "9007199254740993");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Stricter than the library, and never of another opinion about what is there.
+        #[test]
+        fn m04_what_is_read_is_what_the_library_reads_and_never_more(
+            text in proptest::prop_oneof![
+                proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..60),
+                r#"[{}\[\]",:0-9a-e \\u]{0,40}"#.prop_map(String::into_bytes),
+                r#"\{("[a-c]":("[a-z]{0,2}"|[0-9]{1,20}|\[\]|\{"a":1\}|null),?){0,4}\} ?[x\{]?"#.prop_map(String::into_bytes),
+            ],
+        ) {
+            let library: Option<Value> = serde_json::from_slice(&text).ok();
+            match object(&text) {
+                Ok(map) => proptest::prop_assert_eq!(Some(Value::Object(map)), library),
+                Err(JsonError::Syntax) => proptest::prop_assert!(library.is_none() || depth(&text) > DEEPEST),
+                Err(JsonError::NotAnObject) => proptest::prop_assert!(library.is_none_or(|value| !value.is_object())),
+                Err(JsonError::Doubled) => {
+                    let members = library.as_ref().and_then(Value::as_object).map_or(0, Map::len);
+                    let written = String::from_utf8_lossy(&text).matches(':').count();
+                    proptest::prop_assert!(library.is_some() && written > members);
+                }
+                Err(JsonError::TooDeep) => proptest::prop_assert!(depth(&text) > DEEPEST),
+            }
+        }
     }
 }

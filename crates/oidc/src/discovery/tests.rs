@@ -1,6 +1,7 @@
 //! Documents, one bend at a time.
 
 use portico_core::provider::Transport;
+use proptest::strategy::Strategy as _;
 use serde_json::json;
 use tokio::runtime::Handle;
 
@@ -185,4 +186,37 @@ async fn c13_an_issuer_that_changes_under_a_running_slot_is_refused() {
     };
     assert!(told.contains("was https://idp.example and is https://idp.example/ now"), "{told}");
     assert!(provider.check_same(own("https://idp.example")).is_ok(), "and back");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a document says in one of its members: it is refused, or speaks for its own origin and has TLS everywhere.
+    #[test]
+    fn c13_h06_h26_a_document_speaks_for_its_own_origin_or_is_refused(
+        name in proptest::sample::select(&[
+            "issuer", "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint",
+            "id_token_signing_alg_values_supported", "authorization_response_iss_parameter_supported",
+        ][..]),
+        value in proptest::prop_oneof![
+            proptest::strategy::Just(json!(null)),
+            proptest::arbitrary::any::<i64>().prop_map(Value::from),
+            proptest::arbitrary::any::<String>().prop_map(Value::from),
+            "https?://[a-z@:/?#.]{0,20}(idp\\.example)?[a-z@:/?#.]{0,10}".prop_map(Value::from),
+            proptest::collection::vec("[A-Za-z0-9]{0,6}|none|HS256|RS256|ES384", 0..4).prop_map(Value::from),
+        ],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let http = Outbound::new(&Transport::default(), runtime.handle().clone()).unwrap();
+        let document = bent(name, Some(value));
+        if let Ok(found) = Metadata::read(document.as_object().unwrap(), &sample::settings(DISCOVERY), &[], &http) {
+            let issuer = Url::parse(found.issuer.as_str()).unwrap();
+            proptest::prop_assert_eq!(issuer.origin().ascii_serialization(), "https://idp.example");
+            let endpoints = [Some(&found.authorization), Some(&found.token), Some(&found.jwks), found.userinfo.as_ref()];
+            for url in endpoints.into_iter().flatten().chain(&found.end_session) {
+                proptest::prop_assert_eq!(url.scheme(), "https");
+            }
+            proptest::prop_assert!(!found.algs.is_empty());
+        }
+    }
 }

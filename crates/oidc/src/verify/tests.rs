@@ -1,5 +1,6 @@
 //! One fault at a time, each beside what passes.
 
+mod properties;
 mod signature;
 
 use std::sync::LazyLock;

@@ -3,6 +3,7 @@
 mod access;
 mod client_auth;
 mod origin;
+mod properties;
 mod slots;
 mod told;
 mod whole;

@@ -1,0 +1,64 @@
+//! What holds for every text that somebody may write into a setting.
+
+use proptest::prelude::*;
+
+use super::super::table::{Kind as Form, Setting};
+use super::*;
+
+/// Every variable of a service with one slot of each protocol.
+fn any_setting() -> impl Strategy<Value = Setting> {
+    let lists = ["security.oidc_providers", "security.oauth2_providers"];
+    let all: Vec<_> = Setting::all()
+        .filter(|setting| setting.slot.is_none_or(|slot| slot.name == SlotName::Provider1))
+        .filter(|setting| !lists.contains(&setting.row.path))
+        .collect();
+    prop::sample::select(all)
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[ -~]{0,40}",
+        "-?[0-9]{0,22}[smhd]?",
+        r#"[\[{]("[a-z]{0,4}"[:,]?){0,4}[\]}]"#,
+        "(https?|javascript|file)://[a-z.@:/?#]{0,20}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// It is taken, or refused by name; and a secret's text is repeated neither way.
+    #[test]
+    fn m15_h09_any_text_is_taken_or_refused_by_name(setting in any_setting(), text in any_text()) {
+        let variable = format!("PORTICO_{}", setting.variable());
+        let all = [&OIDC[..], &OAUTH2[..], &[(variable.as_str(), text.as_str())][..]];
+        let said = match load(&all) {
+            Ok(loaded) => [render(&loaded, false), render(&loaded, true), format!("{loaded:?}"), loaded.warnings.join("\n")].concat(),
+            Err(mistakes) => {
+                prop_assert!(mistakes.iter().any(|mistake| mistake.contains(&variable)), "{variable}: {mistakes:?}");
+                prop_assert!(mistakes.iter().all(|mistake| !mistake.contains('\n')), "{mistakes:?}");
+                mistakes.join("\n")
+            }
+        };
+        if matches!(setting.row.kind, Form::Secret | Form::Secrets) && text.len() >= 12 {
+            prop_assert!(!said.contains(&text), "{variable}: {said}");
+        }
+    }
+
+    /// A file is read, or refused by its name.
+    #[test]
+    fn m15_any_file_is_read_or_refused_by_name(
+        content in prop_oneof![
+            any::<String>(),
+            r#"(\[?[a-z_.]{0,12}\]?( ?= ?("[ -~&&[^"\\]]{0,8}"|[0-9]{1,4}|true|\[\]))?
+){0,6}"#,
+        ],
+    ) {
+        let file = TempFile::new(&content);
+        if let Err(mistakes) = load(&[&[("PORTICO_CONFIG", file.name())]]) {
+            let named = |mistake: &String| mistake.contains(file.name()) || mistake.contains("PORTICO_CONFIG");
+            prop_assert!(mistakes.iter().all(named), "{mistakes:?}");
+        }
+    }
+}
