@@ -12,6 +12,7 @@ mod sample;
 mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use portico_core::claims::{Claims, Evidence, Subject, rule_needs_userinfo, userinfo_needed};
@@ -43,6 +44,9 @@ pub struct OidcClient {
 
 /// The longest ID token that is kept, in bytes.
 const LONGEST_HINT: usize = 4 << 10;
+
+/// How long a login may wait for what the provider of another slot says of itself.
+const LEARN_WITHIN: Duration = Duration::from_secs(2);
 
 /// An ID token that passed its checks.
 struct IdToken {
@@ -273,8 +277,8 @@ impl ProtocolClient for OidcClient {
     }
 
     async fn learn(&self) {
-        // What is wrong is logged by whoever looks, and told to whoever wants to log in there.
-        let _ = self.provider.metadata().await;
+        // What is wrong is logged by whoever looks, and told to whoever wants to log in there. The login that waits here is another slot's.
+        let _ = tokio::time::timeout(LEARN_WITHIN, self.provider.metadata()).await;
     }
 
     fn issuer(&self) -> Option<Issuer> {

@@ -14,12 +14,16 @@ on_both_databases!(
     h07_unknown_keys_do_not_flood_the_key_set,
     h08_oversized_answers_are_cut_off,
     h08_a_slow_answer_meets_a_deadline_and_nobody_else_waits,
+    h08_every_endpoint_meets_its_deadline_however_it_is_slow,
+    h08_a_request_that_never_ends_is_ended_and_nobody_else_waits,
     h10_what_a_provider_says_stays_in_one_log_line_and_no_header,
     m04_a_document_that_says_one_thing_twice_is_refused,
     m36_a_token_of_an_unknown_type_is_refused,
 );
 
 type Place = fn(&mut Knobs) -> &mut Answer;
+
+type Way = fn(&mut Answer);
 
 /// The endpoints that Portico itself asks, by name.
 const ENDPOINTS: [(&str, Place); 4] = [
@@ -170,6 +174,66 @@ async fn h08_a_slow_answer_meets_a_deadline_and_nobody_else_waits(backend: Backe
     answer.refused(504, "idp_timeout");
     assert!(after < Duration::from_secs(12), "the whole answer has ten seconds: {after:?}");
     assert!(others < after, "{others:?}");
+}
+
+/// Silent, or saying a byte at a time: a login ends within the deadline of one call, and the slot beside it never notices.
+async fn h08_every_endpoint_meets_its_deadline_however_it_is_slow(backend: Backend) {
+    let silent = |answer: &mut Answer| answer.delay = Some(Duration::from_secs(40));
+    let dripping = |answer: &mut Answer| {
+        answer.body = Some(Body::Drip { bytes: vec![b' '; 10_000], every: Duration::from_millis(100) });
+    };
+    let ways: [(&str, Way); 2] = [("silent", silent), ("dripping", dripping)];
+    let all = ENDPOINTS.into_iter().flat_map(|endpoint| ways.map(|way| (endpoint, way)));
+    let trials = all.map(|((name, place), (how, slow))| async move {
+        let app = fresh(backend).await;
+        app.realm("oidc/provider1").knobs(|knobs| slow(place(knobs)));
+        let started = Instant::now();
+        let (answer, ()) = futures_util::join!(end_of_login(&app, "oidc/provider1"), async {
+            app.browser().log_in("oidc/provider2", "ada-1").await;
+            assert!(started.elapsed() < Duration::from_secs(8), "{name} {how}: the other slot waited");
+        });
+        assert!([502, 504].contains(&answer.status), "{name} {how}: {answer:?}");
+        assert!(started.elapsed() < Duration::from_secs(14), "{name} {how}: {:?}", started.elapsed());
+        assert!(!answer.gives_session());
+    });
+    futures_util::future::join_all(trials).await;
+}
+
+/// Our own listener: headers and bodies that come a byte at a time, or never.
+async fn h08_a_request_that_never_ends_is_ended_and_nobody_else_waits(backend: Backend) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let app = TestApp::start(backend).await;
+    let to = app.browser().url("/").socket_addrs(|| None).unwrap()[0];
+    let connect = || async { tokio::net::TcpStream::connect(to).await.unwrap() };
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(connect().await);
+    }
+    let mut dripping = connect().await;
+    let started = Instant::now();
+    let drip = async {
+        dripping.write_all(b"GET /auth/ HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+        for _ in 0..100 {
+            if dripping.write_all(b"X-A: b\r\n").await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(1), dripping.read_to_end(&mut rest)).await;
+        (started.elapsed(), String::from_utf8_lossy(&rest).into_owned())
+    };
+    let others = async {
+        for _ in 0..5 {
+            app.browser().log_in("oidc/provider1", "ada-1").await;
+        }
+        started.elapsed()
+    };
+    let ((ended, said), others) = futures_util::join!(drip, others);
+    assert!(ended < Duration::from_secs(12), "the connection was held for {ended:?}: {said}");
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
+    assert!(others < Duration::from_secs(5), "{others:?}");
+    drop(crowd);
 }
 
 async fn h10_what_a_provider_says_stays_in_one_log_line_and_no_header(backend: Backend) {
