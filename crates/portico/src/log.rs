@@ -1,7 +1,7 @@
 //! What Portico writes to standard error: one line per event, JSON for machines, text for a terminal.
 //!
 //! Whatever the filter says, no line has a secret in it (threats H09, L08): our own types cannot print theirs, and what
-//! dependencies would print is in [`UNSPEAKABLE`].
+//! dependencies would print is in `UNSPEAKABLE`.
 
 use std::fmt;
 use std::io::IsTerminal as _;
