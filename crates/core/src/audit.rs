@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::account::AccountId;
 use crate::clock::{Entropy, Timestamp};
-use crate::session::Caller;
+use crate::session::{Caller, Session};
 use crate::slot::SlotId;
 
 macro_rules! events {
@@ -156,6 +156,12 @@ impl AuditEvent {
     #[must_use]
     pub fn about(self, account: AccountId) -> Self {
         Self { account: Some(account), ..self }
+    }
+
+    /// In a session, through whatever it came.
+    #[must_use]
+    pub fn of(self, session: &Session) -> Self {
+        Self { slot: session.slot, ..self }
     }
 
     /// The same, through this slot.

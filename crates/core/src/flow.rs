@@ -1,6 +1,7 @@
 //! The one order of things: how a login begins and finishes, how a session goes on and ends.
 
 mod arrival;
+mod glass;
 mod keys;
 mod moved;
 mod own;
@@ -327,7 +328,7 @@ impl Broker {
         };
         let finished = finished.await;
         if let Err(error) = &finished {
-            self.record_failure(callback.slot, error, caller).await;
+            self.record_failure(Some(callback.slot), error, caller).await;
         }
         finished
     }
@@ -356,8 +357,8 @@ impl Broker {
     }
 
     /// A failed login is worth remembering; when even that fails, the log line must do.
-    async fn record_failure(&self, slot: SlotId, error: &LoginError, caller: &Caller) {
-        let event = self.event(Event::LoginFailed).by(caller).through(slot).failed();
+    async fn record_failure(&self, slot: Option<SlotId>, error: &LoginError, caller: &Caller) {
+        let event = AuditEvent { slot, ..self.event(Event::LoginFailed).by(caller).failed() };
         let event = event.because(error.code().as_str());
         let event = match error {
             LoginError::AccountDisabled(account) => event.about(*account),

@@ -32,8 +32,8 @@ pub struct Session {
     pub account: AccountId,
     /// The identity it began with; `None` when it began without one.
     pub identity: Option<Uuid>,
-    /// The slot the person came through.
-    pub slot: SlotId,
+    /// The slot the person came through; `None` when an operator's break-glass link let them in.
+    pub slot: Option<SlotId>,
     /// What the provider said at the login.
     pub facts: Facts,
     /// When the person logged in.
@@ -48,6 +48,33 @@ pub struct Session {
     pub ip: Option<String>,
     /// The `User-Agent` it began with, shortened; for its owner's list.
     pub user_agent: Option<String>,
+}
+
+/// What stands for the slot of a session that began without one: in tokens (`idp` and `amr`), answers and the store.
+pub const BREAK_GLASS: &str = "break-glass";
+
+/// How long a break-glass link is good.
+pub const BREAK_GLASS_LIFETIME: Duration = Duration::from_mins(10);
+
+/// How long a session lasts at most that a break-glass link began.
+pub const BREAK_GLASS_SESSION: Duration = Duration::from_hours(1);
+
+/// A break-glass link about to be remembered; it takes the place of an earlier one of the same account.
+#[derive(Debug, Clone)]
+pub struct NewLink {
+    /// What the store knows the code by.
+    pub code: TokenHash,
+    /// Whose session it begins.
+    pub account: AccountId,
+    /// It is good for nothing from then on.
+    pub expires_at: Timestamp,
+}
+
+impl Session {
+    /// The slot as tokens and answers name it, or [`BREAK_GLASS`].
+    pub fn idp(&self) -> String {
+        self.slot.map_or_else(|| BREAK_GLASS.to_owned(), |slot| slot.to_string())
+    }
 }
 
 /// A session about to begin.
@@ -101,11 +128,11 @@ pub struct NewHandOff {
     pub expires_at: Timestamp,
 }
 
-/// A one-time code that a frontend elsewhere exchanges for a session: 256 bits, in 43 characters of base64url.
+/// A code that begins one session, of a hand-off or of a break-glass link: 256 bits, in 43 characters of base64url.
 #[derive(Debug)]
-pub struct HandOffCode(RefreshToken);
+pub struct OneTimeCode(RefreshToken);
 
-impl HandOffCode {
+impl OneTimeCode {
     /// A new one.
     pub fn random(entropy: Entropy) -> Self {
         Self(RefreshToken::first(entropy))
@@ -116,7 +143,7 @@ impl HandOffCode {
         RefreshToken::parse(text).map(Self)
     }
 
-    /// The code itself, for the frontend it is meant for.
+    /// The code itself, for whom it is meant.
     pub fn reveal(&self) -> &str {
         self.0.reveal()
     }

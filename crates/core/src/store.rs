@@ -11,7 +11,7 @@ use crate::claims::{Claims, IdentityKey};
 use crate::clock::Timestamp;
 use crate::keys::StoredKey;
 use crate::logout::{EndedSessions, LogoutNotice};
-use crate::session::{Caller, HandOff, NewHandOff, NewSession, Session, SessionId, TokenHash};
+use crate::session::{Caller, HandOff, NewHandOff, NewLink, NewSession, Session, SessionId, TokenHash};
 use crate::slot::SlotId;
 
 /// The store did not answer, or answered nonsense. Never read as "not found".
@@ -251,6 +251,17 @@ pub enum Unlinked {
     Unknown,
 }
 
+/// What became of a break-glass link that somebody used.
+#[derive(Debug, Clone)]
+pub enum Linked {
+    /// A session began. The link is gone.
+    Begun(Box<Present>),
+    /// The account is disabled or deleted. The link is gone.
+    Refused(AccountId),
+    /// There is no such link: it never was, was used or replaced, or has expired.
+    Unknown,
+}
+
 /// Which sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sessions {
@@ -326,8 +337,21 @@ pub trait Store: Send + Sync + 'static {
         session: &NewSession,
     ) -> Result<Option<Present>, StoreError>;
 
+    /// Remembers a break-glass link of an active account, in the place of an earlier one; `false` when the account is not
+    /// active. The event is written with it.
+    async fn add_link(&self, link: &NewLink, event: &AuditEvent) -> Result<bool, StoreError>;
+
+    /// Takes a break-glass link and begins the session, of the account that it names. Of two at once one finds it. The event,
+    /// about that account, is written with it.
+    async fn use_link(
+        &self,
+        code: &TokenHash,
+        session: &NewSession,
+        event: &AuditEvent,
+    ) -> Result<Linked, StoreError>;
+
     /// Revokes sessions that are not revoked; how many those were. When there were any the event is written with it. All of
-    /// an account, or all there are, include those that a hand-off code would begin.
+    /// an account, or all there are, include those that a hand-off code or a break-glass link would begin.
     async fn revoke_sessions(&self, which: Sessions, event: &AuditEvent) -> Result<u64, StoreError>;
 
     /// The ID token that a session began with, as it was sealed; none once the session is revoked.

@@ -56,7 +56,7 @@ pub struct AccessClaims {
     pub groups_overage: bool,
     /// Roles of the application.
     pub roles: Vec<String>,
-    /// The slot, such as `oidc/provider1`.
+    /// The slot, such as `oidc/provider1`, or `break-glass`.
     pub idp: String,
     /// Authentication methods the provider named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,7 +131,7 @@ fn claims_of(under: &Issuance<'_>, present: &Present, expires: Timestamp) -> Acc
         groups_truncated: false,
         groups_overage: session.facts.groups_overage,
         roles: under.roles.clone(),
-        idp: session.slot.to_string(),
+        idp: session.idp(),
         amr: session.facts.amr.clone(),
         acr: session.facts.acr.clone(),
     }

@@ -37,6 +37,14 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// The first proof alone, for a request that begins a session: it comes from a page of our own.
+pub(crate) fn check_origin(portico: &Portico, request: &HttpRequest) -> Result<(), ApiError> {
+    if is_own_origin(request.headers(), &portico.broker().public_url().origin(), &[]) {
+        return Ok(());
+    }
+    Err(Cause::Csrf("neither Origin nor Sec-Fetch-Site says that the request comes from our own page").into())
+}
+
 /// `Origin` decides where there is one; otherwise `Sec-Fetch-Site`.
 fn is_own_origin(headers: &HeaderMap, own: &str, allowed: &[WebOrigin]) -> bool {
     if headers.contains_key(header::ORIGIN) {

@@ -3,7 +3,7 @@
 //! This crate knows no database and no provider. Where things are:
 //!
 //! ```text
-//! routes     which path leads to which handler        login, handoff, session, backchannel, own, verify, keys, pages, health   handlers
+//! routes     which path leads to which handler        login, glass, handoff, session, backchannel, own, verify, keys, pages, health   handlers
 //! asker, client   who is asking, and from where; limits   how often     extract, callback, query, cookies, csrf, cors   what a request brings
 //! telemetry  around every request: span, limits, headers                error               what a refusal looks like
 //! live       the surface of the moment, which a reload replaces
@@ -18,6 +18,7 @@ mod cors;
 mod csrf;
 mod error;
 mod extract;
+mod glass;
 mod handoff;
 mod health;
 mod icons;

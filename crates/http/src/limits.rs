@@ -33,6 +33,7 @@ pub(crate) enum Kind {
     Callback,
     Refresh,
     Token,
+    Glass,
 }
 
 impl Kind {
@@ -42,6 +43,7 @@ impl Kind {
             Self::Callback => "a callback",
             Self::Refresh => "a refresh",
             Self::Token => "the exchange of a code",
+            Self::Glass => "a break-glass link",
         }
     }
 }
@@ -110,6 +112,7 @@ pub(crate) struct Start;
 pub(crate) struct Callback;
 pub(crate) struct Refresh;
 pub(crate) struct Token;
+pub(crate) struct Glass;
 
 impl Counted for Start {
     const KIND: Kind = Kind::Start;
@@ -122,6 +125,9 @@ impl Counted for Refresh {
 }
 impl Counted for Token {
     const KIND: Kind = Kind::Token;
+}
+impl Counted for Glass {
+    const KIND: Kind = Kind::Glass;
 }
 
 impl<K: Counted> FromRequest for Within<K> {

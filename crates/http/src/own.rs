@@ -76,7 +76,7 @@ impl SessionAnswer {
         Self {
             id: session.id.0,
             current: session.id == current,
-            idp: session.slot.to_string(),
+            idp: session.idp(),
             created_at: rfc3339(session.created_at),
             last_used_at: rfc3339(session.last_used_at),
             expires_at: rfc3339(session.expires_at),

@@ -95,6 +95,27 @@ pub(crate) fn repost(portico: &Portico, slot: SlotId, params: &CallbackParams) -
     html(StatusCode::OK, &page, &policy)
 }
 
+/// The page of a break-glass link. Its script takes the code from the address, which it clears, into the form.
+#[derive(Template)]
+#[template(path = "glass.html")]
+struct GlassPage<'a> {
+    style: &'a str,
+    nonce: &'a str,
+    action: &'a str,
+}
+
+/// The page of a break-glass link, the same for everybody.
+pub(crate) fn break_glass(portico: &Portico) -> HttpResponse {
+    let nonce = base64url(&Entropy.bytes::<16>());
+    let action = portico.broker().public_url().at("/auth/break-glass");
+    let page = GlassPage { style: STYLE, nonce: &nonce, action: action.as_str() };
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        *STYLE_HASH
+    );
+    html(StatusCode::OK, &page, &policy)
+}
+
 /// `GET /auth/`: the login buttons. Who has a session and says where to go is not asked to log in again.
 pub(crate) async fn login(
     portico: Data<Portico>,

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::error::{ApiError, Cause};
 use crate::telemetry::{RootSpan, answer};
-use crate::{backchannel, handoff, health, keys, login, own, pages, session, verify};
+use crate::{backchannel, glass, handoff, health, keys, login, own, pages, session, verify};
 
 /// The largest body, in bytes (threats 10).
 const LARGEST_BODY: usize = 64 * 1024;
@@ -39,6 +39,12 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
             backchannel::hear,
         ))
         .service(only(Method::POST, &at("/auth/token"), handoff::token))
+        .service(
+            web::resource(at("/auth/break-glass"))
+                .route(web::get().to(glass::page))
+                .route(web::post().to(glass::enter))
+                .default_service(refuse("GET, POST")),
+        )
         .service(only(Method::GET, &at("/auth/identities"), own::identities))
         .service(only(Method::DELETE, &at("/auth/identities/{id}"), own::unlink))
         .service(

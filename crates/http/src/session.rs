@@ -94,7 +94,7 @@ impl<'a> SessionAnswer<'a> {
             },
             groups: groups_of(&signed_in.present),
             groups_overage: session.facts.groups_overage,
-            idp: session.slot.to_string(),
+            idp: session.idp(),
             auth_time: rfc3339(session.created_at),
             expires_at: rfc3339(Timestamp::from_unix(signed_in.claims.exp)),
             session_expires_at: rfc3339(session.expires_at),

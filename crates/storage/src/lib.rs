@@ -16,6 +16,7 @@
 
 mod backend;
 mod change;
+mod glass;
 mod logout;
 mod migrations;
 mod pool;

@@ -28,7 +28,8 @@ macro_rules! step {
     };
 }
 
-const STEPS: [Step; 2] = [step!(1, "0001_schema"), step!(2, "0002_additive_id_tokens")];
+const STEPS: [Step; 3] =
+    [step!(1, "0001_schema"), step!(2, "0002_additive_id_tokens"), step!(3, "0003_additive_break_glass")];
 
 /// Whether an older version may go on with a database that has this migration: `0002_additive_notes`.
 fn is_additive(name: &str) -> bool {

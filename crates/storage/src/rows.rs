@@ -7,7 +7,7 @@ use portico_core::audit::{AuditEvent, Event, Outcome};
 use portico_core::claims::{Email, Facts, IdentityKey, Subject};
 use portico_core::clock::Timestamp;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
-use portico_core::session::{Challenge, HandOff, Session, SessionId, TokenHash};
+use portico_core::session::{BREAK_GLASS, Challenge, HandOff, Session, SessionId, TokenHash};
 use portico_core::slot::{Protocol, SlotId};
 use portico_core::store::{Acquainted, Present};
 use sqlx::Database;
@@ -43,6 +43,11 @@ impl<'r, DB: Backend> Fields<'r, DB> {
 
     pub(crate) fn slot(&self) -> Result<SlotId, Trouble> {
         self.parsed("slot", |text| text.parse().ok())
+    }
+
+    /// The slot of a session; none of one that a break-glass link began.
+    fn session_slot(&self) -> Result<Option<SlotId>, Trouble> {
+        self.parsed("slot", |text| if text == BREAK_GLASS { Some(None) } else { text.parse().ok().map(Some) })
     }
 
     pub(crate) fn hash(&self, column: &'static str) -> Result<TokenHash, Trouble> {
@@ -129,7 +134,7 @@ pub(crate) fn session<DB: Backend>(row: &DB::Row) -> Result<Session, Trouble> {
         id: SessionId(fields.get("session_id")?),
         account: AccountId(fields.get("account_id")?),
         identity: fields.get("identity_id")?,
-        slot: fields.slot()?,
+        slot: fields.session_slot()?,
         facts: fields.facts()?,
         created_at: fields.time("began_at")?,
         last_used_at: fields.time("last_used_at")?,

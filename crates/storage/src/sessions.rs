@@ -87,6 +87,7 @@ impl<DB: Backend> Sql<DB> {
             Sessions::Of(account) => end_sessions::<DB>(&mut transaction, account, None, now).await?,
             Sessions::All => {
                 ask::<DB>(&mut transaction, sql::DROP_HAND_OFFS).rows().await?;
+                ask::<DB>(&mut transaction, sql::DROP_LINKS).rows().await?;
                 ask::<DB>(&mut transaction, sql::REVOKE_ALL_SESSIONS).with(now.unix()).rows().await?
             }
         };
@@ -149,15 +150,17 @@ pub(crate) async fn begin_session<DB: Backend>(
     Ok(begun)
 }
 
-/// Ends the sessions of an account, all but one where one is named, and those that a hand-off code would begin. The rows
-/// of those that were live.
+/// Ends the sessions of an account, all but one where one is named, and those that a hand-off code or a break-glass link
+/// would begin. The rows of those that were live.
 pub(crate) async fn end_sessions<DB: Backend>(
     connection: &mut DB::Connection,
     account: AccountId,
     except: Option<SessionId>,
     now: Timestamp,
 ) -> Result<Vec<DB::Row>, Trouble> {
-    ask::<DB>(connection, sql::DROP_HAND_OFFS_OF).with(account.0).rows().await?;
+    for statement in [sql::DROP_HAND_OFFS_OF, sql::DROP_LINK_OF] {
+        ask::<DB>(connection, statement).with(account.0).rows().await?;
+    }
     let except = except.map_or(Uuid::nil(), |session| session.0);
     let end = ask::<DB>(connection, sql::REVOKE_OTHER_SESSIONS).with(account.0).with(now.unix());
     end.with(except).rows().await

@@ -124,6 +124,16 @@ statements! {
 
     DROP_HAND_OFFS = "DELETE FROM hand_offs RETURNING account_id";
 
+    // Of an account there is one link: a new one takes the place of an earlier one.
+    LINK = "INSERT INTO break_glass (code, account_id, expires_at) VALUES ($1, $2, $3) \
+        ON CONFLICT (account_id) DO UPDATE SET code = excluded.code, expires_at = excluded.expires_at RETURNING code";
+
+    TAKE_LINK = "DELETE FROM break_glass WHERE code = $1 AND expires_at > $2 RETURNING account_id";
+
+    DROP_LINK_OF = "DELETE FROM break_glass WHERE account_id = $1 RETURNING account_id";
+
+    DROP_LINKS = "DELETE FROM break_glass RETURNING account_id";
+
     // ---- What operators and owners change ------------------------------------------------------------------------
 
     DISABLE_ACCOUNT = "UPDATE accounts SET status = 'disabled' WHERE id = $1 AND status = 'active' RETURNING id";
@@ -166,6 +176,11 @@ statements! {
         SELECT $1, a.id, i.id, $4, i.issuer, $5, $6, $7, $7, $8, $9, $10, $11 \
         FROM identities i JOIN accounts a ON a.id = i.account_id \
         WHERE i.id = $3 AND a.id = $2 AND a.status = 'active' RETURNING id";
+
+    // By an operator's link: without an identity and without an issuer.
+    BEGIN_LINK_SESSION = "INSERT INTO sessions (id, account_id, identity_id, slot, issuer, facts, \
+          created_at, last_used_at, expires_at, ip, user_agent) \
+        VALUES ($1, $2, NULL, $3, '', $4, $5, $5, $6, $7, $8) RETURNING id";
 
     ADD_REFRESH = "INSERT INTO refresh_tokens (hash, session_id) VALUES ($1, $2) RETURNING session_id";
 
@@ -258,6 +273,9 @@ statements! {
 
     FORGET_HAND_OFFS = "DELETE FROM hand_offs \
         WHERE code IN (SELECT code FROM hand_offs WHERE expires_at < $1 LIMIT $2) RETURNING code";
+
+    FORGET_LINKS = "DELETE FROM break_glass \
+        WHERE code IN (SELECT code FROM break_glass WHERE expires_at < $1 LIMIT $2) RETURNING code";
 
     FORGET_KEYS = "DELETE FROM signing_keys \
         WHERE kid IN (SELECT kid FROM signing_keys WHERE state = 'retired' AND retires_at < $1 LIMIT $2) RETURNING kid";

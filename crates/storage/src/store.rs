@@ -9,10 +9,10 @@ use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
 use portico_core::logout::{EndedSessions, LogoutNotice};
-use portico_core::session::{Caller, HandOff, NewSession, Session, SessionId, TokenHash};
+use portico_core::session::{Caller, HandOff, NewLink, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountFilter, AccountRef, Acquainted, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate,
-    Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
+    AccountFilter, AccountRef, Acquainted, Change, Changed, Linked, LocalAccount, Merged, Present, Retention,
+    Rotate, Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
 };
 use uuid::Uuid;
 
@@ -132,6 +132,19 @@ impl<DB: Backend> Store for Sql<DB> {
         now: Timestamp,
     ) -> Result<Option<EndedSessions>, StoreError> {
         again!(self.hear(notice, caller, now))
+    }
+
+    async fn add_link(&self, link: &NewLink, event: &AuditEvent) -> Result<bool, StoreError> {
+        Ok(self.link(link, event).await?)
+    }
+
+    async fn use_link(
+        &self,
+        code: &TokenHash,
+        session: &NewSession,
+        event: &AuditEvent,
+    ) -> Result<Linked, StoreError> {
+        Ok(self.enter_by_link(code, session, event).await?)
     }
 
     async fn list_sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError> {
@@ -311,6 +324,7 @@ impl<DB: Backend> Store for Sql<DB> {
         let now = retention.now;
         let mut gone = self.forget(sql::FORGET_LOGINS, now).await?;
         gone += self.forget(sql::FORGET_HAND_OFFS, now).await?;
+        gone += self.forget(sql::FORGET_LINKS, now).await?;
         gone += self.forget(sql::FORGET_SESSIONS, now.minus(ENDED_SESSIONS_KEPT)).await?;
         gone += self.forget(sql::FORGET_KEYS, now.minus(RETIRED_KEYS_KEPT)).await?;
         if let Some(end) = retention.audit_before {

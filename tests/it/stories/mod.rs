@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod adoption;
+mod break_glass;
 mod clients;
 mod command_line;
 mod cookies;

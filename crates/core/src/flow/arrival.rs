@@ -11,7 +11,7 @@ use crate::error::{LoginError, SessionError};
 use crate::login::Intent;
 use crate::provider::Slot;
 use crate::session::{
-    Caller, HAND_OFF_LIFETIME, HandOffCode, NewHandOff, NewSession, RefreshToken, SessionId,
+    Caller, HAND_OFF_LIFETIME, NewHandOff, NewSession, OneTimeCode, RefreshToken, SessionId,
 };
 use crate::store::{Begins, Present, Settled, Settlement, StoreError, Written};
 
@@ -49,7 +49,7 @@ impl Broker {
                 Ok(Finished::SignedIn { tokens: Box::new(tokens), return_to })
             }
             Intent::HandOff(challenge) => {
-                let code = HandOffCode::random(Entropy);
+                let code = OneTimeCode::random(Entropy);
                 let expires_at = self.parts.clock.now().plus(HAND_OFF_LIFETIME);
                 let id_token =
                     arrival.claims.id_token().map(|token| self.seal_id_token(&code.hash().0, token));
@@ -162,7 +162,7 @@ impl Broker {
 
     /// Exchanges a hand-off code for a session (section 2.4 of the contract). The code is gone whatever comes of it.
     pub async fn redeem(&self, code: &str, verifier: &str, caller: &Caller) -> Result<Tokens, SessionError> {
-        let code = HandOffCode::parse(code).ok_or(SessionError::HandoffInvalid("it is no hand-off code"))?;
+        let code = OneTimeCode::parse(code).ok_or(SessionError::HandoffInvalid("it is no hand-off code"))?;
         let found = self.parts.store.take_handoff(&code.hash()).await?;
         let handoff =
             found.ok_or(SessionError::HandoffInvalid("the hand-off code is unknown or was used"))?;

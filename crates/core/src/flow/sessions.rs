@@ -58,7 +58,10 @@ impl Broker {
         if self.parts.clock.now() > present.session.last_used_at.plus(self.parts.lifetimes.idle) {
             return Err(SessionError::Invalid("the session was idle for too long"));
         }
-        if !self.admits(present.session.slot, &present.session.facts) {
+        // Whom an operator's link let in came through no slot that could keep them out.
+        if let Some(slot) = present.session.slot
+            && !self.admits(slot, &present.session.facts)
+        {
             self.end(present, Event::SessionRevoked, Some("login_not_allowed"), caller).await?;
             return Err(SessionError::Invalid("the session's slot no longer lets this person in"));
         }
@@ -162,10 +165,8 @@ impl Broker {
         self.end(&present, Event::Logout, None, caller).await?;
         let hint = sealed.and_then(|sealed| self.open_id_token(id.0.as_bytes(), &sealed));
         let back = self.parts.post_logout_redirect.as_ref();
-        Ok(self
-            .place(present.session.slot)
-            .ok()
-            .and_then(|(_, client)| client.end_session(back, hint.as_ref())))
+        let client = present.session.slot.and_then(|slot| self.place(slot).ok());
+        Ok(client.and_then(|(_, client)| client.end_session(back, hint.as_ref())))
     }
 
     /// Seals an ID token for one session or one hand-off code, and for nothing else.
@@ -205,14 +206,14 @@ impl Broker {
         Ok(ended.sessions.len())
     }
 
-    async fn end(
+    pub(super) async fn end(
         &self,
         present: &Present,
         event: Event,
         reason: Option<&'static str>,
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        let event = self.event(event).by(caller).about(present.account.id).through(present.session.slot);
+        let event = self.event(event).by(caller).about(present.account.id).of(&present.session);
         let event = match reason {
             Some(reason) => event.because(reason),
             None => event,

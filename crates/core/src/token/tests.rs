@@ -44,7 +44,7 @@ fn present(groups: Option<Vec<String>>) -> Present {
         user_agent: None,
         id: SessionId(Uuid::from_u128(2)),
         account: account.id,
-        slot: "oidc/provider1".parse().unwrap(),
+        slot: "oidc/provider1".parse().ok(),
         facts: Facts { groups, ..Facts::default() },
         created_at: NOW,
         last_used_at: NOW,

@@ -122,7 +122,7 @@ impl<'a> Explained<'a> {
             slot: slot.id(),
             person,
             verdicts: slot.access.judge(facts),
-            roles: settings.roles.roles(slot.id(), facts.groups.as_deref(), &[]),
+            roles: settings.roles.roles(Some(slot.id()), facts.groups.as_deref(), &[]),
         }
     }
 

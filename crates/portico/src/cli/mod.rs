@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod audit;
 mod config;
+mod glass;
 mod keys;
 mod migrate;
 mod plan;
@@ -72,6 +73,8 @@ enum Command {
     /// See and rotate the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Make a one-time login link for somebody, when no provider can be asked
+    BreakGlass(glass::BreakGlass),
     /// See what happened, oldest first
     Audit(audit::Audit),
 }
@@ -179,6 +182,7 @@ pub fn run() -> ExitCode {
         Command::Accounts(accounts) => global.load().and_then(|loaded| accounts.run(&loaded)),
         Command::Sessions(sessions) => global.load().and_then(|loaded| sessions.run(&loaded)),
         Command::Keys(keys) => global.load().and_then(|loaded| keys.run(&loaded)),
+        Command::BreakGlass(glass) => global.load().and_then(|loaded| glass.run(&loaded)),
         Command::Audit(audit) => global.load().and_then(|loaded| audit.run(&loaded)),
     };
     match done {

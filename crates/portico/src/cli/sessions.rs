@@ -89,7 +89,7 @@ impl Revoke {
                 let id = SessionId(session);
                 let found = store.find_session(id).await?;
                 let present = found.ok_or_else(|| Failure::Failed(format!("there is no session {id}")))?;
-                (Which::One(id), event.about(present.account.id).through(present.session.slot))
+                (Which::One(id), event.about(present.account.id).of(&present.session))
             }
             (None, Some(named)) => {
                 let (account, _) = accounts::find(store, named).await?;
@@ -109,14 +109,14 @@ impl Revoke {
 
 fn session_line(session: &Session) -> String {
     let used = portico_http::rfc3339(session.last_used_at);
-    format!("{}  {}  {}  last used {used}", session.id, session.account, session.slot)
+    format!("{}  {}  {}  last used {used}", session.id, session.account, session.idp())
 }
 
 pub(super) fn session_json(session: &Session) -> Value {
     json!({
         "id": session.id.0,
         "account_id": session.account.0,
-        "idp": session.slot.to_string(),
+        "idp": session.idp(),
         "created_at": portico_http::rfc3339(session.created_at),
         "last_used_at": portico_http::rfc3339(session.last_used_at),
         "expires_at": portico_http::rfc3339(session.expires_at),

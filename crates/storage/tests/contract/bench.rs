@@ -32,7 +32,7 @@ impl Bench {
     pub async fn on(backend: Backend, called: &Called) -> Self {
         let database = backend.fresh().await;
         let storage = Storage::open(&database.url).await.unwrap();
-        assert_eq!(storage.migrate().await.unwrap(), 2);
+        assert_eq!(storage.migrate().await.unwrap(), 3);
         let store = Arc::new(Recorded { inner: storage.store(), called: called.clone() });
         Self { store, database, storage }
     }

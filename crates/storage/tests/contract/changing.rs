@@ -2,7 +2,7 @@
 
 use portico_core::account::{AccountId, Decision, Standing};
 use portico_core::clock::Entropy;
-use portico_core::session::{Challenge, HandOffCode, NewHandOff, NewSession, RefreshToken, SessionId};
+use portico_core::session::{Challenge, NewHandOff, NewSession, OneTimeCode, RefreshToken, SessionId};
 use portico_core::store::{Change, Changed, Grant, Merged, Sessions, Settled, Unlinked, Written};
 
 use crate::bench::{Bench, NOON, after, event};
@@ -265,8 +265,8 @@ pub async fn a_link_and_a_login_of_one_identity_do_not_both_win(bench: &Bench) {
     assert_eq!(bench.database.count("identities", "subject LIKE 'new-%'").await, 10);
 }
 
-fn handed_off(person: &Person) -> (Visit, HandOffCode) {
-    let code = HandOffCode::random(Entropy);
+fn handed_off(person: &Person) -> (Visit, OneTimeCode) {
+    let code = OneTimeCode::random(Entropy);
     let handoff = NewHandOff {
         code: code.hash(),
         challenge: Challenge([7; 16]),

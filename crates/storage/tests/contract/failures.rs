@@ -5,7 +5,7 @@ use portico_core::audit::AuditFilter;
 use portico_core::clock::Entropy;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
 use portico_core::logout::{LogoutNotice, Whose};
-use portico_core::session::{Caller, Challenge, HandOff, NewSession, RefreshToken, SessionId};
+use portico_core::session::{Caller, Challenge, HandOff, NewLink, NewSession, RefreshToken, SessionId};
 use portico_core::store::{
     AccountFilter, AccountRef, Begins, Change, Retention, Rotate, SessionFilter, Sessions, Settlement, Store,
     StoreError,
@@ -97,10 +97,13 @@ async fn ask_for_changes(store: &dyn Store, visit: &Visit) -> Vec<(&'static str,
     let done = event("account_disabled", NOON);
     let next = RefreshToken::first(Entropy).hash();
     let whose = Whose::Session { issuer: "i".to_owned(), sid: "s".to_owned() };
+    let link = NewLink { code: next, account, expires_at: NOON };
     let notice = LogoutNotice { whose, once: [0; 32], forget_at: NOON };
     vec![
         ("take_handoff", store.take_handoff(&next).await.err()),
         ("begin_session", store.begin_session(&handoff, &begun).await.err()),
+        ("add_link", store.add_link(&link, &event("break_glass_issued", NOON)).await.err()),
+        ("use_link", store.use_link(&next, &begun, &event("break_glass_used", NOON)).await.err()),
         ("find_id_token", store.find_id_token(session).await.err()),
         ("hear_logout", store.hear_logout(&notice, &Caller::default(), NOON).await.err()),
         ("list_sessions", store.list_sessions(&sessions).await.err()),
@@ -131,6 +134,7 @@ pub async fn a_broken_table_is_unavailable(bench: &Bench) {
     let renames: Vec<_> = [
         "accounts",
         "account_roles",
+        "break_glass",
         "hand_offs",
         "identities",
         "sessions",

@@ -117,7 +117,7 @@ pub async fn a_notice_is_heard_once(bench: &Bench) {
 
 pub async fn a_hand_off_ends_with_the_providers_session(bench: &Bench) {
     let handed_off = async |sub: &str, sid: &str| {
-        let code = portico_core::session::HandOffCode::random(Entropy);
+        let code = portico_core::session::OneTimeCode::random(Entropy);
         let challenge = Challenge([7; 16]);
         let handoff = NewHandOff { code: code.hash(), challenge, id_token: None, expires_at: after(120) };
         let person = Person::new(sub).with("sid", sid);
@@ -161,7 +161,7 @@ pub async fn an_id_token_is_kept_as_long_as_its_session_is_live(bench: &Bench) {
     assert_eq!(kept(last.session.id).await, None);
 
     // One that was handed off comes along with the code, and belongs to the session it is sealed for.
-    let code = portico_core::session::HandOffCode::random(Entropy);
+    let code = portico_core::session::OneTimeCode::random(Entropy);
     let id_token = Some(b"for the code".to_vec());
     let handoff =
         NewHandOff { code: code.hash(), challenge: Challenge([7; 16]), id_token, expires_at: after(60) };

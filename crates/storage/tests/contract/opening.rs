@@ -76,10 +76,10 @@ async fn every_statement_fits_the_schema(database: Database) {
 
 async fn migrations_are_pending_until_they_were_run(database: Database) {
     let storage = Storage::open(&database.url).await.unwrap();
-    assert_eq!(storage.pending().await.unwrap(), 2);
+    assert_eq!(storage.pending().await.unwrap(), 3);
     assert!(matches!(storage.store().ping().await, Err(StoreError::Unavailable(_))), "nothing to read yet");
-    assert_eq!(storage.pending().await.unwrap(), 2, "looking changes nothing");
-    assert_eq!(storage.migrate().await.unwrap(), 2);
+    assert_eq!(storage.pending().await.unwrap(), 3, "looking changes nothing");
+    assert_eq!(storage.migrate().await.unwrap(), 3);
     assert_eq!((storage.pending().await.unwrap(), storage.migrate().await.unwrap()), (0, 0));
     storage.store().ping().await.unwrap();
     storage.close().await;
@@ -227,7 +227,7 @@ async fn a_database_in_memory_is_whole_and_its_own() {
         first.verify().await.unwrap();
         first.store().ping().await.unwrap();
         let second = Storage::open_for_serving(url).await.unwrap();
-        assert_eq!(second.pending().await.unwrap(), 2);
+        assert_eq!(second.pending().await.unwrap(), 3);
         second.close().await;
         first.store().ping().await.unwrap();
         first.close().await;

@@ -17,11 +17,11 @@ use crate::bench::{Bench, NOON, after, event, local};
 use crate::people::{Person, Visit, ada};
 
 /// How many start at once.
-const MANY: usize = 24;
+pub const MANY: usize = 24;
 
 /// Everybody does something with the store at once, each on a thread of their own and with a number. Half of them come by a
 /// second replica, which for SQLite is a command beside the service.
-async fn at_once<T: Send + 'static>(
+pub async fn at_once<T: Send + 'static>(
     bench: &Bench,
     act: impl AsyncFnOnce(Arc<dyn Store>, usize) -> T + Clone + Send + 'static,
 ) -> Vec<T> {
@@ -45,7 +45,7 @@ async fn at_once<T: Send + 'static>(
     answers
 }
 
-fn count(answers: &[bool]) -> usize {
+pub fn count(answers: &[bool]) -> usize {
     answers.iter().filter(|answer| **answer).count()
 }
 

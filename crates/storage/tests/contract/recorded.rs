@@ -10,10 +10,10 @@ use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
 use portico_core::logout::{EndedSessions, LogoutNotice};
-use portico_core::session::{Caller, HandOff, NewSession, Session, SessionId, TokenHash};
+use portico_core::session::{Caller, HandOff, NewLink, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountFilter, AccountRef, Acquainted, Change, Changed, LocalAccount, Merged, Present, Retention, Rotate,
-    Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
+    AccountFilter, AccountRef, Acquainted, Change, Changed, Linked, LocalAccount, Merged, Present, Retention,
+    Rotate, Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
 };
 use uuid::Uuid;
 
@@ -64,6 +64,8 @@ recorded! {
     fn revoke_sessions(which: Sessions, event: &AuditEvent) -> u64;
     fn find_id_token(session: SessionId) -> Option<Vec<u8>>;
     fn hear_logout(notice: &LogoutNotice, caller: &Caller, now: Timestamp) -> Option<EndedSessions>;
+    fn add_link(link: &NewLink, event: &AuditEvent) -> bool;
+    fn use_link(code: &TokenHash, session: &NewSession, event: &AuditEvent) -> Linked;
     fn list_sessions(filter: &SessionFilter) -> Vec<Session>;
     fn create_account(account: &LocalAccount, event: &AuditEvent) -> Option<Account>;
     fn list_accounts(filter: &AccountFilter) -> Vec<Account>;

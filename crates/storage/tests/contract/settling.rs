@@ -27,7 +27,7 @@ pub async fn a_first_login_writes_everything(bench: &Bench) {
     let session = &present.session;
     assert_eq!(
         (session.id, session.account, session.slot),
-        (visit.session.id, account.id, visit.claims.slot())
+        (visit.session.id, account.id, Some(visit.claims.slot()))
     );
     assert_eq!(&session.facts, visit.claims.facts());
     assert_eq!((session.created_at, session.last_used_at, session.revoked_at), (NOON, NOON, None));

@@ -80,7 +80,7 @@ fn roles_are_read_as_they_stand() {
     let slot = settings.slots[0].id();
     let roles = |groups: &[&str]| {
         let groups: Vec<_> = groups.iter().map(|&group| group.to_owned()).collect();
-        settings.roles.roles(slot, Some(&groups), &[])
+        settings.roles.roles(Some(slot), Some(&groups), &[])
     };
     assert_eq!(
         (roles(&["STAFF"]), roles(&["ops"])),

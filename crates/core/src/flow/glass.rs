@@ -1,0 +1,51 @@
+//! The way in when no provider can be asked: a link that an operator made for one person, a moment ago.
+
+use super::{Broker, Held, Tokens};
+use crate::audit::Event;
+use crate::clock::Entropy;
+use crate::error::LoginError;
+use crate::session::{BREAK_GLASS_SESSION, Caller, NewSession, OneTimeCode, RefreshToken};
+use crate::store::Linked;
+
+impl Broker {
+    /// Begins the session that a break-glass link is good for. The link is gone whatever comes of it, and so is the
+    /// session that the browser had before.
+    ///
+    /// # Errors
+    /// [`LoginError::StateInvalid`] for every link that is not good, and [`LoginError::AccountDisabled`].
+    pub async fn break_glass(&self, code: &str, held: &Held, caller: &Caller) -> Result<Tokens, LoginError> {
+        let begun = self.enter_by_link(code, held, caller).await;
+        if let Err(error) = &begun {
+            self.record_failure(None, error, caller).await;
+        }
+        begun
+    }
+
+    async fn enter_by_link(&self, code: &str, held: &Held, caller: &Caller) -> Result<Tokens, LoginError> {
+        let code =
+            OneTimeCode::parse(code).ok_or(LoginError::StateInvalid("it is no break-glass link of ours"))?;
+        let before = self.session_of(held.access.as_deref(), held.refresh.as_ref()).await?;
+        let now = self.parts.clock.now();
+        let refresh = RefreshToken::first(Entropy);
+        let session = self.new_session(&refresh, caller);
+        let expires_at = session.expires_at.min(now.plus(BREAK_GLASS_SESSION));
+        let session = NewSession { expires_at, ..session };
+        let event = self.event(Event::BreakGlassUsed).by(caller);
+        let present = match self.parts.store.use_link(&code.hash(), &session, &event).await? {
+            Linked::Begun(present) => present,
+            Linked::Refused(account) => return Err(LoginError::AccountDisabled(account)),
+            Linked::Unknown => {
+                return Err(LoginError::StateInvalid(
+                    "the break-glass link is unknown, used, replaced or expired",
+                ));
+            }
+        };
+        event.about(present.account.id).announce();
+        if let Some(before) = before
+            && let Some(before) = self.parts.store.find_session(before).await?
+        {
+            self.end(&before, Event::SessionRevoked, Some("replaced"), caller).await?;
+        }
+        self.tokens(*present, refresh).map_err(LoginError::Internal)
+    }
+}

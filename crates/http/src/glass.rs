@@ -1,0 +1,78 @@
+//! The way in when no provider can be asked: a page for an operator's link, and what its button does.
+//!
+//! The code stands in the fragment of the link, which no browser sends and no proxy logs. Looking at the page uses nothing up,
+//! so previews and scanners of links do no harm.
+
+use actix_web::dev::Payload;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Bytes, Data};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use futures_util::future::LocalBoxFuture;
+use portico_core::flow::Held;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::Portico;
+use crate::asker::Asker;
+use crate::cookies::Brought;
+use crate::csrf;
+use crate::error::{ApiError, Cause};
+use crate::extract::is_of_kind;
+use crate::limits::{Glass, Within};
+use crate::pages;
+use crate::query::once;
+use crate::session::{TokenAnswer, give};
+
+/// Longer than any code.
+const LONGEST_CODE: usize = 256;
+
+/// The form that the page sends.
+pub(crate) struct LinkForm(SecretString);
+
+impl LinkForm {
+    fn parse(body: &[u8]) -> Result<Self, Cause> {
+        let text = std::str::from_utf8(body).map_err(|_| Cause::BadRequest("the form is not UTF-8"))?;
+        let code = once(text, "code", LONGEST_CODE).map_err(Cause::BadRequest)?;
+        code.map(|code| Self(code.into())).ok_or(Cause::BadRequest("there is no code"))
+    }
+}
+
+impl FromRequest for LinkForm {
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<Self, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let form = is_of_kind(request.headers(), "application/x-www-form-urlencoded");
+        let body = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let body = body.await?;
+            let parsed = if form { Self::parse(&body) } else { Err(Cause::UnsupportedMediaType) };
+            Ok(parsed.map_err(ApiError::from)?)
+        })
+    }
+}
+
+/// `GET /auth/break-glass`
+pub(crate) async fn page(portico: Data<Portico>) -> HttpResponse {
+    pages::break_glass(&portico)
+}
+
+/// `POST /auth/break-glass`, from that page only: another site must not sign somebody in as whom it chose (threats H02).
+pub(crate) async fn enter(
+    _: Within<Glass>,
+    portico: Data<Portico>,
+    asker: Asker,
+    request: HttpRequest,
+    LinkForm(code): LinkForm,
+    brought: Brought,
+) -> Result<HttpResponse, ApiError> {
+    csrf::check_origin(&portico, &request)?;
+    let held = Held { access: brought.access, refresh: brought.refresh };
+    let tokens = portico.broker().break_glass(code.expose_secret(), &held, asker.caller()).await?;
+    let onward = portico.broker().public_url().at("/");
+    let status = if asker.navigates() { StatusCode::SEE_OTHER } else { StatusCode::OK };
+    let mut answer = give(HttpResponse::build(status), &portico, &tokens);
+    if asker.navigates() {
+        return Ok(answer.insert_header((header::LOCATION, onward.as_str())).finish());
+    }
+    Ok(answer.json(TokenAnswer::of(&tokens).leading_to(&onward)))
+}

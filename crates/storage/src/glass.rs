@@ -1,0 +1,70 @@
+//! Links that let one person in without a provider, once.
+
+use portico_core::account::{AccountId, Standing};
+use portico_core::audit::AuditEvent;
+use portico_core::claims::Facts;
+use portico_core::session::{BREAK_GLASS, NewLink, NewSession, TokenHash};
+use portico_core::store::Linked;
+
+use crate::backend::{Backend, Trouble, ask};
+use crate::change::hold;
+use crate::pool::Sql;
+use crate::rows::{self, Fields};
+use crate::sessions::facts_text;
+use crate::sql;
+use crate::store::record;
+
+impl<DB: Backend> Sql<DB> {
+    /// See [`portico_core::store::Store::add_link`].
+    pub(crate) async fn link(&self, link: &NewLink, event: &AuditEvent) -> Result<bool, Trouble> {
+        let mut transaction = self.begin().await?;
+        if hold::<DB>(&mut transaction, link.account).await? != Some(Standing::Active) {
+            return Ok(false);
+        }
+        let add = ask::<DB>(&mut transaction, sql::LINK).with(link.code.0.to_vec());
+        add.with(link.account.0).with(link.expires_at.unix()).did().await?;
+        record::<DB>(&mut transaction, event).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// See [`portico_core::store::Store::use_link`].
+    pub(crate) async fn enter_by_link(
+        &self,
+        code: &TokenHash,
+        session: &NewSession,
+        event: &AuditEvent,
+    ) -> Result<Linked, Trouble> {
+        let mut transaction = self.begin().await?;
+        let take = ask::<DB>(&mut transaction, sql::TAKE_LINK).with(code.0.to_vec());
+        let Some(taken) = take.with(session.created_at.unix()).row().await? else {
+            return Ok(Linked::Unknown);
+        };
+        let account = AccountId(Fields::<DB>::of("break-glass link", &taken).get("account_id")?);
+        if hold::<DB>(&mut transaction, account).await? != Some(Standing::Active) {
+            transaction.commit().await?;
+            return Ok(Linked::Refused(account));
+        }
+        let facts = Facts { amr: Some(vec![BREAK_GLASS.to_owned()]), ..Facts::default() };
+        ask::<DB>(&mut transaction, sql::BEGIN_LINK_SESSION)
+            .with(session.id.0)
+            .with(account.0)
+            .with(BREAK_GLASS.to_owned())
+            .with(facts_text(&facts)?)
+            .with(session.created_at.unix())
+            .with(session.expires_at.unix())
+            .with(session.caller.ip.clone())
+            .with(session.caller.user_agent.clone())
+            .did()
+            .await?;
+        let refresh = ask::<DB>(&mut transaction, sql::ADD_REFRESH).with(session.refresh.0.to_vec());
+        refresh.with(session.id.0).did().await?;
+        record::<DB>(&mut transaction, &event.clone().about(account)).await?;
+        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
+        transaction.commit().await?;
+        row.as_ref()
+            .map(rows::present::<DB>)
+            .transpose()
+            .map(|present| present.map_or(Linked::Unknown, |present| Linked::Begun(Box::new(present))))
+    }
+}
