@@ -19,6 +19,7 @@ use crate::admission::RoleMap;
 use crate::audit::{AuditEvent, Event};
 use crate::clock::{Clock, Entropy};
 use crate::error::{LoginError, UpstreamError};
+use crate::inspect::Finding;
 use crate::keys::Keys;
 use crate::login::{
     Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, memory_of,
@@ -188,6 +189,21 @@ impl Broker {
     /// The client of a slot.
     pub fn client(&self, slot: SlotId) -> Option<&Arc<dyn ProtocolClient>> {
         self.parts.slots.get(*self.places.get(&slot)?).map(|(_, client)| client)
+    }
+
+    /// Looks at a slot's provider without a person, in less than five seconds.
+    pub async fn inspect(&self, id: SlotId) -> Vec<Finding> {
+        let Ok((_, client)) = self.place(id) else { return Vec::new() };
+        let state = State::random(Entropy);
+        let memory = memory_of(&state, &self.parts.seals);
+        let redirect_uri = self.parts.public_url.callback(id);
+        let ask = Ask {
+            redirect_uri: &redirect_uri,
+            state: state.as_str(),
+            memory: &memory,
+            prompt: Prompt::Nobody,
+        };
+        client.inspect(ask, self.parts.clock.now()).await
     }
 
     /// Origins beside the public one that a login may lead back to.

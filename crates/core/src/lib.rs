@@ -20,6 +20,7 @@ pub mod client_auth;
 pub mod clock;
 pub mod error;
 pub mod flow;
+pub mod inspect;
 pub mod issuer;
 pub mod keys;
 pub mod login;

@@ -13,6 +13,7 @@ use crate::admission::AccessRule;
 use crate::claims::{ClaimMap, Claims};
 use crate::clock::Timestamp;
 use crate::error::UpstreamError;
+use crate::inspect::Finding;
 use crate::logout::LogoutNotice;
 use crate::slot::{Protocol, SlotId, SlotName};
 
@@ -291,6 +292,8 @@ pub enum Prompt {
     AsConfigured,
     /// `prompt=login`.
     Login,
+    /// `prompt=none`: nobody is asked anything.
+    Nobody,
 }
 
 /// What must be remembered between the start of a login and its callback.
@@ -426,6 +429,9 @@ pub trait ProtocolClient: Send + Sync + 'static {
 
     /// The mark of issuer and endpoints as they are known now; nothing before they are.
     fn frozen(&self) -> Option<Frozen>;
+
+    /// Looks at everything that can be looked at without a person. Spends nothing and takes less than five seconds.
+    async fn inspect(&self, ask: Ask<'_>, now: Timestamp) -> Vec<Finding>;
 
     /// Learns what a provider says of itself, where that is not known yet.
     async fn learn(&self) {}

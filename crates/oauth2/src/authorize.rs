@@ -34,7 +34,11 @@ pub fn authorization_request(
     if let Some(audience) = &slot.audience {
         request = request.add_extra_param("audience", audience.as_str());
     }
-    let login = (ask.prompt == Prompt::Login).then_some(("prompt", "login"));
+    let login = match ask.prompt {
+        Prompt::AsConfigured => None,
+        Prompt::Login => Some(("prompt", "login")),
+        Prompt::Nobody => Some(("prompt", "none")),
+    };
     let configured = slot.extra_params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in configured.filter(|(name, _)| login.is_none() || *name != "prompt").chain(login) {
         request = request.add_extra_param(name, value);

@@ -249,7 +249,12 @@ mod tests {
     use super::*;
 
     fn read(status: u16, media_type: &str, body: &str) -> Result<Granted, UpstreamError> {
-        let answer = Answer { status, media_type: media_type.to_owned(), body: body.as_bytes().to_vec() };
+        let answer = Answer {
+            status,
+            media_type: media_type.to_owned(),
+            location: None,
+            body: body.as_bytes().to_vec(),
+        };
         let response = plain(&answer)?;
         if response.status() == StatusCode::OK {
             let answered = serde_json::from_slice(response.body());

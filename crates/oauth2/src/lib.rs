@@ -10,6 +10,7 @@ mod exchange;
 pub mod json;
 pub mod lookups;
 mod outbound;
+pub mod probe;
 #[cfg(test)]
 mod sample;
 pub mod userinfo;
@@ -20,7 +21,9 @@ pub use outbound::{Endpoint, Outbound, OutboundError};
 
 use async_trait::async_trait;
 use portico_core::claims::{Claims, Evidence};
+use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
+use portico_core::inspect::Finding;
 use portico_core::provider::{
     Ask, Finish, Frozen, Health, Issuer, Kind, OAuth2Settings, ProtocolClient, Slot, Started,
 };
@@ -110,6 +113,29 @@ impl ProtocolClient for OAuth2Client {
 
     fn frozen(&self) -> Option<Frozen> {
         Some(self.mark())
+    }
+
+    async fn inspect(&self, ask: Ask<'_>, now: Timestamp) -> Vec<Finding> {
+        let OAuth2Settings { authorization_url, token_url, .. } = &self.settings;
+        let knocked = probe::knock(&self.http, Endpoint::Token, token_url).await;
+        let authorization = authorization_request(&self.slot, authorization_url, &ask, None);
+        let code = probe::NO_CODE.into();
+        let grant = CodeGrant {
+            slot: &self.slot,
+            token_url,
+            auto: AuthMethod::Basic,
+            redirect_uri: ask.redirect_uri,
+            memory: ask.memory,
+            audience: self.settings.issuer.as_ref().map_or(token_url.as_str(), Issuer::as_str),
+            code: &code,
+            now,
+        };
+        let (dns, redirect_uri, client_secret) = tokio::join!(
+            probe::dns(token_url),
+            probe::redirect_uri(&self.http, &self.slot, &authorization, ask.redirect_uri),
+            probe::client_secret(&self.http, &grant),
+        );
+        vec![dns, probe::tls(token_url, &knocked), redirect_uri, client_secret]
     }
 }
 

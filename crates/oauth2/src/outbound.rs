@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use portico_core::error::{UpstreamError, printable};
 use portico_core::provider::{Health, Transport};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Certificate, Client, Method, Request, Response};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
@@ -50,6 +50,8 @@ pub enum Endpoint {
     Discovery,
     /// The key set (RFC 7517 5).
     KeySet,
+    /// The authorization endpoint (RFC 6749 3.1); browsers go there, and we only to see whether it knows us.
+    Authorization,
     /// The token endpoint (RFC 6749 3.2).
     Token,
     /// The userinfo endpoint (OIDC Core 5.3).
@@ -66,6 +68,7 @@ impl Endpoint {
         match self {
             Self::Discovery => "discovery document",
             Self::KeySet => "key set",
+            Self::Authorization => "authorization endpoint",
             Self::Token => "token endpoint",
             Self::Userinfo => "userinfo endpoint",
             Self::Emails => "list of e-mail addresses",
@@ -78,7 +81,7 @@ impl Endpoint {
         match self {
             Self::Discovery | Self::Emails => 256 << 10,
             Self::KeySet | Self::Token => 512 << 10,
-            Self::Userinfo | Self::Groups => 1 << 20,
+            Self::Userinfo | Self::Groups | Self::Authorization => 1 << 20,
         }
     }
 
@@ -124,6 +127,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The media type in lower case, without parameters.
     pub(crate) media_type: String,
+    /// Where a redirect leads; never followed.
+    pub(crate) location: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -255,6 +260,7 @@ async fn read(endpoint: Endpoint, mut response: Response) -> Result<Answer, Upst
     let typed =
         response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = typed.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failure(endpoint, error))? {
         if body.len() + chunk.len() > endpoint.largest() {
@@ -262,7 +268,7 @@ async fn read(endpoint: Endpoint, mut response: Response) -> Result<Answer, Upst
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, media_type, body })
+    Ok(Answer { status, media_type, location, body })
 }
 
 fn failure(endpoint: Endpoint, error: reqwest::Error) -> UpstreamError {

@@ -35,6 +35,11 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
+    /// Where the keys are published.
+    pub(crate) fn jwks(&self) -> &Url {
+        &self.jwks
+    }
+
     /// A mark of the issuer and the endpoints.
     pub(crate) fn frozen(&self) -> Frozen {
         let userinfo = self.userinfo.as_ref().map_or("", Url::as_str);

@@ -4,6 +4,7 @@
 //! came is read from an ID token that was checked. This crate knows neither the database nor the HTTP server.
 
 mod discovery;
+mod inspect;
 mod kept;
 mod keys;
 mod logout;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use portico_core::claims::{Claims, Evidence, Subject, rule_needs_userinfo, userinfo_needed};
 use portico_core::clock::Timestamp;
 use portico_core::error::{Check, UpstreamError};
+use portico_core::inspect::Finding;
 use portico_core::logout::LogoutNotice;
 use portico_core::provider::{
     Ask, Finish, Frozen, Health, Issuer, Kind, NonceMode, OidcSettings, ProtocolClient, SignatureCheck, Slot,
@@ -274,6 +276,10 @@ impl ProtocolClient for OidcClient {
 
     fn frozen(&self) -> Option<Frozen> {
         self.provider.known().map(|metadata| metadata.frozen())
+    }
+
+    async fn inspect(&self, ask: Ask<'_>, now: Timestamp) -> Vec<Finding> {
+        self.look(&ask, now).await
     }
 
     async fn learn(&self) {

@@ -3,6 +3,7 @@
 //! Everything here is wiring. What Portico decides stands in `portico-core`.
 
 pub mod cli;
+mod credentials;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod log;

@@ -135,7 +135,7 @@ pub(crate) async fn assemble(
     })))
 }
 
-fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolClient>, Failure> {
+pub(crate) fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolClient>, Failure> {
     let http = Outbound::new(&slot.transport, outbound.clone())
         .map_err(|error| Failure::Failed(format!("{}: {}", slot.id(), chain(&error))))?;
     Ok(match slot.kind {

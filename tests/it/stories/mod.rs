@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod adoption;
 mod break_glass;
+mod check;
 mod clients;
 mod command_line;
 mod cookies;

@@ -129,6 +129,11 @@ impl Program {
         std::fs::rename(new, self.folder.path().join(name)).unwrap();
     }
 
+    /// Whether anything made the SQLite file in its folder.
+    pub fn sqlite_exists(&self) -> bool {
+        self.folder.path().join("portico.db").exists()
+    }
+
     /// The SQLite file in its folder.
     pub fn sqlite(&self) -> Database {
         Database::of_file(&self.folder.path().join("portico.db"))
@@ -136,9 +141,9 @@ impl Program {
 
     /// Runs to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
         let started = Instant::now();
-        let mut child =
-            self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let id = child.id();
         let watchdog = Watchdog::new(id);
         let stdout = read_all(child.stdout.take().unwrap());

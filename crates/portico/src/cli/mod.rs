@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod audit;
+mod check;
 mod config;
 mod glass;
 mod keys;
@@ -55,6 +56,8 @@ enum Command {
     /// Run a demonstration: embedded database, demo identity provider, a page with login buttons
     #[cfg(feature = "demo")]
     Demo,
+    /// Check the settings, and with --live the providers
+    Check(check::Check),
     /// Print the effective settings and where each comes from, secrets masked
     Config(config::Config),
     /// See what other settings would change
@@ -176,6 +179,7 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo => crate::demo::run(),
         Command::Config(config) => global.load().map(|loaded| config.run(&loaded)),
+        Command::Check(check) => check.run(&global.sources()),
         Command::Plan(plan) => plan.run(&global.sources()),
         Command::Migrate(migrate) => global.load().and_then(|loaded| migrate.run(&loaded)),
         Command::Access(access) => global.load().and_then(|loaded| access.run(&loaded)),

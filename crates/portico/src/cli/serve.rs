@@ -11,6 +11,7 @@ use portico_http::Portico;
 use portico_storage::Storage;
 
 use super::{Failure, chain};
+use crate::credentials;
 use crate::log;
 use crate::reload::Reload;
 use crate::service::Service;
@@ -39,6 +40,7 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
         warn_of_adoption(&service).await;
         let reload = Reload::new(service, sources)?;
         tokio::spawn(upkeep(Arc::clone(&live)));
+        tokio::spawn(credentials::watch(Arc::clone(&live)));
         tokio::spawn(reload.watch());
         let now = live.now();
         tokio::spawn(async move { look_at_providers(&now).await });

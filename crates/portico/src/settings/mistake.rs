@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde_json::{Value as Json, json};
+
 /// Where a mistake was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -42,6 +44,17 @@ pub(super) struct Report {
 impl Mistake {
     pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
         Self { place, message: message.into() }
+    }
+
+    /// As an object of `variable`, `path` and `message`; what it is not about is null.
+    pub fn json(&self) -> Json {
+        let (variable, path) = match &self.place {
+            Place::Variable(name) => (Some(name.as_str()), None),
+            Place::Key { path, .. } => (None, Some(path.as_str())),
+            Place::File(file) => (None, Some(file.as_str())),
+            Place::Flag(flag) => (None, Some(*flag)),
+        };
+        json!({ "variable": variable, "path": path, "message": self.message })
     }
 
     pub(super) fn variable(name: impl Into<String>, message: impl Into<String>) -> Self {

@@ -1,0 +1,194 @@
+//! Questions to a provider that need no person: is it there, does it know our callback and our secret.
+
+use std::time::Duration;
+
+use portico_core::error::UpstreamError;
+use portico_core::inspect::Finding;
+use portico_core::provider::{ClientAuth, ResponseMode, Slot};
+use reqwest::header::{COOKIE, HeaderValue};
+use reqwest::{Method, Request};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::exchange::CodeGrant;
+use crate::outbound::{Endpoint, Outbound};
+
+/// How long one question may take: all of them together stay below five seconds.
+pub const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// The code that no provider ever gave.
+pub const NO_CODE: &str = "portico-check-no-such-code";
+
+/// Whether the name of an address can be resolved.
+pub async fn dns(url: &Url) -> Finding {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Finding::bad("dns", "the address has no host");
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let found = timeout(PATIENCE, tokio::net::lookup_host((bare, port))).await;
+    match found.map(|found| found.map(Iterator::count)) {
+        Ok(Ok(0)) => Finding::bad("dns", format!("{host} has no address")),
+        Ok(Ok(_)) => Finding::ok("dns", format!("{host} is known")),
+        Ok(Err(error)) => Finding::bad("dns", format!("{host} cannot be resolved: {error}")),
+        Err(_) => Finding::unknown("dns", format!("the name server did not answer for {host} in time")),
+    }
+}
+
+/// Fetches a JSON document, in time.
+///
+/// # Errors
+/// As [`Outbound::document`].
+pub async fn document(
+    http: &Outbound,
+    endpoint: Endpoint,
+    url: &Url,
+) -> Result<Map<String, Value>, UpstreamError> {
+    let late = |_| Err(UpstreamError::Timeout { endpoint: endpoint.name() });
+    timeout(PATIENCE, http.document(endpoint, url)).await.unwrap_or_else(late)
+}
+
+/// What an answer, or its absence, says of TLS.
+pub fn tls<T>(url: &Url, answer: &Result<T, UpstreamError>) -> Finding {
+    let problem = match answer {
+        _ if url.scheme() != "https" => {
+            return Finding::unknown("tls", "plain http; for loopback hosts and tests only");
+        }
+        Err(UpstreamError::Unreachable { problem, .. }) => problem,
+        Err(UpstreamError::Timeout { .. } | UpstreamError::Overloaded { .. }) => {
+            return Finding::unknown("tls", "there was no answer in time");
+        }
+        Ok(_) | Err(_) => return Finding::ok("tls", "the certificate is valid"),
+    };
+    let lower = problem.to_ascii_lowercase();
+    let has = |word: &str| lower.contains(word);
+    if !has("certificate") && !has("tls") {
+        return Finding::unknown("tls", format!("there is no connection: {problem}"));
+    }
+    let what = if has("expired") {
+        "the certificate has expired: whoever runs the provider must renew it"
+    } else if has("notvalidyet") || has("not valid yet") {
+        "the certificate is not valid yet: is this host's clock right?"
+    } else if has("unknownissuer") || has("unknown issuer") || has("self-signed") {
+        "the certificate is by an authority that is not known here: name its certificate in ca_bundle"
+    } else if has("not valid for name") || has("notvalidforname") {
+        "the certificate is for another name: is the address right?"
+    } else {
+        "the certificate is not accepted"
+    };
+    Finding::bad("tls", format!("{what} ({problem})"))
+}
+
+/// Asks whether anything answers at an address, whatever it says.
+///
+/// # Errors
+/// When nothing answers in time.
+pub async fn knock(http: &Outbound, endpoint: Endpoint, url: &Url) -> Result<(), UpstreamError> {
+    let sent = timeout(PATIENCE, http.send(endpoint, Request::new(Method::GET, url.clone()))).await;
+    sent.unwrap_or(Err(UpstreamError::Timeout { endpoint: endpoint.name() })).map(|_| ())
+}
+
+/// Whether our callback is registered: an authorization request that may ask nobody anything must come back to it.
+pub async fn redirect_uri(http: &Outbound, slot: &Slot, authorization: &Url, own: &Url) -> Finding {
+    const CHECK: &str = "redirect_uri";
+    let request = Request::new(Method::GET, authorization.clone());
+    let answer = match timeout(PATIENCE, http.send(Endpoint::Authorization, request)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Finding::unknown(CHECK, error),
+        Err(_) => return Finding::unknown(CHECK, "the authorization endpoint did not answer in time"),
+    };
+    let target = answer.location.as_deref().and_then(|location| authorization.join(location).ok());
+    let same = |url: &Url| url.origin() == own.origin() && url.path() == own.path();
+    match (answer.status, target) {
+        (300..=399, Some(url)) if same(&url) => Finding::ok(CHECK, format!("{own} is registered")),
+        (300..=399, Some(url)) if url.as_str().contains("redirect_uri") && url.as_str().contains("error") => {
+            Finding::bad(
+                CHECK,
+                format!(
+                    "the provider does not know the callback: register {own} for this client, to the letter"
+                ),
+            )
+        }
+        (300..=399, Some(url)) => {
+            let place = url.host_str().unwrap_or_default();
+            Finding::unknown(
+                CHECK,
+                format!(
+                    "the provider went on to a page of its own at {place}; make sure that {own} is registered"
+                ),
+            )
+        }
+        (400..=499, _) => Finding::bad(
+            CHECK,
+            format!(
+                "the provider answered {} with a page of its own instead of coming back: register {own} for this client, to the letter, and check client_id",
+                answer.status
+            ),
+        ),
+        (200, _) if slot.response_mode == ResponseMode::FormPost => Finding::unknown(
+            CHECK,
+            format!(
+                "the provider posts its answers, which only a browser can follow; make sure that {own} is registered"
+            ),
+        ),
+        (status, _) => Finding::unknown(
+            CHECK,
+            format!("the provider answered {status}; make sure that {own} is registered"),
+        ),
+    }
+}
+
+/// Whether the provider accepts us as its client: it must refuse a made-up code for being made up.
+pub async fn client_secret(http: &Outbound, grant: &CodeGrant<'_>) -> Finding {
+    const CHECK: &str = "client_secret";
+    if matches!(grant.slot.auth, ClientAuth::Public) {
+        return Finding::ok(CHECK, "a public client, which has no secret");
+    }
+    match timeout(PATIENCE, grant.redeem(http)).await {
+        Err(_) => Finding::unknown(CHECK, "the token endpoint did not answer in time"),
+        Ok(Ok(_)) => Finding::bad(CHECK, "the provider took a code that it never gave: do not use it"),
+        Ok(Err(UpstreamError::CodeRejected { error })) => match error.as_str() {
+            "invalid_client" | "unauthorized_client" => Finding::bad(
+                CHECK,
+                format!(
+                    "the provider does not accept the client ({error}): the secret is wrong or has expired, or it wants another token_endpoint_auth_method"
+                ),
+            ),
+            "invalid_grant" | "invalid_code" | "bad_verification_code" => {
+                Finding::ok(CHECK, "the provider accepts the client")
+            }
+            _ => Finding::unknown(CHECK, format!("the token endpoint answered {error}")),
+        },
+        Ok(Err(error)) => Finding::unknown(CHECK, error),
+    }
+}
+
+/// Whether our own public address leads to us: discovery names it, and headers as large as our cookies pass.
+pub async fn public_url(http: &Outbound, public: &Url, expected: &str) -> Vec<Finding> {
+    let answer = document(http, Endpoint::Discovery, public).await;
+    let mut found = vec![dns(public).await, tls(public, &answer)];
+    match &answer {
+        Ok(members) if members.get("issuer").and_then(Value::as_str) == Some(expected) => {
+            found.push(Finding::ok("reachable", "the public URL leads to Portico"));
+        }
+        Ok(_) => found.push(Finding::bad("reachable", "something else answers at the public URL: does the proxy send /.well-known/ and /auth/ to Portico?")),
+        Err(error) => {
+            found.push(Finding::unknown("reachable", format!("{error}; is the service running, and can its public URL be reached from here?")));
+            return found;
+        }
+    }
+    let mut large = Request::new(Method::GET, public.clone());
+    if let Ok(cookie) = HeaderValue::from_str(&format!("portico_check={}", "x".repeat(8 << 10))) {
+        large.headers_mut().insert(COOKIE, cookie);
+    }
+    found.push(match timeout(PATIENCE, http.send(Endpoint::Discovery, large)).await {
+        Ok(Ok(answer)) if answer.status == 200 => Finding::ok("header_size", "8 KiB of cookies pass"),
+        Ok(Ok(answer)) => Finding::bad(
+            "header_size",
+            format!("8 KiB of cookies are answered with {}: let the proxy take larger headers (nginx: large_client_header_buffers)", answer.status),
+        ),
+        Ok(Err(error)) => Finding::unknown("header_size", error),
+        Err(_) => Finding::unknown("header_size", "there was no answer in time"),
+    });
+    found
+}

@@ -1,0 +1,171 @@
+//! What can be said of an OpenID Connect provider without anybody logging in.
+
+use portico_core::clock::Timestamp;
+use portico_core::error::UpstreamError;
+use portico_core::inspect::Finding;
+use portico_core::provider::{Ask, ClientAuth, Pkce, SigningAlg};
+use portico_oauth2::{CodeGrant, Endpoint, authorization_request, probe};
+use serde_json::{Map, Value};
+
+use crate::OidcClient;
+use crate::discovery::Metadata;
+use crate::keys::KeySet;
+
+/// What depends on the document, when there is none that can be used.
+const NEEDS_DOCUMENT: [&str; 6] =
+    ["jwks", "algorithms", "pkce", "auth_method", "redirect_uri", "client_secret"];
+
+impl OidcClient {
+    /// Every check there is, in order.
+    pub(crate) async fn look(&self, ask: &Ask<'_>, now: Timestamp) -> Vec<Finding> {
+        let url = &self.settings.discovery_url;
+        let (dns, document) =
+            tokio::join!(probe::dns(url), probe::document(&self.http, Endpoint::Discovery, url));
+        let mut found = vec![dns, probe::tls(url, &document)];
+        let read = match &document {
+            Err(error) => {
+                found.push(Finding::bad("discovery", format!("{error}; is discovery_url right?")));
+                found.push(Finding::unknown("issuer", "there is no discovery document"));
+                None
+            }
+            Ok(document) => {
+                let read = Metadata::read(document, &self.settings, &self.slot.access.tenants, &self.http);
+                found.extend(judged(&read));
+                read.ok().map(|metadata| (document, metadata))
+            }
+        };
+        match read {
+            Some((document, metadata)) => found.extend(self.look_behind(document, &metadata, ask, now).await),
+            None => found.extend(
+                NEEDS_DOCUMENT.map(|check| Finding::unknown(check, "there is no usable discovery document")),
+            ),
+        }
+        found
+    }
+
+    async fn look_behind(
+        &self,
+        document: &Map<String, Value>,
+        metadata: &Metadata,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Vec<Finding> {
+        let nonce = Some(ask.memory.nonce());
+        let authorization = authorization_request(&self.slot, &metadata.authorization, ask, nonce);
+        let code = probe::NO_CODE.into();
+        let grant = CodeGrant {
+            slot: &self.slot,
+            token_url: &metadata.token,
+            auto: metadata.auth,
+            redirect_uri: ask.redirect_uri,
+            memory: ask.memory,
+            audience: metadata.issuer.as_str(),
+            code: &code,
+            now,
+        };
+        let (keys, redirect_uri, client_secret) = tokio::join!(
+            probe::document(&self.http, Endpoint::KeySet, metadata.jwks()),
+            probe::redirect_uri(&self.http, &self.slot, &authorization, ask.redirect_uri),
+            probe::client_secret(&self.http, &grant),
+        );
+        let keys = keys.and_then(|document| KeySet::read(&document));
+        let [jwks, algorithms] = key_findings(&keys, &metadata.algs);
+        vec![jwks, algorithms, self.pkce(document), self.auth_method(document), redirect_uri, client_secret]
+    }
+
+    fn pkce(&self, document: &Map<String, Value>) -> Finding {
+        const CHECK: &str = "pkce";
+        if self.slot.pkce == Pkce::OffByOperator {
+            return Finding::bad(CHECK, "pkce_enabled is false: switch it on unless the provider cannot");
+        }
+        match texts(document, "code_challenge_methods_supported") {
+            Some(methods) if methods.contains(&"S256") => Finding::ok(CHECK, "the provider supports S256"),
+            Some(_) => Finding::bad(
+                CHECK,
+                "the provider says that it does not support S256: a stolen code would be worth more there",
+            ),
+            None => Finding::unknown(CHECK, "the discovery document does not say; S256 is sent all the same"),
+        }
+    }
+
+    fn auth_method(&self, document: &Map<String, Value>) -> Finding {
+        const CHECK: &str = "auth_method";
+        let own = match &self.slot.auth {
+            ClientAuth::Public => "none",
+            ClientAuth::PrivateKey(_) => "private_key_jwt",
+            ClientAuth::Basic(_) => "client_secret_basic",
+            ClientAuth::Post(_) => "client_secret_post",
+            ClientAuth::Auto(_) => "auto",
+        };
+        // Without a list it is client_secret_basic (OIDC Discovery 3).
+        let offered = texts(document, "token_endpoint_auth_methods_supported")
+            .unwrap_or_else(|| vec!["client_secret_basic"]);
+        let fits = match own {
+            "auto" => {
+                offered.iter().any(|method| ["client_secret_basic", "client_secret_post"].contains(method))
+            }
+            own => offered.contains(&own),
+        };
+        let offered = offered.join(", ");
+        if fits {
+            Finding::ok(CHECK, format!("{own} fits what the provider offers"))
+        } else {
+            Finding::bad(
+                CHECK,
+                format!("token_endpoint_auth_method is {own}, and the provider offers {offered}"),
+            )
+        }
+    }
+}
+
+/// What the reading of the document says of it and of its issuer.
+fn judged(read: &Result<Metadata, UpstreamError>) -> [Finding; 2] {
+    match read {
+        Ok(metadata) => [
+            Finding::ok("discovery", "the document is complete"),
+            Finding::ok("issuer", format!("{}", metadata.issuer)),
+        ],
+        Err(UpstreamError::Metadata(problem))
+            if problem.starts_with("issuer") || problem.starts_with("the issuer") =>
+        {
+            [
+                Finding::ok("discovery", "there is a document"),
+                Finding::bad(
+                    "issuer",
+                    format!(
+                        "{problem}; correct discovery_url, or issuer if the provider changed its name on purpose: people are known by it"
+                    ),
+                ),
+            ]
+        }
+        Err(error) => [
+            Finding::bad("discovery", error),
+            Finding::unknown("issuer", "the discovery document cannot be used"),
+        ],
+    }
+}
+
+fn key_findings(keys: &Result<KeySet, UpstreamError>, algs: &[SigningAlg]) -> [Finding; 2] {
+    let keys = match keys {
+        Ok(keys) => keys,
+        Err(error) => {
+            return [
+                Finding::bad("jwks", error),
+                Finding::unknown("algorithms", "there is no usable key set"),
+            ];
+        }
+    };
+    let usable: Vec<_> = algs.iter().filter(|alg| keys.candidates(**alg, None).next().is_some()).collect();
+    let names = |algs: &[&SigningAlg]| algs.iter().map(|alg| alg.as_str()).collect::<Vec<_>>().join(", ");
+    let algorithms = if usable.is_empty() {
+        let wanted = names(&algs.iter().collect::<Vec<_>>());
+        Finding::bad("algorithms", format!("no published key is good for {wanted}: check allowed_algs"))
+    } else {
+        Finding::ok("algorithms", names(&usable))
+    };
+    [Finding::ok("jwks", "there are usable keys"), algorithms]
+}
+
+fn texts<'a>(document: &'a Map<String, Value>, name: &str) -> Option<Vec<&'a str>> {
+    Some(document.get(name)?.as_array()?.iter().filter_map(Value::as_str).collect())
+}
