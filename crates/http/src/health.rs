@@ -1,4 +1,4 @@
-//! What the operator's machinery asks: is the process alive, can it serve.
+//! What the operator's machinery asks: is the process alive, can it serve, how does it fare.
 //!
 //! Readiness knows the store and not the providers: taking every replica away would bring no provider back.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
-use crate::Portico;
+use crate::{Metrics, Portico, meter};
 
 /// How long the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,6 +24,12 @@ pub(crate) async fn readyz(portico: Data<Portico>) -> HttpResponse {
         Ok(Err(error)) => not_ready(&error.to_string()),
         Err(_) => not_ready("the store does not answer"),
     }
+}
+
+/// `GET /metrics`: all metrics, in the text format of Prometheus.
+pub(crate) async fn metrics(portico: Data<Portico>, metrics: Data<Metrics>) -> HttpResponse {
+    meter::providers(portico.broker());
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics())
 }
 
 fn not_ready(error: &str) -> HttpResponse {

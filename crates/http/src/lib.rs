@@ -6,6 +6,7 @@
 //! routes     which path leads to which handler        login, glass, handoff, session, backchannel, own, verify, keys, pages, health   handlers
 //! asker, client   who is asking, and from where; limits   how often     extract, callback, query, cookies, csrf, cors   what a request brings
 //! telemetry  around every request: span, limits, headers                error               what a refusal looks like
+//! meter      what is counted of requests
 //! live       the surface of the moment, which a reload replaces
 //! ```
 
@@ -26,6 +27,7 @@ mod keys;
 mod limits;
 mod live;
 mod login;
+mod meter;
 mod own;
 mod pages;
 mod query;
@@ -146,10 +148,16 @@ pub fn configure(live: &Arc<Live>) -> impl FnOnce(&mut ServiceConfig) + use<> {
     }
 }
 
+/// Writes down all metrics, in the text format of Prometheus.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// What the operator's listener serves.
-pub fn configure_operator(live: &Arc<Live>) -> impl FnOnce(&mut ServiceConfig) + use<> {
-    let live = Arc::clone(live);
-    move |config| serve(config, live, routes::operator)
+pub fn configure_operator(live: &Arc<Live>, metrics: &Metrics) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let (live, metrics) = (Arc::clone(live), Arc::clone(metrics));
+    move |config| {
+        config.app_data(Data::new(metrics));
+        serve(config, live, routes::operator);
+    }
 }
 
 /// Routes whose requests get the surface of the moment.

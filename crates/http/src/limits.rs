@@ -19,6 +19,7 @@ use portico_core::clock::{Clock, Timestamp};
 use crate::Front;
 use crate::client::Client;
 use crate::error::{ApiError, Cause};
+use crate::meter;
 
 /// How many clients are remembered.
 const MOST_CLIENTS: u64 = 100_000;
@@ -37,6 +38,17 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// As a label.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Callback => "callback",
+            Self::Refresh => "refresh",
+            Self::Token => "token",
+            Self::Glass => "break_glass",
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Start => "the start of a login",
@@ -81,6 +93,7 @@ impl Limits {
         let spent = self.spent.get_with((kind, address), fresh);
         let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
         spent.take(self.per_minute, now).map_err(|seconds| {
+            meter::limited(kind.word());
             ApiError::from(Cause::TooOften { what: kind.name() }).with(header::RETRY_AFTER, seconds)
         })
     }

@@ -16,7 +16,7 @@ use crate::error::{ApiError, Cause};
 use crate::extract::{LoginWish, SlotPath};
 use crate::limits::{Callback as Callbacks, Start, Within};
 use crate::session::{TokenAnswer, give};
-use crate::{Portico, pages, routes};
+use crate::{Portico, meter, pages, routes};
 
 /// The list of login buttons.
 #[derive(Serialize)]
@@ -78,6 +78,7 @@ pub(crate) async fn start(
     }
     let prompt = if brought.signed_out { Prompt::Login } else { Prompt::AsConfigured };
     let begun = portico.broker().begin(slot, &wish.as_wish(), prompt).await;
+    meter::login(slot, "start", &begun);
     let begun = begun.map_err(|error| ApiError::from(error).at(slot))?;
     let cookies = &portico.front.cookies;
     let mut answer = HttpResponse::SeeOther();
@@ -114,8 +115,9 @@ pub(crate) async fn finish(
         let caller = asker.caller().clone();
         portico.broker().finish(Callback { slot, state, cookie, reply, browser, caller }).await
     };
-    let finished =
-        finished.await.map_err(|error| refused(error).with(header::SET_COOKIE, gone.to_string()))?;
+    let finished = finished.await;
+    meter::login(slot, "callback", &finished);
+    let finished = finished.map_err(|error| refused(error).with(header::SET_COOKIE, gone.to_string()))?;
     let mut gone = vec![gone];
     gone.extend(signed_out.then(|| portico.front.cookies.signed_out_gone()));
     Ok(welcome(&portico, &asker, &finished, gone))

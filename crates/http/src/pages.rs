@@ -25,7 +25,7 @@ use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
 use crate::extract::{Credentials, LoginWish};
 use crate::limits::Kind;
-use crate::session::give;
+use crate::session::{give, go_on};
 use crate::{Portico, routes};
 
 const STYLE: &str = include_str!("../templates/style.css");
@@ -162,7 +162,7 @@ async fn resume(
     {
         return Ok(None);
     }
-    match broker.refresh(refresh, asker.caller()).await {
+    match go_on(broker, refresh, asker).await {
         Ok(tokens) => Ok(Some(tokens)),
         Err(SessionError::Invalid(_) | SessionError::AccountDisabled(_)) => Ok(None),
         Err(error) => Err(error.into()),

@@ -68,7 +68,10 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
 
 /// The operator's table.
 pub(crate) fn operator(config: &mut ServiceConfig) {
-    config.route("/livez", web::get().to(health::livez)).route("/readyz", web::get().to(health::readyz));
+    config
+        .route("/livez", web::get().to(health::livez))
+        .route("/readyz", web::get().to(health::readyz))
+        .route("/metrics", web::get().to(health::metrics));
 }
 
 /// A path that has one method. Every other one is 405 and reaches nothing (threats M19: HEAD too).

@@ -4,7 +4,8 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use portico_core::clock::Timestamp;
 use portico_core::error::SessionError;
-use portico_core::flow::{SignedIn, Tokens};
+use portico_core::flow::{Broker, SignedIn, Tokens};
+use portico_core::session::RefreshToken;
 use portico_core::token::groups_of;
 use serde::Serialize;
 use url::Url;
@@ -16,6 +17,7 @@ use crate::csrf::{self, CSRF_HEADER};
 use crate::error::ApiError;
 use crate::extract::{Credentials, RefreshBody};
 use crate::limits::{Refresh, Within};
+use crate::meter;
 use crate::{Portico, rfc3339};
 
 /// What a login or a refresh gives to whoever asked (RFC 6749 5.1).
@@ -134,7 +136,7 @@ pub(crate) async fn refresh(
 ) -> Result<HttpResponse, ApiError> {
     match (body, credentials) {
         (RefreshBody::Token(token), Credentials::Cookies(_)) => {
-            let tokens = portico.broker().refresh(&token, asker.caller()).await?;
+            let tokens = go_on(portico.broker(), &token, &asker).await?;
             Ok(HttpResponse::Ok().json(TokenAnswer::of(&tokens).revealing(&tokens)))
         }
         (RefreshBody::Empty, Credentials::Cookies(brought)) => {
@@ -159,7 +161,18 @@ async fn refresh_by_cookie(
     let session = broker.session_of(None, Some(token)).await?;
     let session = session.ok_or(SessionError::Invalid("the refresh token is unknown"))?;
     csrf::check(portico, request, brought.csrf.as_deref(), session)?;
-    Ok(broker.refresh(token, asker.caller()).await?)
+    Ok(go_on(broker, token, asker).await?)
+}
+
+/// Goes on with a session, and counts it.
+pub(crate) async fn go_on(
+    broker: &Broker,
+    token: &RefreshToken,
+    asker: &Asker,
+) -> Result<Tokens, SessionError> {
+    let result = broker.refresh(token, asker.caller()).await;
+    meter::refresh(&result);
+    result
 }
 
 /// `POST /auth/logout`. Without a session it is no error: who wants to be signed out, is.
@@ -206,6 +219,7 @@ pub(crate) fn give(
     tokens: &Tokens,
 ) -> HttpResponseBuilder {
     let broker = portico.broker();
+    meter::token(tokens.access.len());
     let csrf = broker.csrf(tokens.present.session.id);
     for cookie in portico.front.cookies.session(tokens, csrf, broker.clock().now()) {
         answer.cookie(cookie);

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -20,6 +20,7 @@ use crate::Front;
 use crate::asker::Asker;
 use crate::cors::Grant;
 use crate::error::{ApiError, Cause, Part};
+use crate::meter;
 
 /// The longest address, in bytes (threats 10).
 const LONGEST_URL: usize = 16 * 1024;
@@ -55,10 +56,29 @@ pub(crate) async fn answer<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let grant = granted(&front, &request);
+    let started = Instant::now();
+    let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+    let method = request.method().clone();
+    meter::cookies(request.headers().get_all(header::COOKIE).map(HeaderValue::len).sum());
+    let answer = answered(&front, &asker, request, next).await;
+    let status = match &answer {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    meter::answered(&route, &method, status.as_u16(), started.elapsed());
+    answer
+}
+
+async fn answered<B: MessageBody + 'static>(
+    front: &Front,
+    asker: &Asker,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let grant = granted(front, &request);
     if let Some(part) = oversized(&request) {
-        let answer = ApiError::from(Cause::TooLarge(part)).answer(&front, &asker);
-        return Ok(request.into_response(dressed(answer, &asker, &grant)));
+        let answer = ApiError::from(Cause::TooLarge(part)).answer(front, asker);
+        return Ok(request.into_response(dressed(answer, asker, &grant)));
     }
     let failure = match bounded(LONGEST_WAIT, next.call(request)).await {
         Ok(Ok(response)) => {
@@ -68,16 +88,16 @@ pub(crate) async fn answer<B: MessageBody + 'static>(
             let preflight = if taken { None } else { grant.preflight(request.method(), request.headers()) };
             let response = match (preflight, response.error()) {
                 (Some(preflight), _) => preflight,
-                (None, Some(error)) => refused(error, &front, &asker),
+                (None, Some(error)) => refused(error, front, asker),
                 (None, None) => response.map_into_boxed_body(),
             };
-            return Ok(ServiceResponse::new(request, dressed(response, &asker, &grant)));
+            return Ok(ServiceResponse::new(request, dressed(response, asker, &grant)));
         }
-        Ok(Err(error)) => refused(&error, &front, &asker),
-        Err(cause) => ApiError::from(cause).answer(&front, &asker),
+        Ok(Err(error)) => refused(&error, front, asker),
+        Err(cause) => ApiError::from(cause).answer(front, asker),
     };
     // The request is gone; an error that carries its answer needs none.
-    Err(InternalError::from_response("the request failed", dressed(failure, &asker, &grant)).into())
+    Err(InternalError::from_response("the request failed", dressed(failure, asker, &grant)).into())
 }
 
 /// What the request's origin may do with the answer.

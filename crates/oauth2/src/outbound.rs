@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use portico_core::error::{UpstreamError, printable};
 use portico_core::provider::{Health, Transport};
+use portico_core::slot::SlotId;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Certificate, Client, Method, Request, Response};
 use serde_json::{Map, Value};
@@ -76,6 +77,19 @@ impl Endpoint {
         }
     }
 
+    /// Its name in metrics.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::KeySet => "jwks",
+            Self::Authorization => "authorization",
+            Self::Token => "token",
+            Self::Userinfo => "userinfo",
+            Self::Emails => "emails",
+            Self::Groups => "groups",
+        }
+    }
+
     /// The largest body that is read, in bytes.
     const fn largest(self) -> usize {
         match self {
@@ -112,6 +126,8 @@ pub struct Outbound {
     runtime: Handle,
     gate: Arc<Gate>,
     insecure_http: bool,
+    /// The slot's name, for what is counted.
+    slot: Arc<str>,
 }
 
 /// How many calls are let through, and whether any are.
@@ -159,7 +175,14 @@ impl Outbound {
             turns: Semaphore::new(AT_ONCE),
             breaker: Breaker::default(),
         };
-        Ok(Self { http, runtime, gate: Arc::new(gate), insecure_http: transport.allow_insecure_http })
+        let insecure_http = transport.allow_insecure_http;
+        Ok(Self { http, runtime, gate: Arc::new(gate), insecure_http, slot: "none".into() })
+    }
+
+    /// The same, counted as this slot's.
+    #[must_use]
+    pub fn of(self, slot: SlotId) -> Self {
+        Self { slot: slot.to_string().into(), ..self }
     }
 
     /// Whether a provider's address may be used: https, or plain http on a loopback host or where the operator allowed
@@ -192,17 +215,20 @@ impl Outbound {
                 format!("{}: only https is used, and plain http on loopback hosts", endpoint.name());
             return Err(UpstreamError::Metadata(problem));
         }
-        let (http, gate) = (self.http.clone(), Arc::clone(&self.gate));
+        let (http, gate, slot) = (self.http.clone(), Arc::clone(&self.gate), Arc::clone(&self.slot));
+        let started = Instant::now();
         let exchange = async move {
             let response = http.execute(request).await.map_err(|error| failure(endpoint, error))?;
             read(endpoint, response).await
         };
         let mut call = JoinSet::new();
         call.spawn_on(async move { gate.pass(endpoint, exchange).await }, &self.runtime);
-        match call.join_next().await {
+        let answer = match call.join_next().await {
             Some(Ok(answer)) => answer,
             Some(Err(_)) | None => Err(endpoint.bad("the call was cut off")),
-        }
+        };
+        count(&slot, endpoint, &answer, started.elapsed());
+        answer
     }
 
     /// How the provider fared lately, as far as calls tell.
@@ -244,6 +270,24 @@ impl Answer {
     pub(crate) fn expect_ok(&self, endpoint: Endpoint) -> Result<(), UpstreamError> {
         if self.status == 200 { Ok(()) } else { Err(endpoint.bad(format_args!("status {}", self.status))) }
     }
+}
+
+/// What became of a call, in one word, and how long it took.
+fn count(slot: &str, endpoint: Endpoint, answer: &Result<Answer, UpstreamError>, took: Duration) {
+    let outcome = match answer {
+        Ok(Answer { status: 500.., .. }) => "failed",
+        Ok(Answer { status: 400.., .. }) => "refused",
+        Ok(_) => "ok",
+        Err(UpstreamError::Unreachable { .. }) => "unreachable",
+        Err(UpstreamError::Timeout { .. }) => "timeout",
+        Err(UpstreamError::Overloaded { .. }) => "overloaded",
+        Err(_) => "bad",
+    };
+    let (slot, endpoint) = (slot.to_owned(), endpoint.word());
+    metrics::counter!("portico_provider_requests_total", "slot" => slot.clone(), "endpoint" => endpoint, "outcome" => outcome)
+        .increment(1);
+    metrics::histogram!("portico_provider_request_seconds", "slot" => slot, "endpoint" => endpoint)
+        .record(took);
 }
 
 fn is_loopback(url: &Url) -> bool {

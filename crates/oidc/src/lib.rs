@@ -99,10 +99,19 @@ impl OidcClient {
             tracing::warn!(slot = %self.slot.id(), "the signature of an ID token was not checked");
             metadata.issuer.clone()
         };
+        self.note_clock(&token, now);
         token.check_times(now, self.slot.clock_skew).map_err(invalid)?;
         token.check_nonce(self.settings.nonce, nonce).map_err(invalid)?;
         token.check_access_token(granted.access_token.expose_secret()).map_err(invalid)?;
         Ok(IdToken { issuer, claims: token.into_claims() })
+    }
+
+    /// What an ID token that is signed says of the provider's clock.
+    fn note_clock(&self, token: &UnverifiedToken<'_>, now: Timestamp) {
+        if let Some(issued) = token.issued_at().filter(|_| self.verifies()) {
+            let ahead = i32::try_from(issued.saturating_sub(now.unix())).unwrap_or(i32::MAX);
+            metrics::gauge!("portico_clock_skew_seconds", "slot" => self.slot.id().to_string()).set(ahead);
+        }
     }
 
     /// The ID token, where the provider has a logout of its own that it can be a hint for, and when it is short enough to be

@@ -155,6 +155,11 @@ impl<'a> UnverifiedToken<'a> {
         Err(Check::failed("signature", "one by a published key", "another one"))
     }
 
+    /// When the provider says it was issued, by the provider's clock.
+    pub(crate) fn issued_at(&self) -> Option<i64> {
+        time(&self.claims, "iat").ok().flatten().map(Timestamp::unix)
+    }
+
     /// OIDC Core 3.1.3.7 (9), (10), and RFC 7519 4.1.5 for `nbf`.
     pub(crate) fn check_times(&self, now: Timestamp, skew: Duration) -> Result<(), Check> {
         let exp = required("exp", time(&self.claims, "exp")?)?;

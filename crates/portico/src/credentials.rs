@@ -47,6 +47,10 @@ async fn look(live: &Live, known: &mut BTreeMap<SlotId, Verdict>) {
 
 /// A change is worth a line; what cannot be told is none.
 fn tell(slot: SlotId, found: &Finding, before: Option<Verdict>) {
+    if found.verdict != Verdict::Unknown {
+        let valid = u8::from(found.verdict == Verdict::Ok);
+        metrics::gauge!("portico_idp_credentials_valid", "slot" => slot.to_string()).set(valid);
+    }
     match (before, found.verdict) {
         (Some(Verdict::Bad), Verdict::Bad) => {}
         (_, Verdict::Bad) => {

@@ -13,13 +13,14 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use portico_core::clock::{Clock, Entropy};
 use portico_demo_idp::{DemoIdp, IdpConfig, SlotEndpoints, SlotSettings};
-use portico_http::Portico;
+use portico_http::{Metrics, Portico};
 use portico_storage::Storage;
 
 use crate::cli::{Failure, say};
 use crate::log;
 use crate::service::Service;
 use crate::settings::{Loaded, Sources};
+use crate::telemetry;
 use crate::wire::{Listeners, prepare, runtime};
 
 /// The port tried first; any free one will do.
@@ -109,9 +110,12 @@ fn serve(loaded: Loaded, listeners: (TcpListener, TcpListener), idp: &DemoIdp) -
     let live = service.live();
     let icons: Arc<str> = icons(&live.now()).into();
     let page = move |config: &mut ServiceConfig| page(config, &icons);
+    let numbers = telemetry::collect()?;
+    others.spawn(telemetry::tend(numbers.clone()));
+    let metrics: Metrics = Arc::new(move || numbers.render());
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
     actix_web::rt::System::new().block_on(async {
-        let listeners = Listeners::start(live, listeners, page).map_err(failed)?;
+        let listeners = Listeners::start(live, listeners, &metrics, page).map_err(failed)?;
         say(&format!(
             "Portico demo: open {}/\nDemo identity provider: {} (three made-up people, no passwords)\nNothing is kept. Press Ctrl-C to stop.",
             service.loaded().settings.public_url.as_str(),

@@ -7,7 +7,9 @@ mod credentials;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod log;
+mod metered;
 mod reload;
 pub mod service;
 pub mod settings;
+mod telemetry;
 pub mod wire;

@@ -80,6 +80,7 @@ impl Reload {
             .collect();
         let applied = self.service.change_to(new).await?;
         self.forget();
+        metrics::counter!("portico_reloads_total", "outcome" => "applied").increment(1);
         say(&applied);
         for warning in warnings {
             tracing::warn!("{warning}");
@@ -98,6 +99,7 @@ impl Reload {
     fn complain(&mut self, failure: &Failure, asked: bool) {
         let complaint = failure.to_string();
         if asked || self.complaint.as_ref() != Some(&complaint) {
+            metrics::counter!("portico_reloads_total", "outcome" => "refused").increment(1);
             let lines = match failure {
                 Failure::Mistakes(mistakes) => mistakes.iter().map(Mistake::to_string).collect(),
                 other => vec![other.to_string()],

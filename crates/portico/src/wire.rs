@@ -14,7 +14,7 @@ use portico_core::provider::{Kind, ProtocolClient, Slot};
 use portico_core::seal::Seals;
 use portico_core::slot::SlotId;
 use portico_core::store::Store;
-use portico_http::{Live, Surface};
+use portico_http::{Live, Metrics, Surface};
 use portico_oauth2::{OAuth2Client, Outbound};
 use portico_oidc::OidcClient;
 use portico_storage::{OpenError, Storage};
@@ -137,7 +137,8 @@ pub(crate) async fn assemble(
 
 pub(crate) fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolClient>, Failure> {
     let http = Outbound::new(&slot.transport, outbound.clone())
-        .map_err(|error| Failure::Failed(format!("{}: {}", slot.id(), chain(&error))))?;
+        .map_err(|error| Failure::Failed(format!("{}: {}", slot.id(), chain(&error))))?
+        .of(slot.id());
     Ok(match slot.kind {
         Kind::Oidc(_) => Arc::new(OidcClient::new(slot.clone(), http)),
         Kind::OAuth2(_) => Arc::new(OAuth2Client::new(slot.clone(), http)),
@@ -161,19 +162,22 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Starts both listeners. `more` adds services to the public one; the demo has a page of its own.
+    /// Starts both listeners. `metrics` writes down what was counted; `more` adds services to the public one; the demo has a page of its own.
     ///
     /// # Errors
     /// When a listener cannot be used.
     pub fn start(
         live: &Arc<Live>,
         (public, operator): (TcpListener, TcpListener),
+        metrics: &Metrics,
         more: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         let for_public = Arc::clone(live);
         let public_app = move || App::new().configure(&more).configure(portico_http::configure(&for_public));
         let for_operator = Arc::clone(live);
-        let operator_app = move || App::new().configure(portico_http::configure_operator(&for_operator));
+        let metrics = Arc::clone(metrics);
+        let operator_app =
+            move || App::new().configure(portico_http::configure_operator(&for_operator, &metrics));
         Ok(Self {
             public: HttpServer::new(public_app).shutdown_timeout(DRAIN_SECONDS).listen(public)?.run(),
             operator: HttpServer::new(operator_app).workers(1).disable_signals().listen(operator)?.run(),

@@ -29,5 +29,6 @@ mod reload;
 mod sameness;
 mod service;
 mod session;
+mod telemetry;
 mod tokens;
 mod verify;

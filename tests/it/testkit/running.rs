@@ -51,8 +51,9 @@ impl Running {
         let served = Arc::clone(service.live());
         let (started, begun) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn(move || {
+            let metrics: portico_http::Metrics = Arc::new(String::new);
             actix_web::rt::System::new().block_on(async {
-                let listeners = Listeners::start(&served, (public, operator), |_| {}).unwrap();
+                let listeners = Listeners::start(&served, (public, operator), &metrics, |_| {}).unwrap();
                 started.send(listeners.handle()).ok().unwrap();
                 listeners.run().await.unwrap();
             });

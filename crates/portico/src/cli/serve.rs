@@ -7,15 +7,17 @@ use portico_core::clock::Clock;
 use portico_core::flow::{Broker, Estranged};
 use portico_core::provider::Prompt;
 use portico_core::return_to::Wish;
-use portico_http::Portico;
+use portico_http::{Metrics, Portico};
 use portico_storage::Storage;
 
 use super::{Failure, chain};
 use crate::credentials;
 use crate::log;
+use crate::metered::Metered;
 use crate::reload::Reload;
 use crate::service::Service;
 use crate::settings::{Loaded, Sources};
+use crate::telemetry;
 use crate::wire::{Listeners, prepare, runtime, upkeep};
 
 pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
@@ -26,6 +28,7 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    let numbers = telemetry::collect()?;
     let (listen, admin_listen) = (settings.listen, settings.admin_listen);
     let listeners = (bound(listen)?, bound(admin_listen)?);
     let others = runtime()?;
@@ -35,11 +38,14 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
         Ok::<_, Failure>(storage)
     })?;
     let live = others.block_on(async {
-        let service = Service::begin(loaded, storage.store(), Clock::System, others.handle().clone()).await?;
+        let service =
+            Service::begin(loaded, Metered::over(storage.store()), Clock::System, others.handle().clone())
+                .await?;
         let live = Arc::clone(service.live());
         warn_of_adoption(&service).await;
         let reload = Reload::new(service, sources)?;
         tokio::spawn(upkeep(Arc::clone(&live)));
+        tokio::spawn(telemetry::tend(numbers.clone()));
         tokio::spawn(credentials::watch(Arc::clone(&live)));
         tokio::spawn(reload.watch());
         let now = live.now();
@@ -48,7 +54,8 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
     })?;
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
     actix_web::rt::System::new().block_on(async {
-        let listeners = Listeners::start(&live, listeners, |_| {}).map_err(failed)?;
+        let metrics: Metrics = Arc::new(move || numbers.render());
+        let listeners = Listeners::start(&live, listeners, &metrics, |_| {}).map_err(failed)?;
         let now = live.now();
         tracing::info!(%listen, %admin_listen, public_url = now.broker().public_url().as_str(), "ready");
         drop(now);

@@ -1,0 +1,82 @@
+//! The store, timed. What it is asked and how it fares is counted here, so that it need not know.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use portico_core::account::{Account, AccountId, Candidates, Identity, NamePolicy};
+use portico_core::audit::{AuditEvent, AuditFilter};
+use portico_core::claims::IdentityKey;
+use portico_core::clock::Timestamp;
+use portico_core::keys::StoredKey;
+use portico_core::logout::{EndedSessions, LogoutNotice};
+use portico_core::session::{Caller, HandOff, NewLink, NewSession, Session, SessionId, TokenHash};
+use portico_core::store::{
+    AccountFilter, AccountRef, Acquainted, Change, Changed, Linked, LocalAccount, Merged, Present, Retention,
+    Rotate, Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
+};
+use uuid::Uuid;
+
+/// Another store, and a clock beside it.
+pub(crate) struct Metered(Arc<dyn Store>);
+
+impl Metered {
+    pub(crate) fn over(store: Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::new(Self(store))
+    }
+}
+
+/// Passes each method on, and notes how long it took and whether it failed.
+macro_rules! metered {
+    ($(fn $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for Metered {
+            $(async fn $method(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                let started = Instant::now();
+                let done = self.0.$method($($argument),*).await;
+                note(stringify!($method), started, done.is_err());
+                done
+            })*
+        }
+    };
+}
+
+fn note(operation: &'static str, started: Instant, failed: bool) {
+    metrics::histogram!("portico_store_seconds", "operation" => operation).record(started.elapsed());
+    if failed {
+        metrics::counter!("portico_store_errors_total", "operation" => operation).increment(1);
+    }
+}
+
+metered! {
+    fn ping() -> ();
+    fn spend_login(login: &[u8; 32], forget_at: Timestamp) -> Spent;
+    fn find_candidates(identity: &IdentityKey, name: Option<&str>) -> Candidates;
+    fn settle(settlement: &Settlement<'_>) -> Settled;
+    fn find_session(id: SessionId) -> Option<Present>;
+    fn find_refresh(presented: &TokenHash) -> Option<SessionId>;
+    fn rotate_refresh(rotate: &Rotate) -> Rotation;
+    fn take_handoff(code: &TokenHash) -> Option<HandOff>;
+    fn begin_session(handoff: &HandOff, session: &NewSession) -> Option<Present>;
+    fn revoke_sessions(which: Sessions, event: &AuditEvent) -> u64;
+    fn find_id_token(session: SessionId) -> Option<Vec<u8>>;
+    fn hear_logout(notice: &LogoutNotice, caller: &Caller, now: Timestamp) -> Option<EndedSessions>;
+    fn add_link(link: &NewLink, event: &AuditEvent) -> bool;
+    fn use_link(code: &TokenHash, session: &NewSession, event: &AuditEvent) -> Linked;
+    fn list_sessions(filter: &SessionFilter) -> Vec<Session>;
+    fn create_account(account: &LocalAccount, event: &AuditEvent) -> Option<Account>;
+    fn list_accounts(filter: &AccountFilter) -> Vec<Account>;
+    fn find_account(account: &AccountRef) -> Option<(Account, Vec<Identity>)>;
+    fn change_account(account: AccountId, change: &Change, event: &AuditEvent) -> Changed;
+    fn merge_accounts(from: AccountId, into: AccountId, event: &AuditEvent) -> Merged;
+    fn unlink_identity(account: AccountId, identity: Uuid, event: &AuditEvent) -> Unlinked;
+    fn count_identities() -> Vec<Acquainted>;
+    fn count_adoptable(policy: &NamePolicy) -> u64;
+    fn list_keys() -> Vec<StoredKey>;
+    fn add_key(key: &StoredKey) -> bool;
+    fn promote_key(kid: &str, retires_at: Timestamp, event: &AuditEvent) -> bool;
+    fn reseal_key(kid: &str, before: &[u8], after: &[u8]) -> ();
+    fn record(event: &AuditEvent) -> ();
+    fn list_events(filter: &AuditFilter) -> Vec<AuditEvent>;
+    fn sweep(retention: &Retention) -> u64;
+}
