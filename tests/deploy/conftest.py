@@ -31,25 +31,50 @@ def helm(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
-def rendered(helm) -> list[dict]:
-    """The chart with six slots, as Kubernetes would get it."""
-    done = helm("template", "demo", str(ROOT / "charts/portico"), "-f", str(Path(__file__).parent / "six-slots.yaml"))
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+def render(helm):
+    """The chart with the values of a file beside this one, as Kubernetes would get it."""
+
+    def run(values: str, *more: str) -> list[dict]:
+        file = str(Path(__file__).parent / f"{values}.yaml")
+        done = helm("template", "demo", str(ROOT / "charts/portico"), "-f", file, *more)
+        assert done.returncode == 0, done.stderr
+        return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def environment(rendered: list[dict]) -> dict[str, str]:
-    """The environment of Portico's container; what comes from a Secret is made up here."""
-    deployment = next(document for document in rendered if document["kind"] == "Deployment")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    made_up = {
-        "PORTICO_SECURITY_SECRET_KEY": "6f1d9c0b7a83e2455c6e80d3b19fa4721e0c5d8b3f6a97e4d2b1c0f8a7e6d5c4",
-        "PORTICO_STORAGE_URL": "postgres://portico:canary-password@db.example.org/portico",
-    }
+def rendered(render) -> list[dict]:
+    """The chart with six slots."""
+    return render("six-slots")
+
+
+MADE_UP = {
+    "secret-key": "6f1d9c0b7a83e2455c6e80d3b19fa4721e0c5d8b3f6a97e4d2b1c0f8a7e6d5c4",
+    "storage": "postgres://portico:canary-password@db.example.org/portico",
+}
+
+
+def environment_of(documents: list[dict], directory: Path, secrets: dict[str, str]) -> dict[str, str]:
+    """The environment of Portico's container. What is mounted from Secrets lies in files below the directory: as these say, or made up."""
+    deployment = next(document for document in documents if document["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
     names = [variable["name"] for variable in container["env"]]
     assert len(names) == len(set(names)), "no variable twice"
-    return {
-        variable["name"]: variable["value"] if "value" in variable else made_up.get(variable["name"], "canary-secret")
-        for variable in container["env"]
-    }
+    volumes = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
+    env = {variable["name"]: variable["value"] for variable in container["env"]}
+    for mount in container["volumeMounts"]:
+        if mount["name"] not in volumes:
+            continue
+        (item,) = volumes[mount["name"]]["items"]
+        file = directory / mount["mountPath"].lstrip("/") / item["path"]
+        file.parent.mkdir(parents=True)
+        file.write_text(secrets.get(mount["name"], "canary-secret") + "\n")
+    return {name: str(directory) + value if value.startswith("/etc/portico/") else value for name, value in env.items()}
+
+
+@pytest.fixture(scope="session")
+def environment(rendered: list[dict], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment with six slots."""
+    return environment_of(rendered, tmp_path_factory.mktemp("secrets"), MADE_UP)

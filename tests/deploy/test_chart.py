@@ -13,12 +13,15 @@ import yaml
 from conftest import ROOT
 
 CHART = str(ROOT / "charts/portico")
-SIX = str(Path(__file__).parent / "six-slots.yaml")
+CASES = ("six-slots", "everything", "sqlite", "dev")
+# What Kubernetes' own schemas do not know.
+FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
 LEAST = ("--set", "publicUrl=https://app.example.org", "--set", "secretKey.existingSecret=s", "--set", "storage.existingSecret=d")
 
 
 def test_helm_finds_nothing_to_say_even_when_strict(helm) -> None:
-    for values in ([], ["-f", SIX], list(LEAST)):
+    files = [["-f", str(Path(__file__).parent / f"{name}.yaml")] for name in CASES]
+    for values in (*files, list(LEAST)):
         done = helm("lint", "--strict", CHART, *values)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -29,13 +32,79 @@ def test_it_packs(helm, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["portico-0.1.0.tgz"]
 
 
-def test_kubernetes_knows_every_field(rendered: list[dict], tmp_path: Path) -> None:
-    assert {document["kind"] for document in rendered} == {"Deployment", "Service", "ServiceAccount", "Ingress"}
+MATRIX = [
+    ("six-slots", ()), ("everything", ()), ("sqlite", ()), ("dev", ()),
+    ("six-slots", ("--set", "autoscaling.enabled=true", "--set", "service.type=LoadBalancer")),
+    ("sqlite", ("--set", "storage.sqlite.existingClaim=mine", "--set", "networkPolicy.enabled=true")),
+    ("everything", ("--set", "metrics.alerts.enabled=false", "--set", "httpRoute.enabled=false", "--set", "storage.migrationJob=false")),
+    ("six-slots", ("--set", "image.pullSecrets={a,b}", "--set", "podDisruptionBudget.enabled=true", "--set", "podDisruptionBudget.minAvailable=50%")),
+]
+
+
+@pytest.mark.parametrize("version", ["1.33", "1.34", "1.35"])
+def test_kubernetes_knows_every_field(render, tmp_path: Path, version: str) -> None:
     file = tmp_path / "rendered.yaml"
-    file.write_text(yaml.safe_dump_all(rendered))
+    documents = [document for values, more in MATRIX for document in render(values, *more) if document["kind"] not in FOREIGN]
+    file.write_text(yaml.safe_dump_all(documents))
     validate = Path(sys.executable).parent / "kubernetes-validate"
-    done = subprocess.run([validate, "--strict", "-k", "1.35", file], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([validate, "--strict", "-k", version, file], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_is_switched_on_is_there_and_nothing_else(render) -> None:
+    kinds = {case: {document["kind"] for document in render(case)} for case in CASES}
+    always = {"Deployment", "Service", "ServiceAccount", "Pod"}
+    assert kinds["six-slots"] == always | {"Ingress"}
+    assert kinds["sqlite"] == always | {"PersistentVolumeClaim"}
+    assert kinds["dev"] == always | {"Secret"}
+    assert kinds["everything"] == always | FOREIGN | {
+        "Job", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "ConfigMap",
+    }
+
+
+@pytest.mark.parametrize("case", ["six-slots", "everything"])
+def test_the_main_cases_are_as_they_were(render, case: str) -> None:
+    """After a change that is meant: PORTICO_WRITE_GOLDEN=1 tests/run --only deploy, and read the difference."""
+    golden = Path(__file__).parent / "golden" / f"{case}.yaml"
+    text = yaml.safe_dump_all(render(case), sort_keys=True, width=160)
+    if os.environ.get("PORTICO_WRITE_GOLDEN"):
+        golden.write_text(text)
+    assert golden.read_text() == text
+
+
+def test_no_secret_stands_in_the_deployment(render) -> None:
+    for case in CASES:
+        pod = next(d for d in render(case) if d["kind"] == "Deployment")["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert all("valueFrom" not in variable for variable in container["env"])
+        assert not {"demo-secret", "6f1d9c0b7a83e2455c6e80d3b19fa4721e0c5d8b3f6a97e4d2b1c0f8a7e6d5c4"} & {v["value"] for v in container["env"]}
+
+
+def test_with_sqlite_there_is_one_replica(render, helm) -> None:
+    deployment = next(d for d in render("sqlite") if d["kind"] == "Deployment")["spec"]
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    sqlite = str(Path(__file__).parent / "sqlite.yaml")
+    for wrong in ("replicas=2", "autoscaling.enabled=true", "storage.migrationJob=true", "storage.existingSecret=x"):
+        assert helm("template", "demo", CHART, "-f", sqlite, "--set", wrong).returncode != 0, wrong
+
+
+def test_every_setting_can_be_reached(helm) -> None:
+    """Each global setting and each of a slot: by a value of its own, by a secret, or by `settings`."""
+    page = (ROOT / "docs/configuration.md").read_text()
+    table = page.split("<!-- begin: global settings -->")[1].split("<!-- end")[0]
+    names = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert len(names) > 25
+    own = {
+        "PUBLIC_URL", "SERVER_LISTEN", "SERVER_ADMIN_LISTEN", "STORAGE_URL", "SECURITY_SECRET_KEY", "SECURITY_OIDC_PROVIDERS",
+        "SECURITY_OAUTH2_PROVIDERS",
+    }
+    free = [name for name in names if name not in own]
+    sets = [part for name in free for part in ("--set-string", f"settings.{name}=x")]
+    done = helm("template", "demo", CHART, *LEAST, *sets)
+    assert done.returncode == 0, done.stderr
+    assert all(f"- name: PORTICO_{name}" in done.stdout for name in free)
+    for name in own:
+        assert helm("template", "demo", CHART, *LEAST, "--set-string", f"settings.{name}=x").returncode != 0, f"{name} has a value of its own"
 
 
 def test_the_pod_is_restricted(rendered: list[dict]) -> None:
@@ -54,7 +123,7 @@ def test_the_pod_is_restricted(rendered: list[dict]) -> None:
 
 
 def test_the_operator_listener_is_not_published(rendered: list[dict]) -> None:
-    service = next(d for d in rendered if d["kind"] == "Service")
+    (service,) = [d for d in rendered if d["kind"] == "Service"]
     assert [port["targetPort"] for port in service["spec"]["ports"]] == ["http"]
     (rule,) = next(d for d in rendered if d["kind"] == "Ingress")["spec"]["rules"]
     assert rule["host"] == "app.example.org"
@@ -70,7 +139,7 @@ def test_every_slot_keeps_the_operators_order_and_values(environment: dict[str, 
     assert environment["PORTICO_OIDC_PROVIDER1_CLOCK_SKEW"] == "30"
     assert environment["PORTICO_OIDC_PROVIDER2_PKCE_ENABLED"] == "true"
     assert environment["PORTICO_SECURITY_SSO_ACCOUNT_NAME_FALLBACK"] == "false"
-    assert "PORTICO_OIDC_PROVIDER2_CLIENT_SECRET" not in environment, "a public client"
+    assert "PORTICO_OIDC_PROVIDER2_CLIENT_SECRET_FILE" not in environment, "a public client"
     assert "" not in environment.values()
 
 
@@ -95,6 +164,12 @@ def test_portico_accepts_the_rendered_environment(environment: dict[str, str], t
     (["oidc.provider1.icon=Google"], "icon"),
     (["settings.STORAGE_URL=x"], "STORAGE_URL"),
     (["replica=2"], "replica"),
+    (["secretKey.value=x"], "/secretKey/value"),
+    (["oidc.provider1.clientSecret.value=x"], "/oidc/provider1/clientSecret/value"),
+    (["storage.url=postgres://x/y"], "/storage/url"),
+    (["secretKey.existingSecret="], "secretKey.existingSecret is required"),
+    (["storage.existingSecret="], "storage.existingSecret is required"),
+    (["httpRoute.enabled=true"], "httpRoute.parentRefs is required"),
 ])
 def test_wrong_values_are_refused_by_name(helm, wrong: list[str], told: str) -> None:
     extra = [part for value in wrong for part in ("--set", value)]

@@ -3,6 +3,67 @@
 {{- if kindIs "float64" . }}{{ int64 . }}{{ else if not (kindIs "invalid" .) }}{{ toString . }}{{ end -}}
 {{- end -}}
 
+{{/* The Secret that the chart makes of values in clear; only with `dev`. */}}
+{{- define "portico.devSecret" -}}
+{{ include "portico.name" . }}-dev
+{{- end -}}
+
+{{/*
+All secrets: a list of dicts of `name` (the volume), `variable`, `secret` and `key`, as YAML. What is in clear stands in the Secret of the chart, under
+the name of its volume.
+*/}}
+{{- define "portico.secrets" -}}
+{{- $own := include "portico.devSecret" . -}}
+{{- $secrets := list -}}
+{{- with .Values.secretKey -}}
+{{- if .existingSecret -}}
+{{- $secrets = append $secrets (dict "name" "secret-key" "variable" "SECURITY_SECRET_KEY" "secret" .existingSecret "key" .key) -}}
+{{- if .previousKey -}}
+{{- $secrets = append $secrets (dict "name" "secret-key-previous" "variable" "SECURITY_SECRET_KEY_PREVIOUS" "secret" .existingSecret "key" .previousKey) -}}
+{{- end -}}
+{{- else if .value -}}
+{{- $secrets = append $secrets (dict "name" "secret-key" "variable" "SECURITY_SECRET_KEY" "secret" $own "key" "secret-key") -}}
+{{- else -}}
+{{- fail "secretKey.existingSecret is required" -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.storage -}}
+{{- if and .sqlite.enabled (or .existingSecret .url) -}}
+{{- fail "storage: either sqlite or a database address, not both" -}}
+{{- else if .existingSecret -}}
+{{- $secrets = append $secrets (dict "name" "storage" "variable" "STORAGE_URL" "secret" .existingSecret "key" .key) -}}
+{{- else if .url -}}
+{{- $secrets = append $secrets (dict "name" "storage" "variable" "STORAGE_URL" "secret" $own "key" "storage") -}}
+{{- else if not .sqlite.enabled -}}
+{{- fail "storage.existingSecret is required (or storage.sqlite.enabled)" -}}
+{{- end -}}
+{{- end -}}
+{{- range $protocol := list "oidc" "oauth2" -}}
+{{- $slots := index $.Values $protocol -}}
+{{- range $slot := $slots.enabled -}}
+{{- $values := index $slots $slot -}}
+{{- $name := printf "%s-%s" $protocol $slot -}}
+{{- $prefix := printf "%s_%s" (upper $protocol) (upper $slot) -}}
+{{- with $values.clientSecret -}}
+{{- if .existingSecret -}}
+{{- $secrets = append $secrets (dict "name" (printf "%s-secret" $name) "variable" (printf "%s_CLIENT_SECRET" $prefix) "secret" .existingSecret "key" .key) -}}
+{{- if .nextKey -}}
+{{- $secrets = append $secrets (dict "name" (printf "%s-next" $name) "variable" (printf "%s_CLIENT_SECRET_NEXT" $prefix) "secret" .existingSecret "key" .nextKey) -}}
+{{- end -}}
+{{- else if .value -}}
+{{- $secrets = append $secrets (dict "name" (printf "%s-secret" $name) "variable" (printf "%s_CLIENT_SECRET" $prefix) "secret" $own "key" (printf "%s-secret" $name)) -}}
+{{- else if eq $slot "google" -}}
+{{- fail (printf "%s.google.clientSecret.existingSecret is required: the slot is enabled" $protocol) -}}
+{{- end -}}
+{{- end -}}
+{{- if $values.clientKey.existingSecret -}}
+{{- $secrets = append $secrets (dict "name" (printf "%s-key" $name) "variable" (printf "%s_CLIENT_KEY" $prefix) "secret" $values.clientKey.existingSecret "key" $values.clientKey.key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $secrets -}}
+{{- end -}}
+
 {{/*
 The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What is empty is left to Portico's defaults.
 */}}
@@ -33,15 +94,6 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
   value: {{ $text | quote }}
 {{- end }}
 {{- end }}
-{{- if .values.clientSecret.existingSecret }}
-- name: {{ $prefix }}_CLIENT_SECRET
-  valueFrom:
-    secretKeyRef:
-      name: {{ .values.clientSecret.existingSecret }}
-      key: {{ .values.clientSecret.key }}
-{{- else if eq .slot "google" }}
-{{- fail (printf "%s.clientSecret.existingSecret is required: the slot is enabled" $where) }}
-{{- end }}
 {{- end -}}
 
 {{/* The whole environment. */}}
@@ -52,16 +104,18 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
   value: "0.0.0.0:8080"
 - name: PORTICO_SERVER_ADMIN_LISTEN
   value: "0.0.0.0:9090"
-- name: PORTICO_SECURITY_SECRET_KEY
-  valueFrom:
-    secretKeyRef:
-      name: {{ required "secretKey.existingSecret is required" .Values.secretKey.existingSecret }}
-      key: {{ .Values.secretKey.key }}
+{{- if .Values.storage.sqlite.enabled }}
 - name: PORTICO_STORAGE_URL
-  valueFrom:
-    secretKeyRef:
-      name: {{ required "storage.existingSecret is required" .Values.storage.existingSecret }}
-      key: {{ .Values.storage.key }}
+  value: sqlite:///var/lib/portico/portico.db
+{{- end }}
+{{- if .Values.storage.migrationJob }}
+- name: PORTICO_STORAGE_AUTO_MIGRATE
+  value: "false"
+{{- end }}
+{{- range fromYamlArray (include "portico.secrets" .) }}
+- name: PORTICO_{{ .variable }}_FILE
+  value: /etc/portico/{{ .name }}/value
+{{- end }}
 {{- range $protocol := list "oidc" "oauth2" }}
 {{- $slots := index $.Values $protocol }}
 {{- if $slots.enabled }}
@@ -76,4 +130,51 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
 - name: PORTICO_{{ $name }}
   value: {{ include "portico.text" $value | quote }}
 {{- end }}
+{{- end -}}
+
+{{/* Secrets as files: whole directories, so that Kubernetes exchanges them when a Secret changes. */}}
+{{- define "portico.volumes" -}}
+{{- range fromYamlArray (include "portico.secrets" .) }}
+- name: {{ .name }}
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440
+    items:
+      - { key: {{ .key | quote }}, path: value }
+{{- end }}
+{{- if .Values.storage.sqlite.enabled }}
+- name: data
+  persistentVolumeClaim:
+    claimName: {{ .Values.storage.sqlite.existingClaim | default (include "portico.name" .) }}
+{{- end }}
+{{- end -}}
+
+{{- define "portico.mounts" -}}
+{{- range fromYamlArray (include "portico.secrets" .) }}
+- { name: {{ .name }}, mountPath: /etc/portico/{{ .name }}, readOnly: true }
+{{- end }}
+{{- if .Values.storage.sqlite.enabled }}
+- { name: data, mountPath: /var/lib/portico }
+{{- end }}
+{{- end -}}
+
+{{/* Of every pod. */}}
+{{- define "portico.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "portico.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: ["ALL"]
+{{- end -}}
+
+{{- define "portico.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}

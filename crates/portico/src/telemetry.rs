@@ -30,6 +30,10 @@ pub(crate) fn collect() -> Result<PrometheusHandle, Failure> {
         .map_err(failed)?;
     let handle = builder.install_recorder().map_err(failed)?;
     describe();
+    // A counter that begins with its first event would hide it from `increase`.
+    for outcome in ["applied", "refused"] {
+        metrics::counter!("portico_reloads_total", "outcome" => outcome).absolute(0);
+    }
     metrics::gauge!("portico_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     Ok(handle)
 }

@@ -1,0 +1,100 @@
+"""The rendered environment of the main case starts the real binary, and somebody logs in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from conftest import MADE_UP, ROOT, environment_of
+
+sys.path.insert(0, str(ROOT / "tests/interop"))
+
+from browser import Browser  # noqa: E402
+from portico import BINARY, free_port  # noqa: E402
+from providers import ALICE, OIDC, OidcProvider  # noqa: E402
+
+
+class Published:
+    """What a provider must know of the release."""
+
+    public_url = "https://app.example.org"
+
+    def redirect_uri(self, slot: str) -> str:
+        return f"{self.public_url}/auth/{slot}/callback"
+
+
+def ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            if httpx.get(f"{address}/readyz", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.02)
+    raise AssertionError(log.read_text())
+
+
+def log_in(address: str, provider: OidcProvider) -> Browser:
+    """As behind the Ingress, which sends the public host to the pod."""
+    release, browser = Published(), Browser()
+    callback = release.redirect_uri(OIDC)
+    page = browser.follow(browser.navigate(f"{address}/auth/{OIDC}/login?return_to=/start"), callback)
+    answer = provider.sign_in(browser, page, ALICE, callback)
+    assert answer.location is not None, answer.response.text[:2000]
+    done = browser.navigate(answer.location.replace(release.public_url, address))
+    assert (done.response.status_code, done.location) == (303, f"{release.public_url}/start"), done.response.text[-600:]
+    return browser
+
+
+def test_somebody_logs_in_with_the_rendered_environment(render, tmp_path: Path) -> None:
+    provider = OidcProvider(Published(), tmp_path)
+    try:
+        provider.put(ALICE)
+        documents = render(
+            "everything", "--set", f"oidc.provider1.discoveryUrl={provider.issuer}", "--set", "oidc.provider1.clientId=web",
+        )
+        secrets = {
+            **MADE_UP, "storage": f"sqlite://{tmp_path}/portico.db", "oidc-provider1-secret": provider.secrets[OIDC],
+            "secret-key-previous": os.urandom(32).hex(),
+        }
+        ports = free_port(), free_port()
+        env = {
+            **environment_of(documents, tmp_path / "mounted", secrets),
+            "PORTICO_SERVER_LISTEN": f"127.0.0.1:{ports[0]}", "PORTICO_SERVER_ADMIN_LISTEN": f"127.0.0.1:{ports[1]}",
+        }
+        (job,) = [document for document in documents if document["kind"] == "Job"]
+        (migrate,) = job["spec"]["template"]["spec"]["containers"]
+        # Without the job the pods do not start: they do not migrate.
+        assert subprocess.run([BINARY, "serve"], env=env, cwd=tmp_path, capture_output=True, timeout=60).returncode == 69
+        done = subprocess.run([BINARY, *migrate["args"]], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        log = tmp_path / "portico.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen([BINARY, "serve"], env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        try:
+            ready(f"http://127.0.0.1:{ports[1]}", process, log)
+            address = f"http://localhost:{ports[0]}"
+            browser = log_in(address, provider)
+            session = browser.request("GET", f"{address}/auth/session", {"Accept": "application/json"}).response
+            assert session.json()["account"]["name"] == ALICE.name
+            metrics = httpx.get(f"http://127.0.0.1:{ports[1]}/metrics", trust_env=False).text
+            assert 'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"} 1' in metrics
+            # A Secret that changes is in use without a restart.
+            (tmp_path / "mounted/etc/portico/oidc-provider1-secret/value").write_text("no-longer-right\n")
+            process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + 10
+            while "new settings are in use" not in log.read_text():
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.02)
+            assert provider.secrets[OIDC] not in log.read_text() and "no-longer-right" not in log.read_text()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0
+    finally:
+        provider.stop()
