@@ -4,7 +4,7 @@
 //! a test can stand at any second it likes.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -63,10 +63,14 @@ fn system_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The millisecond within the present second.
+/// How far the present is into that second, in steps of two milliseconds; on for another second when it is over, because who
+/// asked for the time may have had other work to do meanwhile.
 #[expect(clippy::disallowed_methods, reason = "this file reads the system clock")]
-fn system_millisecond() -> u32 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_millis()
+fn steps_into(second: Timestamp) -> u32 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let passed = now.saturating_sub(second.unix().saturating_mul(1000));
+    u32::try_from((passed / 2).clamp(0, 1000)).unwrap_or_default()
 }
 
 /// Where unpredictable bytes come from: the operating system, by way of aws-lc.
@@ -86,13 +90,14 @@ impl Entropy {
     }
 
     /// A new identifier that sorts by the time it was made, and within a second by the order in which this process made
-    /// them (UUID version 7 with a counter, RFC 9562 6.2 method 1). The counter begins with the millisecond in which the
-    /// process did, so that commands which follow one another within a second sort as well.
+    /// them (UUID version 7 with a counter, RFC 9562 6.2 method 1). The counter begins with the moment of the first
+    /// identifier, so that commands which follow one another within a second sort as well.
     pub fn id(self, now: Timestamp) -> Uuid {
-        static MADE: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(system_millisecond() << 16));
+        static MADE: OnceLock<AtomicU32> = OnceLock::new();
+        let made = MADE.get_or_init(|| AtomicU32::new(steps_into(now) << 16));
         let millis = u64::try_from(now.unix()).unwrap_or_default().saturating_mul(1000);
         // The 26 bits that follow the time; version and variant stand between them.
-        let [a, b, c, d] = MADE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let [a, b, c, d] = made.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let [_, _, _, _, random @ ..] = self.bytes::<10>();
         let counter = [(a << 2 | b >> 6) & 0x0f, b << 2 | c >> 6, c & 0x3f, d];
         let mut tail = [0; 10];
@@ -106,6 +111,14 @@ impl Entropy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_that_is_over_counts_on() {
+        let now = Clock::System.now();
+        assert!((500..=1000).contains(&steps_into(now.minus(Duration::from_secs(1)))));
+        assert_eq!(steps_into(now.plus(Duration::from_secs(5))), 0);
+        assert_eq!(steps_into(Timestamp::from_unix(0)), 1000);
+    }
 
     #[test]
     fn identifiers_sort_as_they_were_made() {
