@@ -13,8 +13,11 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage as _, HttpResponse};
 use futures_util::FutureExt as _;
+use opentelemetry::global;
+use opentelemetry::propagation::Extractor;
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::Front;
 use crate::asker::Asker;
@@ -43,10 +46,38 @@ impl RootSpanBuilder for RootSpan {
         let method = request.method().as_str().get(..8).unwrap_or(request.method().as_str());
         let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
         // The level of the worst that can happen inside, so that no filter keeps an event and drops its request's identifier.
-        tracing::error_span!("request", request_id, method, route)
+        let span = tracing::error_span!(
+            "request",
+            request_id,
+            method,
+            route,
+            otel.kind = "server",
+            "http.response.status_code" = tracing::field::Empty
+        );
+        // W3C Trace Context: what the proxy began goes on here. Without a collector nobody reads the header.
+        let parent = global::get_text_map_propagator(|format| format.extract(&Headers(request.headers())));
+        let _ = span.set_parent(parent);
+        span
     }
 
-    fn on_request_end<B: MessageBody>(_: Span, _: &Result<ServiceResponse<B>, actix_web::Error>) {}
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {
+        if let Ok(response) = outcome {
+            span.record("http.response.status_code", response.status().as_u16());
+        }
+    }
+}
+
+/// The headers of a request, in the form that trace contexts are read from.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
 }
 
 /// Lets a request through, and turns whatever becomes of it into an answer fit to be seen.

@@ -6,6 +6,7 @@
 
 mod authorize;
 mod breaker;
+pub mod deliver;
 mod exchange;
 pub mod json;
 pub mod lookups;

@@ -27,6 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
+use tracing::Instrument as _;
 use url::{Host, Url};
 
 use crate::breaker::Breaker;
@@ -222,7 +223,13 @@ impl Outbound {
             read(endpoint, response).await
         };
         let mut call = JoinSet::new();
-        call.spawn_on(async move { gate.pass(endpoint, exchange).await }, &self.runtime);
+        let span = tracing::error_span!(
+            "provider",
+            slot = &*self.slot,
+            endpoint = endpoint.word(),
+            otel.kind = "client"
+        );
+        call.spawn_on(async move { gate.pass(endpoint, exchange).await }.instrument(span), &self.runtime);
         let answer = match call.join_next().await {
             Some(Ok(answer)) => answer,
             Some(Err(_)) | None => Err(endpoint.bad("the call was cut off")),

@@ -38,7 +38,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         .map_err(|error| failed("the demo identity provider", error))?;
     let loaded = settings(&public_url, &idp)?;
     let settings = &loaded.settings;
-    log::start(settings.log_format, &settings.log_filter)
+    log::start(settings.log_format, &settings.log_filter, None)
         .map_err(|error| Failure::Configuration(format!("logging could not be started: {error}")))?;
     serve(loaded, (public, operator), &idp)
 }

@@ -12,4 +12,5 @@ mod reload;
 pub mod service;
 pub mod settings;
 mod telemetry;
+mod traces;
 pub mod wire;

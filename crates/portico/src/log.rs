@@ -18,6 +18,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt as layer};
 
+use crate::traces::Traces;
+
 /// Dependencies' modules, each with all below it, that no filter can switch on: connection options, which warn of a
 /// parameter they do not know together with its value, and of a line of a password file that they cannot read together
 /// with the line.
@@ -39,21 +41,25 @@ impl LogFormat {
     }
 }
 
-/// Starts logging. `filter` is a level or tracing filter directives that parsed before.
+/// Starts logging, and telling spans where there is somebody to tell. `filter` is a level or tracing filter directives that parsed before.
 ///
 /// # Errors
 /// When the filter does not parse, or logging was started before.
-pub fn start(format: LogFormat, filter: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let lines = layer::Subscriber::builder()
-        .with_env_filter(EnvFilter::try_new(filter)?)
-        .with_writer(std::io::stderr);
+pub(crate) fn start(
+    format: LogFormat,
+    filter: &str,
+    traces: Option<&Traces>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let lines = layer::layer().with_writer(std::io::stderr);
+    let told =
+        tracing_subscriber::registry().with(traces.map(Traces::layer)).with(EnvFilter::try_new(filter)?);
     match format {
         LogFormat::Json => {
-            lines.fmt_fields(JsonFields).event_format(JsonLine).finish().with(Discreet).try_init()
+            told.with(lines.fmt_fields(JsonFields).event_format(JsonLine)).with(Discreet).try_init()
         }
         LogFormat::Text => {
             let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
-            lines.finish().with(Discreet).try_init()
+            told.with(lines).with(Discreet).try_init()
         }
     }?;
     Ok(())

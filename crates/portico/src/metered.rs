@@ -15,6 +15,7 @@ use portico_core::store::{
     AccountFilter, AccountRef, Acquainted, Change, Changed, Linked, LocalAccount, Merged, Present, Retention,
     Rotate, Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
 };
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 /// Another store, and a clock beside it.
@@ -33,7 +34,8 @@ macro_rules! metered {
         impl Store for Metered {
             $(async fn $method(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
                 let started = Instant::now();
-                let done = self.0.$method($($argument),*).await;
+                let span = tracing::error_span!("store", operation = stringify!($method));
+                let done = self.0.$method($($argument),*).instrument(span).await;
                 note(stringify!($method), started, done.is_err());
                 done
             })*

@@ -97,6 +97,8 @@ pub struct Settings {
     pub auto_migrate: bool,
     /// How long audit events are kept; zero is for ever.
     pub audit_retention: Duration,
+    /// The collector of traces (OTLP over HTTP), without `/v1/traces`.
+    pub otlp_endpoint: Option<Url>,
     /// The form of log lines.
     pub log_format: LogFormat,
     /// A level or tracing filter directives that parse.
@@ -135,7 +137,6 @@ impl Loaded {
         let raw = sources.read(&mut report);
         let known = Known::understand(raw, &mut report);
         let enabled = enabled(&known, &mut report);
-        check_traces(&known, &mut report);
         let settings = Settings::put_together(&known, &enabled, &mut report);
         match settings.filter(|_| report.mistakes.is_empty()) {
             Some(settings) => {
@@ -147,11 +148,18 @@ impl Loaded {
     }
 }
 
-/// Nothing is accepted and then ignored in silence.
-fn check_traces(known: &Known, report: &mut Report) {
-    if known.otlp_endpoint().is_some_and(|endpoint| !endpoint.is_empty()) {
-        report.mistakes.push(Mistake::variable(OTLP_ENDPOINT, "traces are not supported yet; unset it"));
+/// Where traces go; nowhere unless the standard variable says so.
+fn otlp_endpoint(known: &Known, report: &mut Report) -> Option<Url> {
+    let text = known.otlp_endpoint().filter(|text| !text.is_empty())?;
+    let url = Url::parse(text).ok().filter(|url| {
+        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && plain
+    });
+    if url.is_none() {
+        let wrong = "must be an http or https address such as http://collector:4318, without a user name";
+        report.mistakes.push(Mistake::variable(OTLP_ENDPOINT, wrong));
     }
+    url
 }
 
 /// The enabled slots in the order of their buttons.
@@ -235,6 +243,7 @@ impl Settings {
             storage_url: storage_url?,
             auto_migrate: read.flag(&table::AUTO_MIGRATE)?,
             audit_retention: read.duration(&table::AUDIT_RETENTION)?,
+            otlp_endpoint: otlp_endpoint(known, read.report),
             log_format: read.choice(&table::LOG_FORMAT, &formats).unwrap_or_else(LogFormat::default_here),
             log_filter: log_filter?,
         })

@@ -31,4 +31,5 @@ mod service;
 mod session;
 mod telemetry;
 mod tokens;
+mod traces;
 mod verify;

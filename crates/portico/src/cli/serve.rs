@@ -18,12 +18,16 @@ use crate::reload::Reload;
 use crate::service::Service;
 use crate::settings::{Loaded, Sources};
 use crate::telemetry;
+use crate::traces::Traces;
 use crate::wire::{Listeners, prepare, runtime, upkeep};
 
 pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
     let loaded = Loaded::load(&sources).map_err(Failure::Mistakes)?;
     let settings = &loaded.settings;
-    log::start(settings.log_format, &settings.log_filter)
+    let others = runtime()?;
+    let traces = settings.otlp_endpoint.as_ref().map(|url| Traces::to(url, others.handle().clone()));
+    let traces = traces.transpose()?;
+    log::start(settings.log_format, &settings.log_filter, traces.as_ref())
         .map_err(|error| Failure::Configuration(format!("logging could not be started: {error}")))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -31,7 +35,6 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
     let numbers = telemetry::collect()?;
     let (listen, admin_listen) = (settings.listen, settings.admin_listen);
     let listeners = (bound(listen)?, bound(admin_listen)?);
-    let others = runtime()?;
     let storage = others.block_on(async {
         let storage = Storage::open_for_serving(&settings.storage_url).await?;
         prepare(&storage, settings.auto_migrate).await?;
@@ -63,6 +66,9 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
     })?;
     others.block_on(storage.close());
     tracing::info!("stopped");
+    if let Some(traces) = traces {
+        traces.end();
+    }
     Ok(())
 }
 

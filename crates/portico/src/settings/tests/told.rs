@@ -1,15 +1,20 @@
-//! What is refused for now, what is warned about, and what is never shown.
+//! Where traces go, what is warned about, and what is never shown.
 
 use super::*;
 
 #[test]
-fn what_is_not_there_yet_is_refused() {
-    let told = mistake(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")]]);
-    assert!(
-        told.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: ") && told.contains("not supported yet"),
-        "{told}"
+fn traces_go_to_an_address_or_nowhere() {
+    let endpoint = |text| fine(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", text)]]).settings.otlp_endpoint;
+    assert_eq!(
+        endpoint("http://collector:4318").map(String::from).as_deref(),
+        Some("http://collector:4318/")
     );
-    fine(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]]);
+    assert_eq!(endpoint(""), None);
+    assert_eq!(fine(&[]).settings.otlp_endpoint, None);
+    for wrong in ["collector:4318", "grpc://collector:4317", "http://user:hush@collector", "http://"] {
+        let told = mistake(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)]]);
+        assert!(told.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: ") && !told.contains("hush"), "{told}");
+    }
 }
 
 #[test]
