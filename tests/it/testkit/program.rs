@@ -33,9 +33,10 @@ fn binary() -> &'static Path {
     })
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Two ports that were free a moment ago, and are not the same.
+fn free_ports() -> [u16; 2] {
+    let both = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    both.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// A run of the binary in an empty folder with an empty environment, unless told otherwise.
@@ -84,11 +85,11 @@ impl Program {
 
     /// With the settings that every service needs: a public URL, a secret key, a database in its folder.
     pub fn configured() -> Self {
-        let port = free_port();
+        let [port, admin] = free_ports();
         Self::new()
             .set("PORTICO_PUBLIC_URL", &format!("http://127.0.0.1:{port}"))
             .set("PORTICO_SERVER_LISTEN", &format!("127.0.0.1:{port}"))
-            .set("PORTICO_SERVER_ADMIN_LISTEN", &format!("127.0.0.1:{}", free_port()))
+            .set("PORTICO_SERVER_ADMIN_LISTEN", &format!("127.0.0.1:{admin}"))
             .set("PORTICO_SECURITY_SECRET_KEY", SECRET_KEY)
             .set("PORTICO_STORAGE_URL", "sqlite://portico.db")
             .set("PORTICO_SERVER_RATE_LIMIT", "0")
