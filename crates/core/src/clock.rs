@@ -3,8 +3,8 @@
 //! Nothing else in the workspace reads the system clock or asks for random bytes (`clippy.toml` enforces it), so
 //! a test can stand at any second it likes.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -90,14 +90,22 @@ impl Entropy {
     }
 
     /// A new identifier that sorts by the time it was made, and within a second by the order in which this process made
-    /// them (UUID version 7 with a counter, RFC 9562 6.2 method 1). The counter begins with the moment of the first
-    /// identifier, so that commands which follow one another within a second sort as well.
+    /// them (UUID version 7 with a counter, RFC 9562 6.2 method 1). The counter begins each second with the
+    /// moment of its first identifier, so that processes which follow one another within a second sort as well.
     pub fn id(self, now: Timestamp) -> Uuid {
-        static MADE: OnceLock<AtomicU32> = OnceLock::new();
-        let made = MADE.get_or_init(|| AtomicU32::new(steps_into(now) << 16));
+        static MADE: Mutex<(i64, u32)> = Mutex::new((i64::MIN, 0));
+        let made = {
+            let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+            *made = if now.unix() > made.0 {
+                (now.unix(), steps_into(now) << 16)
+            } else {
+                (made.0, made.1.wrapping_add(1))
+            };
+            made.1
+        };
         let millis = u64::try_from(now.unix()).unwrap_or_default().saturating_mul(1000);
         // The 26 bits that follow the time; version and variant stand between them.
-        let [a, b, c, d] = made.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let [a, b, c, d] = made.to_be_bytes();
         let [_, _, _, _, random @ ..] = self.bytes::<10>();
         let counter = [(a << 2 | b >> 6) & 0x0f, b << 2 | c >> 6, c & 0x3f, d];
         let mut tail = [0; 10];
