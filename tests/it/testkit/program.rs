@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use portico_core::clock::Clock;
+use portico_core::clock::{Clock, Entropy};
 use tempfile::TempDir;
 use url::Url;
 
@@ -33,9 +33,14 @@ fn binary() -> &'static Path {
     })
 }
 
-/// Two ports that were free a moment ago, and are not the same.
+/// Two ports that were free a moment ago, and are not the same. They are below those that the system gives to connections, which
+/// other tests open all the time.
 fn free_ports() -> [u16; 2] {
-    let both = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let free = || {
+        let mut candidates = (0..1000).map(|_| 20_000 + u16::from_be_bytes(Entropy.bytes::<2>()) % 12_000);
+        candidates.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()
+    };
+    let both = [(); 2].map(|()| free());
     both.map(|listener| listener.local_addr().unwrap().port())
 }
 
