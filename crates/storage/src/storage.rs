@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use portico_core::store::Store;
@@ -19,6 +19,9 @@ use crate::pool::Sql;
 
 /// How long a request waits for a connection, and SQLite for another process's write.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two tries to open an SQLite file that another process is just setting up.
+const SHORT_REST: Duration = Duration::from_millis(10);
 
 /// How long PostgreSQL may take to accept the first connection.
 const FIRST_CONNECTION: Duration = Duration::from_secs(10);
@@ -233,13 +236,34 @@ async fn open_file(options: SqliteConnectOptions) -> Result<Sql<Sqlite>, OpenErr
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", "67108864")
         .optimize_on_close(true, None);
-    let writer = writer().connect_with(writing).await.map_err(unusable)?;
+    let writer = in_turn(|| writer().connect_with(writing.clone())).await.map_err(unusable)?;
     let readers = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(PATIENCE)
         .test_before_acquire(false)
         .connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
     Ok(Sql::new(writer, readers))
+}
+
+/// Tries until nobody else is in the way. SQLite waits for its turn by itself, but not where two who read want to write, which
+/// is how those who open a new file at once meet over its journal.
+async fn in_turn<T, F>(mut open: impl FnMut() -> F) -> Result<T, sqlx::Error>
+where
+    F: Future<Output = Result<T, sqlx::Error>>,
+{
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match open().await {
+            Err(error) if is_busy(&error) && Instant::now() < until => tokio::time::sleep(SHORT_REST).await,
+            done => return done,
+        }
+    }
+}
+
+/// Whether an error is SQLite's `SQLITE_BUSY`, of whatever kind: the lowest byte of its code is 5.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 fn writer() -> SqlitePoolOptions {

@@ -266,3 +266,21 @@ async fn an_unreachable_server_says_why() {
     let error = refusal(&format!("{}_none", database.url)).await;
     assert!(told(&error).contains("does not exist"), "{}", told(&error));
 }
+
+/// SQLite itself does not wait when two want to change at once how a file is journalled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_may_open_a_new_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..100 {
+        let url = format!("sqlite://{}", folder.path().join(format!("{round}.db")).display());
+        let starting: Vec<_> = (0..8)
+            .map(|_| {
+                let url = url.clone();
+                tokio::spawn(async move { Storage::open(&url).await.unwrap().close().await })
+            })
+            .collect();
+        for started in starting {
+            started.await.unwrap();
+        }
+    }
+}
