@@ -15,6 +15,7 @@
 pub mod account;
 pub mod admission;
 pub mod audit;
+pub mod cache;
 pub mod claims;
 pub mod client_auth;
 pub mod clock;

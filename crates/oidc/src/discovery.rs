@@ -205,7 +205,7 @@ impl Provider {
             tenants: slot.access.tenants.clone(),
             http,
             born: Instant::now(),
-            metadata: Kept::new(),
+            metadata: Kept::new("discovery"),
             first: OnceLock::new(),
             keys: Mutex::new(None),
         }
@@ -256,7 +256,7 @@ impl Provider {
         match &*keys {
             Some(known) if known.url == *url => Arc::clone(&known.kept),
             _ => {
-                let kept = Arc::new(Kept::new());
+                let kept = Arc::new(Kept::new("jwks"));
                 *keys = Some(KeysAt { url: url.clone(), kept: Arc::clone(&kept) });
                 kept
             }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
+use portico_core::cache::count_lookup;
 use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
 use portico_core::provider::Health;
@@ -39,6 +40,8 @@ pub(crate) enum Want {
 
 /// The document and what is known of it.
 pub(crate) struct Kept<T> {
+    /// What it is called where look-ups are counted.
+    name: &'static str,
     state: Mutex<State<T>>,
     /// The looks under way, and those just done, by number; whoever comes meanwhile shares them.
     looks: Cache<u64, Arc<T>>,
@@ -60,9 +63,9 @@ struct Good<T> {
 }
 
 impl<T: Send + Sync + 'static> Kept<T> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         let state = State { good: None, number: 0, looked_at: None, looked_for_newer_at: None, failed: None };
-        Self { state: Mutex::new(state), looks: Cache::builder().time_to_live(PATIENCE).build() }
+        Self { name, state: Mutex::new(state), looks: Cache::builder().time_to_live(PATIENCE).build() }
     }
 
     /// The document; `look` fetches it and is used when a look is due.
@@ -77,7 +80,9 @@ impl<T: Send + Sync + 'static> Kept<T> {
     ) -> Result<Arc<T>, UpstreamError> {
         let number = {
             let state = self.state();
-            if let Some(document) = state.at_hand(now, want) {
+            let at_hand = state.at_hand(now, want);
+            count_lookup(self.name, at_hand.is_some());
+            if let Some(document) = at_hand {
                 return Ok(document);
             }
             state.number
@@ -215,7 +220,7 @@ mod tests {
 
     impl Site {
         fn new() -> Self {
-            Self { kept: Kept::new(), looks: AtomicU32::new(0) }
+            Self { kept: Kept::new("test"), looks: AtomicU32::new(0) }
         }
 
         async fn get(&self, at: i64, want: Want, works: bool) -> Option<u32> {

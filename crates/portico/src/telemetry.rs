@@ -72,6 +72,10 @@ fn describe() {
     );
     histogram!("portico_store_seconds", "How long the store took, by operation");
     counter!("portico_store_errors_total", "Failures of the store, by operation");
+    counter!(
+        "portico_cache_lookups_total",
+        "Looks into what is kept: discovery, jwks, sessions, access_tokens; by outcome: hit, miss"
+    );
     counter!("portico_reloads_total", "Changes of the settings while serving, by outcome: applied, refused");
     gauge!("portico_build_info", "Always 1; the version is a label");
 }

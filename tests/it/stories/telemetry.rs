@@ -46,6 +46,9 @@ async fn a_login_leaves_its_numbers(backend: Backend) {
     let mut browser = service.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
     browser.post("/auth/refresh").await.is(200);
+    for _ in 0..2 {
+        browser.who().await;
+    }
     service.browser().try_to_log_in("oauth2/provider1", "ada-1").await.is(303);
     idp.oidc("provider1").unwrap().knobs(|knobs| {
         knobs.id_token.claims.set("nonce", "wrong");
@@ -76,6 +79,12 @@ async fn a_login_leaves_its_numbers(backend: Backend) {
     assert!(value(&metrics, r#"portico_clock_skew_seconds{slot="oidc/provider1"}"#).abs() < 30.0);
     assert!(value(&metrics, r#"portico_store_seconds_count{operation="settle"}"#) > 1.9);
     assert!(value(&metrics, "portico_access_token_bytes_count") > 1.9);
+    let looks = |cache: &str, outcome: &str| {
+        value(&metrics, &format!(r#"portico_cache_lookups_total{{cache="{cache}",outcome="{outcome}"}}"#))
+    };
+    for cache in ["discovery", "jwks", "sessions", "access_tokens"] {
+        assert!(looks(cache, "hit") > 0.9 && looks(cache, "miss") > 0.9, "{cache}");
+    }
     assert!(
         metrics.contains("# HELP portico_logins_total ")
             && metrics.contains("# TYPE portico_http_request_seconds histogram")

@@ -8,6 +8,7 @@ use url::Url;
 use super::{Broker, SignedIn, Tokens};
 use crate::account::Standing;
 use crate::audit::{AuditEvent, Event};
+use crate::cache::count_lookup;
 use crate::claims::Facts;
 use crate::clock::Entropy;
 use crate::error::{Check, LoginError, SessionError, UpstreamError};
@@ -104,10 +105,13 @@ impl Broker {
             let found = self.parts.store.find_session(id).await?;
             found.map(Arc::new).ok_or(SessionError::Invalid("the session is unknown"))
         };
-        let present = self.sessions.try_get_with(id, load).await.map_err(|error| match error.as_ref() {
+        let entry = self.sessions.entry(id).or_try_insert_with(load).await;
+        let entry = entry.map_err(|error| match error.as_ref() {
             SessionError::Invalid(why) => SessionError::Invalid(why),
             other => SessionError::Store(StoreError::Unavailable(other.to_string().into())),
         })?;
+        count_lookup("sessions", !entry.is_fresh());
+        let present = entry.into_value();
         match self.check_present(&present) {
             Err(SessionError::AccountDisabled(_)) => {
                 Err(SessionError::Invalid("the account is disabled or deleted"))
@@ -124,7 +128,9 @@ impl Broker {
     pub fn believe(&self, access: &str) -> Result<Arc<AccessClaims>, SessionError> {
         let now = self.parts.clock.now();
         let hash = sha256(&[access.as_bytes()]);
-        if let Some(claims) = self.believed.get(&hash) {
+        let known = self.believed.get(&hash);
+        count_lookup("access_tokens", known.is_some());
+        if let Some(claims) = known {
             claims.check_times(now).map_err(SessionError::Invalid)?;
             return Ok(claims);
         }
