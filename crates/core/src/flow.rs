@@ -24,6 +24,7 @@ use crate::keys::Keys;
 use crate::login::{
     Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, memory_of,
 };
+use crate::mirror::{Question, Reflection};
 use crate::provider::{Answer, Ask, Finish, Health, Prompt, ProtocolClient, Reply, Slot};
 use crate::public_url::PublicUrl;
 use crate::return_to::{ReturnTo, WebOrigin, Wish};
@@ -189,6 +190,13 @@ impl Broker {
     /// The client of a slot.
     pub fn client(&self, slot: SlotId) -> Option<&Arc<dyn ProtocolClient>> {
         self.parts.slots.get(*self.places.get(&slot)?).map(|(_, client)| client)
+    }
+
+    /// Answers a question of our own with how it arrived; to anybody else's there is no answer.
+    pub fn reflect(&self, question: &str, seen: impl FnOnce() -> Reflection) -> Option<String> {
+        let Parts { seals, public_url, clock, .. } = &self.parts;
+        let question = Question::parse(question, seals, public_url, clock.now())?;
+        Some(question.answer(seals, &seen()))
     }
 
     /// Looks at a slot's provider without a person, in less than five seconds.

@@ -26,6 +26,7 @@ pub mod issuer;
 pub mod keys;
 pub mod login;
 pub mod logout;
+pub mod mirror;
 pub mod network;
 pub mod provider;
 pub mod public_url;

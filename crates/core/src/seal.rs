@@ -28,6 +28,8 @@ pub enum Purpose {
     RefreshToken,
     /// The readable cookie against cross-site request forgery.
     Csrf,
+    /// Questions to ourselves, and their answers.
+    Mirror,
 }
 
 impl Purpose {
@@ -40,6 +42,7 @@ impl Purpose {
             Self::SigningKey => b"portico signing key v1",
             Self::RefreshToken => b"portico refresh token v1",
             Self::Csrf => b"portico csrf v1",
+            Self::Mirror => b"portico mirror v1",
         }
     }
 }

@@ -49,15 +49,19 @@ impl Proxies {
         Client { address: Some(self.behind(peer, request.headers())), shared: false }
     }
 
+    /// Whether an address is a trusted proxy's.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+
     /// The rightmost address that is no trusted proxy's: each proxy appends whom it got the request from. What is no
     /// address ends the search, so that nobody is believed beyond it.
     fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let trusts = |address: IpAddr| self.trusted.iter().any(|network| network.contains(address));
         let lines: Vec<_> = headers.get_all("x-forwarded-for").collect();
         let mut hops =
             lines.iter().rev().flat_map(|line| line.to_str().unwrap_or("?").rsplit(',')).map(address);
         let mut client = peer;
-        while trusts(client) {
+        while self.trusts(client) {
             match hops.next() {
                 Some(Some(before)) => client = before,
                 Some(None) | None => break,

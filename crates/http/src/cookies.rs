@@ -24,6 +24,7 @@ const REFRESH: &str = "portico_refresh";
 const CSRF: &str = "portico_csrf";
 const LOGIN: &str = "portico_login_";
 const SIGNED_OUT: &str = "portico_signed_out";
+const CHECK: &str = "portico_check";
 
 /// How long a browser remembers that its person signed out.
 const SIGNED_OUT_LIFETIME: Duration = Duration::days(1);
@@ -88,6 +89,11 @@ impl CookieRules {
     /// Forgets it.
     pub(crate) fn signed_out_gone(&self) -> Cookie<'static> {
         self.cookie(self.on_host(SIGNED_OUT), String::new(), Duration::ZERO, Readable::No)
+    }
+
+    /// One that means nothing, to see how it fares on its way.
+    pub(crate) fn check(&self) -> Cookie<'static> {
+        self.cookie(self.on_host(CHECK), "1".to_owned(), Duration::MINUTE, Readable::No)
     }
 
     /// The cookie of a pending login.

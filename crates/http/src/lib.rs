@@ -3,7 +3,7 @@
 //! This crate knows no database and no provider. Where things are:
 //!
 //! ```text
-//! routes     which path leads to which handler        login, glass, handoff, session, backchannel, own, verify, keys, pages, health   handlers
+//! routes     which path leads to which handler        login, glass, handoff, session, backchannel, own, verify, keys, pages, mirror, health   handlers
 //! asker, client   who is asking, and from where; limits   how often     extract, callback, query, cookies, csrf, cors   what a request brings
 //! telemetry  around every request: span, limits, headers                error               what a refusal looks like
 //! meter      what is counted of requests
@@ -28,6 +28,7 @@ mod limits;
 mod live;
 mod login;
 mod meter;
+mod mirror;
 mod own;
 mod pages;
 mod query;

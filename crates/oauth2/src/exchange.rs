@@ -253,6 +253,7 @@ mod tests {
             status,
             media_type: media_type.to_owned(),
             location: None,
+            set_cookies: Vec::new(),
             body: body.as_bytes().to_vec(),
         };
         let response = plain(&answer)?;

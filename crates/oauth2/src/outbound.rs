@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use portico_core::error::{UpstreamError, printable};
 use portico_core::provider::{Health, Transport};
 use portico_core::slot::SlotId;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
 use reqwest::{Certificate, Client, Method, Request, Response};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
@@ -146,6 +146,8 @@ pub(crate) struct Answer {
     pub(crate) media_type: String,
     /// Where a redirect leads; never followed.
     pub(crate) location: Option<String>,
+    /// The lines of `Set-Cookie`; never kept.
+    pub(crate) set_cookies: Vec<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -312,6 +314,8 @@ async fn read(endpoint: Endpoint, mut response: Response) -> Result<Answer, Upst
         response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = typed.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let set_cookies = response.headers().get_all(SET_COOKIE).iter();
+    let set_cookies = set_cookies.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned()).collect();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failure(endpoint, error))? {
         if body.len() + chunk.len() > endpoint.largest() {
@@ -319,7 +323,7 @@ async fn read(endpoint: Endpoint, mut response: Response) -> Result<Answer, Upst
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, media_type, location, body })
+    Ok(Answer { status, media_type, location, set_cookies, body })
 }
 
 fn failure(endpoint: Endpoint, error: reqwest::Error) -> UpstreamError {

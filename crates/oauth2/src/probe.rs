@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use portico_core::clock::{Clock, Entropy};
 use portico_core::error::UpstreamError;
 use portico_core::inspect::Finding;
+use portico_core::mirror::{INVENTED, Question};
 use portico_core::provider::{ClientAuth, ResponseMode, Slot};
-use reqwest::header::{COOKIE, HeaderValue};
+use portico_core::public_url::PublicUrl;
+use portico_core::seal::{Seals, base64url};
+use reqwest::header::{COOKIE, HeaderName, HeaderValue};
 use reqwest::{Method, Request};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -163,12 +167,14 @@ pub async fn client_secret(http: &Outbound, grant: &CodeGrant<'_>) -> Finding {
     }
 }
 
-/// Whether our own public address leads to us: discovery names it, and headers as large as our cookies pass.
-pub async fn public_url(http: &Outbound, public: &Url, expected: &str) -> Vec<Finding> {
+/// Whether our own public address leads to us: discovery names it, headers as large as our cookies pass, and what is on the
+/// way leaves cookies alone and says who asks.
+pub async fn public_url(http: &Outbound, public_url: &PublicUrl, seals: &Seals) -> Vec<Finding> {
+    let public = &public_url.at("/.well-known/openid-configuration");
     let answer = document(http, Endpoint::Discovery, public).await;
     let mut found = vec![dns(public).await, tls(public, &answer)];
     match &answer {
-        Ok(members) if members.get("issuer").and_then(Value::as_str) == Some(expected) => {
+        Ok(members) if members.get("issuer").and_then(Value::as_str) == Some(public_url.as_str()) => {
             found.push(Finding::ok("reachable", "the public URL leads to Portico"));
         }
         Ok(_) => found.push(Finding::bad("reachable", "something else answers at the public URL: does the proxy send /.well-known/ and /auth/ to Portico?")),
@@ -190,5 +196,36 @@ pub async fn public_url(http: &Outbound, public: &Url, expected: &str) -> Vec<Fi
         Ok(Err(error)) => Finding::unknown("header_size", error),
         Err(_) => Finding::unknown("header_size", "there was no answer in time"),
     });
+    found.extend(on_the_way(http, public_url, seals).await);
     found
+}
+
+/// What becomes of cookies and of `X-Forwarded-For` between here and the service.
+async fn on_the_way(http: &Outbound, public_url: &PublicUrl, seals: &Seals) -> [Finding; 2] {
+    let untold = |problem: String| ["cookies", "forwarded"].map(|check| Finding::unknown(check, &problem));
+    let question = Question::new(seals, public_url, Clock::System.now());
+    let mut url = public_url.at("/auth/mirror");
+    url.query_pairs_mut().append_pair("question", question.as_str());
+    let sent = format!("portico_check={}", base64url(&Entropy.bytes::<12>()));
+    let mut request = Request::new(Method::GET, url);
+    for (name, value) in
+        [(COOKIE, sent.clone()), (HeaderName::from_static("x-forwarded-for"), INVENTED.to_string())]
+    {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            request.headers_mut().insert(name, value);
+        }
+    }
+    let answer = match timeout(PATIENCE, http.send(Endpoint::Discovery, request)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return untold(error.to_string()),
+        Err(_) => return untold("there was no answer in time".to_owned()),
+    };
+    let body = String::from_utf8_lossy(&answer.body);
+    match question.read(seals, body.trim()) {
+        Some(seen) => [seen.cookies(&sent, &answer.set_cookies), seen.forwarded()],
+        None => untold(format!(
+            "what answers {} there does not know our secret key: is the service of this version, and has it the same settings?",
+            answer.status
+        )),
+    }
 }

@@ -5,6 +5,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portico_core::clock::Clock;
+use portico_core::mirror::Question;
+use portico_core::public_url::PublicUrl;
+use portico_core::seal::Seals;
 use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
@@ -212,5 +216,30 @@ async fn the_public_url_is_looked_at_from_outside() {
         .iter()
         .map(|one| (one["check"].as_str().unwrap(), one["verdict"].as_str().unwrap()))
         .collect();
-    assert_eq!(verdicts, [("dns", "ok"), ("tls", "unknown"), ("reachable", "ok"), ("header_size", "ok")]);
+    assert_eq!(
+        verdicts,
+        [
+            ("dns", "ok"),
+            ("tls", "unknown"),
+            ("reachable", "ok"),
+            ("header_size", "ok"),
+            ("cookies", "ok"),
+            ("forwarded", "unknown"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn nobody_else_looks_into_the_mirror() {
+    let (program, _idp) = site();
+    let service = program.serve().await;
+    let mut browser = service.browser();
+    let key = |byte: u8| Seals::new(&[byte; 32], &[]);
+    let public = PublicUrl::parse(service.program.variable("PORTICO_PUBLIC_URL")).unwrap();
+    let foreign = Question::new(&key(7), &public, Clock::System.now());
+    for question in ["", "?question=", "?question=x", &format!("?question={}", foreign.as_str())] {
+        let answer = browser.fetch(&format!("/auth/mirror{question}")).await;
+        answer.refused(404, "not_found");
+        assert!(answer.headers.get("set-cookie").is_none(), "{question}");
+    }
 }

@@ -76,13 +76,13 @@ impl Check {
 
 /// Looks at all slots and at the public URL, at once.
 async fn look(settings: &Settings, outbound: &Handle) -> Result<(Vec<Looked>, Vec<Finding>), Failure> {
-    let public = settings.public_url.clone();
+    let (public, seals) = (settings.public_url.clone(), wire::seals(settings));
     let http = Outbound::new(&Transport::default(), outbound.clone())
         .map_err(|error| Failure::Failed(chain(&error)))?;
     let public = tokio::spawn(async move {
-        let metadata = public.at("/.well-known/openid-configuration");
-        let looked = probe::public_url(&http, &metadata, public.as_str());
-        tokio::time::timeout(DEADLINE, looked).await.unwrap_or_default()
+        let looked = probe::public_url(&http, &public, &seals);
+        let late = |_| vec![Finding::unknown("reachable", "the public URL did not answer in time")];
+        tokio::time::timeout(DEADLINE, looked).await.unwrap_or_else(late)
     });
     let mut looks = Vec::new();
     for slot in &settings.slots {

@@ -1,0 +1,268 @@
+//! A question of ours to ourselves, through the public URL: what does a request look like when it arrives?
+//!
+//! Only who has the secret key can ask and read the answer; to everybody else nothing is there. The answer shows whether
+//! the proxies on the way leave our cookies alone, and whether they say who asks (threats C15, M33).
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Entropy, Timestamp};
+use crate::inspect::Finding;
+use crate::public_url::PublicUrl;
+use crate::seal::{Purpose, Seals, base64url, from_base64url};
+
+/// The address that a question claims to be from, in `X-Forwarded-For`; nobody's (RFC 5737 3).
+pub const INVENTED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// The clocks of who asks and who answers may differ by so much.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// A question, as it stands in the query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question(String);
+
+/// How a question arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reflection {
+    /// Who opened the connection.
+    pub peer: Option<IpAddr>,
+    /// Whether the peer is a proxy whose word is believed.
+    pub peer_trusted: bool,
+    /// Whom the request is taken to be from.
+    pub client: Option<IpAddr>,
+    /// Whether clients are not told apart, and so not limited.
+    pub shared: bool,
+    /// The lines of `X-Forwarded-For`.
+    pub forwarded_for: Vec<String>,
+    /// The lines of `Cookie`.
+    pub cookies: Vec<String>,
+    /// What is sent as `Set-Cookie`.
+    pub set_cookie: String,
+}
+
+impl Question {
+    /// A new one.
+    pub fn new(seals: &Seals, public_url: &PublicUrl, now: Timestamp) -> Self {
+        let plain = now.unix().to_be_bytes();
+        Self(base64url(&seals.seal(Purpose::Mirror, &Self::context(public_url), &plain, Entropy)))
+    }
+
+    /// One that came, if it is ours and not old.
+    pub fn parse(text: &str, seals: &Seals, public_url: &PublicUrl, now: Timestamp) -> Option<Self> {
+        let sealed = from_base64url(text)?;
+        let (plain, _) = seals.open(Purpose::Mirror, &Self::context(public_url), &sealed).ok()?;
+        let asked = i64::from_be_bytes(plain.try_into().ok()?);
+        (asked.abs_diff(now.unix()) <= PATIENCE.as_secs()).then(|| Self(text.to_owned()))
+    }
+
+    /// As it stands in the query.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The answer, for nobody but who asked.
+    pub fn answer(&self, seals: &Seals, seen: &Reflection) -> String {
+        let plain = serde_json::to_vec(seen).unwrap_or_default();
+        base64url(&seals.seal(Purpose::Mirror, &[b"answer", self.0.as_bytes()], &plain, Entropy))
+    }
+
+    /// Reads the answer to this question.
+    pub fn read(&self, seals: &Seals, answer: &str) -> Option<Reflection> {
+        let context: [&[u8]; 2] = [b"answer", self.0.as_bytes()];
+        let (plain, _) = seals.open(Purpose::Mirror, &context, &from_base64url(answer)?).ok()?;
+        serde_json::from_slice(&plain).ok()
+    }
+
+    fn context(public_url: &PublicUrl) -> [&[u8]; 2] {
+        [b"question", public_url.as_str().as_bytes()]
+    }
+}
+
+impl Reflection {
+    /// Whether cookies come and go as they were sent: `sent` in the request, `arrived` in the answer.
+    pub fn cookies(&self, sent: &str, arrived: &[String]) -> Finding {
+        const CHECK: &str = "cookies";
+        let came = self.cookies.iter().flat_map(|line| line.split(';')).any(|pair| pair.trim() == sent);
+        let name = |cookie: &str| cookie.split('=').next().map(str::to_owned);
+        let ours = arrived.iter().find(|cookie| name(cookie) == name(&self.set_cookie));
+        if !came {
+            return Finding::bad(
+                CHECK,
+                "the Cookie header does not arrive: nobody stays signed in; let the proxy pass it on",
+            );
+        }
+        match ours {
+            None => Finding::bad(
+                CHECK,
+                "our Set-Cookie does not come back: nobody can log in; let the proxy pass it on under its own name",
+            ),
+            Some(cookie) if attributes(cookie) != attributes(&self.set_cookie) => Finding::bad(
+                CHECK,
+                format!(
+                    "our cookies are changed on the way, from {:?} to {cookie:?}: let the proxy leave them alone",
+                    self.set_cookie
+                ),
+            ),
+            Some(_) => Finding::ok(CHECK, "cookies come and go unchanged"),
+        }
+    }
+
+    /// Whether the service is told who asks, and believes nobody who may not say so.
+    pub fn forwarded(&self) -> Finding {
+        const CHECK: &str = "forwarded";
+        let peer = self.peer.map_or_else(|| "nowhere".to_owned(), |peer| peer.to_string());
+        let untouched = matches!(self.forwarded_for.as_slice(), [one] if *one == INVENTED.to_string());
+        if self.client == Some(INVENTED) {
+            return Finding::bad(
+                CHECK,
+                format!(
+                    "an invented address in X-Forwarded-For is believed: let the outermost proxy overwrite the header (the last one is {peer}); if this command itself runs at an address in server.trusted_proxies, run it from elsewhere"
+                ),
+            );
+        }
+        if self.forwarded_for.is_empty() {
+            return Finding::bad(
+                CHECK,
+                format!(
+                    "X-Forwarded-For does not arrive, so all clients are {peer} and share one rate limit: let the proxy send it"
+                ),
+            );
+        }
+        match (self.peer_trusted, untouched, self.client) {
+            (true, _, Some(client)) => Finding::ok(CHECK, format!("the service is told who asks: {client}")),
+            (false, true, _) if self.shared => Finding::unknown(
+                CHECK,
+                format!(
+                    "nobody on the way wrote X-Forwarded-For; if there is a proxy at {peer}, let it, and name it in server.trusted_proxies"
+                ),
+            ),
+            (false, true, _) => Finding::ok(CHECK, format!("there is no proxy, and the service sees {peer}")),
+            (_, _, _) => Finding::bad(
+                CHECK,
+                format!(
+                    "requests come through a proxy at {peer} that server.trusted_proxies does not name: its clients are not told apart"
+                ),
+            ),
+        }
+    }
+}
+
+/// A cookie's pair and attributes, which may come in any order and case.
+fn attributes(cookie: &str) -> BTreeSet<String> {
+    let mut parts = cookie.split(';').map(str::trim);
+    let pair = parts.next().map(str::to_owned);
+    pair.into_iter().chain(parts.map(str::to_ascii_lowercase)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::Verdict;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_900_000_000);
+
+    fn seals(byte: u8) -> Seals {
+        Seals::new(&[byte; 32], &[])
+    }
+
+    fn public(url: &str) -> PublicUrl {
+        PublicUrl::parse(url).unwrap()
+    }
+
+    fn seen() -> Reflection {
+        Reflection {
+            peer: Some("10.0.0.9".parse().unwrap()),
+            peer_trusted: true,
+            client: Some("198.51.100.7".parse().unwrap()),
+            shared: false,
+            forwarded_for: vec!["192.0.2.1, 198.51.100.7".to_owned()],
+            cookies: vec!["other=1; portico_check=abc".to_owned()],
+            set_cookie: "__Host-portico_check=1; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"
+                .to_owned(),
+        }
+    }
+
+    #[test]
+    fn nobody_asks_but_who_has_the_key_and_an_answer_is_to_its_question() {
+        let url = public("https://app.example");
+        let question = Question::new(&seals(1), &url, NOW);
+        let parse = |byte, url: &str, after: i64| {
+            let now = Timestamp::from_unix(NOW.unix() + after);
+            Question::parse(question.as_str(), &seals(byte), &public(url), now)
+        };
+        assert_eq!(parse(1, "https://app.example", 0).as_ref(), Some(&question));
+        assert!(
+            parse(1, "https://app.example", 300).is_some() && parse(1, "https://app.example", -300).is_some()
+        );
+        assert_eq!(parse(1, "https://app.example", 301), None, "old");
+        assert_eq!(parse(2, "https://app.example", 0), None, "another key");
+        assert_eq!(parse(1, "https://other.example", 0), None, "another site");
+        assert_eq!(Question::parse("", &seals(1), &url, NOW), None);
+        let answer = question.answer(&seals(1), &seen());
+        assert_eq!(question.read(&seals(1), &answer), Some(seen()));
+        assert_eq!(Question::new(&seals(1), &url, NOW).read(&seals(1), &answer), None, "another question");
+        assert_eq!(question.read(&seals(2), &answer), None);
+        assert_eq!(Question::parse(&answer, &seals(1), &url, NOW), None, "an answer is no question");
+    }
+
+    #[test]
+    fn cookies_must_come_and_go_as_they_are() {
+        let judge = |sent: &str, arrived: &[&str]| {
+            let arrived: Vec<_> = arrived.iter().map(|&one| one.to_owned()).collect();
+            seen().cookies(sent, &arrived).verdict
+        };
+        let own = seen().set_cookie;
+        let sent = "portico_check=abc";
+        assert_eq!(judge(sent, &["LB=1", &own]), Verdict::Ok);
+        let reordered = "__Host-portico_check=1; max-age=60; path=/; secure; httponly; samesite=lax";
+        assert_eq!(judge(sent, &[reordered]), Verdict::Ok);
+        assert_eq!(judge("portico_check=ab", &[&own]), Verdict::Bad, "another value came");
+        for changed in [
+            own.replace("; Secure", ""),
+            own.replace("; HttpOnly", ""),
+            own.replace("Lax", "None"),
+            own.replace("Path=/", "Path=/sso"),
+            own.replace("__Host-", ""),
+            own.replace("Path=/", "Path=/; Domain=app.example"),
+            own.replace("check=1", "check=2"),
+        ] {
+            assert_eq!(judge(sent, &[&changed]), Verdict::Bad, "{changed}");
+        }
+        assert_eq!(judge(sent, &[]), Verdict::Bad);
+    }
+
+    #[test]
+    fn c15_m33_the_service_must_be_told_who_asks_by_whom_it_trusts() {
+        const INSIDE: &str = "10.0.0.9";
+        const OUTSIDE: &str = "203.0.113.9";
+        for (peer, trusted, client, shared, lines, verdict) in [
+            // A trusted proxy appends or overwrites.
+            (INSIDE, true, "198.51.100.7", false, &["192.0.2.1, 198.51.100.7"][..], Verdict::Ok),
+            (INSIDE, true, "198.51.100.7", false, &["198.51.100.7"], Verdict::Ok),
+            // It passes on what anybody writes, or says nothing.
+            (INSIDE, true, "192.0.2.1", false, &["192.0.2.1"], Verdict::Bad),
+            (INSIDE, true, INSIDE, false, &[], Verdict::Bad),
+            // A proxy that is not trusted.
+            (INSIDE, false, INSIDE, true, &["192.0.2.1, 198.51.100.7"], Verdict::Bad),
+            (OUTSIDE, false, OUTSIDE, false, &["192.0.2.1", "198.51.100.7"], Verdict::Bad),
+            (INSIDE, false, INSIDE, false, &[], Verdict::Bad),
+            // None, or one that does nothing.
+            (INSIDE, false, INSIDE, true, &["192.0.2.1"], Verdict::Unknown),
+            (OUTSIDE, false, OUTSIDE, false, &["192.0.2.1"], Verdict::Ok),
+        ] {
+            let seen = Reflection {
+                peer: Some(peer.parse().unwrap()),
+                peer_trusted: trusted,
+                client: Some(client.parse().unwrap()),
+                shared,
+                forwarded_for: lines.iter().map(|&line| line.to_owned()).collect(),
+                ..seen()
+            };
+            let found = seen.forwarded();
+            assert_eq!(found.verdict, verdict, "{peer} {trusted} {client} {lines:?}: {}", found.message);
+        }
+    }
+}
