@@ -115,12 +115,18 @@ impl Reflection {
         const CHECK: &str = "forwarded";
         let peer = self.peer.map_or_else(|| "nowhere".to_owned(), |peer| peer.to_string());
         let untouched = matches!(self.forwarded_for.as_slice(), [one] if *one == INVENTED.to_string());
-        if self.client == Some(INVENTED) {
+        if self.client == Some(INVENTED) && untouched {
             return Finding::bad(
                 CHECK,
                 format!(
-                    "an invented address in X-Forwarded-For is believed: let the outermost proxy overwrite the header (the last one is {peer}); if this command itself runs at an address in server.trusted_proxies, run it from elsewhere"
+                    "an invented address in X-Forwarded-For is believed: let the proxy at {peer} overwrite or extend the header"
                 ),
+            );
+        }
+        if self.client == Some(INVENTED) {
+            return Finding::unknown(
+                CHECK,
+                "all who passed the request on are in server.trusted_proxies: if this command runs among them, run it from outside; otherwise let the outermost proxy overwrite the header",
             );
         }
         if self.forwarded_for.is_empty() {
@@ -244,6 +250,7 @@ mod tests {
             (INSIDE, true, "198.51.100.7", false, &["198.51.100.7"], Verdict::Ok),
             // It passes on what anybody writes, or says nothing.
             (INSIDE, true, "192.0.2.1", false, &["192.0.2.1"], Verdict::Bad),
+            (INSIDE, true, "192.0.2.1", false, &["192.0.2.1, 10.0.0.7"], Verdict::Unknown),
             (INSIDE, true, INSIDE, false, &[], Verdict::Bad),
             // A proxy that is not trusted.
             (INSIDE, false, INSIDE, true, &["192.0.2.1, 198.51.100.7"], Verdict::Bad),
