@@ -169,6 +169,7 @@ def test_portico_accepts_the_rendered_environment(environment: dict[str, str], t
     (["storage.url=postgres://x/y"], "/storage/url"),
     (["secretKey.existingSecret="], "secretKey.existingSecret is required"),
     (["storage.existingSecret="], "storage.existingSecret is required"),
+    (["storage.migrationJob=true", "settings.STORAGE_AUTO_MIGRATE=true"], "settings.STORAGE_AUTO_MIGRATE"),
     (["httpRoute.enabled=true"], "httpRoute.parentRefs is required"),
 ])
 def test_wrong_values_are_refused_by_name(helm, wrong: list[str], told: str) -> None:

@@ -109,6 +109,7 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
   value: sqlite:///var/lib/portico/portico.db
 {{- end }}
 {{- if .Values.storage.migrationJob }}
+{{- if hasKey .Values.settings "STORAGE_AUTO_MIGRATE" }}{{ fail "settings.STORAGE_AUTO_MIGRATE: storage.migrationJob decides it; leave it out" }}{{ end }}
 - name: PORTICO_STORAGE_AUTO_MIGRATE
   value: "false"
 {{- end }}
