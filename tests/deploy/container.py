@@ -32,16 +32,18 @@ def free_port() -> int:
 
 
 class Image:
-    """The image as scripts/image and the Dockerfile make it, in an OCI directory."""
+    """The image as scripts/image and the Dockerfile make it from these sources, in an OCI directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, sources: Path = ROOT, target: Path | None = None) -> None:
         self.directory = directory
         self.context = directory / "context"
-        subprocess.run([ROOT / "scripts/image", self.context], check=True, timeout=1800, stdin=subprocess.DEVNULL)
+        env = {**os.environ, **({"CARGO_TARGET_DIR": str(target)} if target else {})}
+        subprocess.run([sources / "scripts/image", self.context], check=True, timeout=1800, stdin=subprocess.DEVNULL, env=env)
         buildah = ("buildah", "--storage-driver", "vfs", "--root", directory / "store", "--runroot", directory / "runroot")
-        run(*buildah, "bud", "--isolation", "chroot", "-t", "portico:test", self.context)
+        run(*buildah, "bud", "--isolation", "chroot", "--timestamp", "0", "-t", "portico:test", self.context)
         run(*buildah, "push", "portico:test", f"oci:{directory}/oci:test")
         self.config = json.loads(run("skopeo", "inspect", "--config", f"oci:{directory}/oci:test"))["config"]
+        self.digest = run("skopeo", "inspect", "--format", "{{.Digest}}", f"oci:{directory}/oci:test").strip()
 
     def unpack(self) -> Path:
         """A runtime bundle of its own."""

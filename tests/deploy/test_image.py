@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import datetime
+import http.client
 import http.server
 import json
 import os
 import secrets
+import shutil
 import ssl
 import subprocess
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
 import httpx
 import pytest
+from conftest import ROOT
 from container import AS_ROOT, Container, Image, free_port
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from release import ALICE, OIDC, OidcProvider, Published, log_in
 
 USER = 65532
 
@@ -72,11 +79,77 @@ def test_it_holds_the_binary_the_roots_and_the_licences_only(image: Image) -> No
     root = image.unpack() / "rootfs"
     files = {str(file.relative_to(root)) for file in root.rglob("*") if not file.is_dir()}
     assert files == {
-        "portico", "etc/ssl/certs/ca-certificates.crt",
+        "portico", "portico.cdx.json", "etc/ssl/certs/ca-certificates.crt",
         "licenses/LICENSE-APACHE", "licenses/LICENSE-MIT", "licenses/NOTICE", "licenses/mdi-LICENSE",
     }
-    assert (root / "portico").stat().st_size < 40_000_000
+    assert sum((root / file).stat().st_size for file in files) < 25_000_000
     assert os.access(root / "portico", os.X_OK)
+
+
+def test_its_bill_of_materials_names_what_is_linked_and_nothing_else(image: Image) -> None:
+    text = (image.context / "portico.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert str(ROOT) not in text
+    bill = json.loads(text)
+    assert bill["metadata"]["component"]["name"] == "portico"
+    components = {component["name"]: component for component in bill["components"]}
+    assert {"actix-web", "sqlx", "jsonwebtoken", "rustls", "aws-lc-sys", "libsqlite3-sys", "libc6-dev", "rust-std"} <= set(components)
+    assert not {"portico-demo-idp", "rcgen", "proptest", "cc"} & set(components), "neither the demo nor what only builds or tests"
+    ours = {name for name in components if name.startswith("portico-")}
+    for name, component in components.items():
+        if component.get("purl", "").startswith("pkg:cargo/") and name not in ours:
+            assert component["hashes"] and component["licenses"], name
+    known = {bill["metadata"]["component"]["bom-ref"], *(component["bom-ref"] for component in bill["components"])}
+    assert {reference for one in bill["dependencies"] for reference in (one["ref"], *one["dependsOn"])} <= known
+
+
+def test_the_same_sources_give_the_same_image_wherever_they_lie(image: Image, tmp_path: Path) -> None:
+    sources = tmp_path / "somewhere/else"
+    left_out = shutil.ignore_patterns("target", "node_modules", ".git", "__pycache__")
+    shutil.copytree(ROOT, sources, ignore=left_out)
+    assert str(ROOT).encode() not in (image.context / "portico").read_bytes()
+    again = Image(tmp_path / "again", sources, tmp_path / "another-target")
+    assert again.digest == image.digest
+    subprocess.run([*AS_ROOT, "rm", "-rf", str(tmp_path / "again")], check=True, timeout=60)
+
+
+def test_it_is_ready_in_a_moment_whatever_becomes_of_the_providers(image: Image, tmp_path: Path) -> None:
+    took = []
+    for start in range(5):
+        port, admin, dead = free_port(), free_port(), free_port()
+        env = {
+            "PORTICO_PUBLIC_URL": f"http://localhost:{port}",
+            "PORTICO_SECURITY_SECRET_KEY": secrets.token_hex(32),
+            "PORTICO_SERVER_LISTEN": f"127.0.0.1:{port}",
+            "PORTICO_SERVER_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+            "PORTICO_STORAGE_URL": f"sqlite://{tmp_path}/{start}.db",
+            "PORTICO_SECURITY_OIDC_PROVIDERS": "provider1",
+            "PORTICO_OIDC_PROVIDER1_CLIENT_ID": "portico",
+            "PORTICO_OIDC_PROVIDER1_DISCOVERY_URL": f"http://localhost:{dead}",
+        }
+        started = time.monotonic()
+        process = subprocess.Popen([image.context / "portico"], env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            while not answers(admin):
+                assert process.poll() is None and time.monotonic() < started + 20
+                time.sleep(0.005)
+            took.append(time.monotonic() - started)
+        finally:
+            process.kill()
+            process.wait(timeout=20)
+    assert min(took) < 0.3, took
+
+
+def answers(port: int) -> bool:
+    """Whether somebody is ready there."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def test_it_has_no_demo(image: Image) -> None:
@@ -102,6 +175,29 @@ def test_it_serves_and_drains(image: Image, volume: Path) -> None:
         assert httpx.get(f"{url}/.well-known/jwks.json", trust_env=False).json()["keys"]
         assert container.stop() == 0, container.log()
     assert (volume / "portico.db").exists(), "the working directory is where a volume goes"
+
+
+def test_somebody_logs_in(image: Image, volume: Path, tmp_path: Path) -> None:
+    release = Published()
+    provider = OidcProvider(release, tmp_path)
+    try:
+        provider.put(ALICE)
+        secret = tmp_path / "client-secret"
+        secret.write_text(provider.secrets[OIDC] + "\n")
+        slot = {
+            "PORTICO_PUBLIC_URL": release.public_url,
+            "PORTICO_SECURITY_OIDC_PROVIDERS": "provider1",
+            "PORTICO_OIDC_PROVIDER1_CLIENT_ID": "web",
+            "PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE": "/etc/portico/client-secret",
+            "PORTICO_OIDC_PROVIDER1_DISCOVERY_URL": provider.issuer,
+        }
+        with serving(image, slot, {"/data": volume, "/etc/portico/client-secret": secret}) as (container, address):
+            browser = log_in(address, provider)
+            session = browser.request("GET", f"{address}/auth/session", {"Accept": "application/json"}).response
+            assert session.json()["account"]["name"] == ALICE.name
+            assert container.stop() == 0, container.log()
+    finally:
+        provider.stop()
 
 
 class Discovery(http.server.BaseHTTPRequestHandler):

@@ -5,27 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
-from conftest import MADE_UP, ROOT, environment_of
+from conftest import MADE_UP, environment_of
+from release import ALICE, OIDC, OidcProvider, Published, log_in
 
-sys.path.insert(0, str(ROOT / "tests/interop"))
-
-from browser import Browser  # noqa: E402
-from portico import BINARY, free_port  # noqa: E402
-from providers import ALICE, OIDC, OidcProvider  # noqa: E402
-
-
-class Published:
-    """What a provider must know of the release."""
-
-    public_url = "https://app.example.org"
-
-    def redirect_uri(self, slot: str) -> str:
-        return f"{self.public_url}/auth/{slot}/callback"
+from portico import BINARY, free_port
 
 
 def ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -38,18 +25,6 @@ def ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except httpx.TransportError:
             time.sleep(0.02)
     raise AssertionError(log.read_text())
-
-
-def log_in(address: str, provider: OidcProvider) -> Browser:
-    """As behind the Ingress, which sends the public host to the pod."""
-    release, browser = Published(), Browser()
-    callback = release.redirect_uri(OIDC)
-    page = browser.follow(browser.navigate(f"{address}/auth/{OIDC}/login?return_to=/start"), callback)
-    answer = provider.sign_in(browser, page, ALICE, callback)
-    assert answer.location is not None, answer.response.text[:2000]
-    done = browser.navigate(answer.location.replace(release.public_url, address))
-    assert (done.response.status_code, done.location) == (303, f"{release.public_url}/start"), done.response.text[-600:]
-    return browser
 
 
 def test_somebody_logs_in_with_the_rendered_environment(render, tmp_path: Path) -> None:
