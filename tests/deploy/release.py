@@ -9,9 +9,10 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "tests/interop"))
 
 from browser import Browser  # noqa: E402
+from portico import BINARY, free_port  # noqa: E402
 from providers import ALICE, OIDC, OidcProvider  # noqa: E402
 
-__all__ = ["ALICE", "OIDC", "OidcProvider", "Published", "log_in"]
+__all__ = ["ALICE", "BINARY", "OIDC", "OidcProvider", "Published", "free_port", "log_in"]
 
 
 class Published:

@@ -20,14 +20,14 @@ from typing import Iterator
 import httpx
 import pytest
 from conftest import ROOT
-from container import AS_ROOT, Container, Image, free_port
+from container import AS_ROOT, Container, Image
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from release import ALICE, OIDC, OidcProvider, Published, log_in
+from release import ALICE, OIDC, OidcProvider, Published, free_port, log_in
 
 USER = 65532
 

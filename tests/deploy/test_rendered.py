@@ -10,9 +10,7 @@ from pathlib import Path
 
 import httpx
 from conftest import MADE_UP, environment_of
-from release import ALICE, OIDC, OidcProvider, Published, log_in
-
-from portico import BINARY, free_port
+from release import ALICE, BINARY, OIDC, OidcProvider, Published, free_port, log_in
 
 
 def ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,6 +1,7 @@
 //! The `portico` binary as an operator starts it: variables, arguments, exit codes, what it prints.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -33,21 +34,32 @@ fn binary() -> &'static Path {
     })
 }
 
-/// Two ports that were free a moment ago, and are not the same. They are below those that the system gives to connections, which
-/// other tests open all the time.
-fn free_ports() -> [u16; 2] {
-    let free = || {
+/// A port that was free a moment ago, and that no other test takes while this is there. It is below those that the system gives to
+/// connections, which other tests open all the time.
+struct Port {
+    number: u16,
+    _claim: File,
+}
+
+impl Port {
+    fn free() -> Self {
+        let claims = std::env::temp_dir().join("portico-test-ports");
+        std::fs::create_dir_all(&claims).unwrap();
+        let claim = |number: u16| {
+            let file = File::create(claims.join(number.to_string())).unwrap();
+            let free = file.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok();
+            free.then_some(Self { number, _claim: file })
+        };
         let mut candidates = (0..1000).map(|_| 20_000 + u16::from_be_bytes(Entropy.bytes::<2>()) % 12_000);
-        candidates.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()
-    };
-    let both = [(); 2].map(|()| free());
-    both.map(|listener| listener.local_addr().unwrap().port())
+        candidates.find_map(claim).unwrap()
+    }
 }
 
 /// A run of the binary in an empty folder with an empty environment, unless told otherwise.
 pub struct Program {
     variables: BTreeMap<String, String>,
     folder: TempDir,
+    _ports: Vec<Port>,
 }
 
 /// What a run left.
@@ -85,16 +97,17 @@ impl Output {
 
 impl Program {
     pub fn new() -> Self {
-        Self { variables: BTreeMap::new(), folder: tempfile::tempdir().unwrap() }
+        Self { variables: BTreeMap::new(), folder: tempfile::tempdir().unwrap(), _ports: Vec::new() }
     }
 
     /// With the settings that every service needs: a public URL, a secret key, a database in its folder.
     pub fn configured() -> Self {
-        let [port, admin] = free_ports();
-        Self::new()
-            .set("PORTICO_PUBLIC_URL", &format!("http://127.0.0.1:{port}"))
-            .set("PORTICO_SERVER_LISTEN", &format!("127.0.0.1:{port}"))
-            .set("PORTICO_SERVER_ADMIN_LISTEN", &format!("127.0.0.1:{admin}"))
+        let ports = [Port::free(), Port::free()];
+        let [port, admin] = ports.each_ref().map(|port| format!("127.0.0.1:{}", port.number));
+        Self { _ports: ports.into(), ..Self::new() }
+            .set("PORTICO_PUBLIC_URL", &format!("http://{port}"))
+            .set("PORTICO_SERVER_LISTEN", &port)
+            .set("PORTICO_SERVER_ADMIN_LISTEN", &admin)
             .set("PORTICO_SECURITY_SECRET_KEY", SECRET_KEY)
             .set("PORTICO_STORAGE_URL", "sqlite://portico.db")
             .set("PORTICO_SERVER_RATE_LIMIT", "0")
