@@ -108,6 +108,14 @@ impl StoredKey {
         Ok((pkcs8, seals.is_current(key)))
     }
 
+    /// Whether the private half can be had with these secret keys.
+    ///
+    /// # Errors
+    /// [`KeyError::Sealed`] when it cannot.
+    pub fn opens(&self, seals: &Seals) -> Result<(), KeyError> {
+        self.open(seals).map(|_| ())
+    }
+
     /// The private half sealed under the current secret key, when it was sealed under a previous one.
     pub(crate) fn sealed_again(&self, seals: &Seals, entropy: Entropy) -> Option<Vec<u8>> {
         let (pkcs8, is_current) = self.open(seals).ok()?;

@@ -435,6 +435,9 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces a key's sealed private half, if it still is what it was.
     async fn reseal_key(&self, kid: &str, before: &[u8], after: &[u8]) -> Result<(), StoreError>;
 
+    /// Forgets a key, if it still is sealed so. `true` when this call did. The event is written with it.
+    async fn discard_key(&self, kid: &str, sealed: &[u8], event: &AuditEvent) -> Result<bool, StoreError>;
+
     /// Writes an event that stands alone.
     async fn record(&self, event: &AuditEvent) -> Result<(), StoreError>;
 

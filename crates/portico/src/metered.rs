@@ -78,6 +78,7 @@ metered! {
     fn add_key(key: &StoredKey) -> bool;
     fn promote_key(kid: &str, retires_at: Timestamp, event: &AuditEvent) -> bool;
     fn reseal_key(kid: &str, before: &[u8], after: &[u8]) -> ();
+    fn discard_key(kid: &str, sealed: &[u8], event: &AuditEvent) -> bool;
     fn record(event: &AuditEvent) -> ();
     fn list_events(filter: &AuditFilter) -> Vec<AuditEvent>;
     fn sweep(retention: &Retention) -> u64;

@@ -89,8 +89,8 @@ impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Store(store) => store.into(),
-            KeyError::Sealed(_) => Self::Configuration(format!(
-                "{error}; set the key it was sealed under, or list that key in SECURITY_SECRET_KEY_PREVIOUS"
+            KeyError::Sealed(ref kid) => Self::Configuration(format!(
+                "{error}; set the key it was sealed under, or list that key in SECURITY_SECRET_KEY_PREVIOUS; if it is lost for good, `portico keys discard {kid}`"
             )),
             KeyError::Broken { .. } => Self::Failed(chain(&error)),
         }

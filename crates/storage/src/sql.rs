@@ -257,6 +257,8 @@ statements! {
 
     RESEAL_KEY = "UPDATE signing_keys SET sealed = $3 WHERE kid = $1 AND sealed = $2 RETURNING kid";
 
+    DISCARD_KEY = "DELETE FROM signing_keys WHERE kid = $1 AND sealed = $2 RETURNING kid";
+
     EVENTS = "SELECT id, time, event, account_id, slot, outcome, reason, request_id, ip FROM audit_events \
         WHERE (time >= $1 OR $1 IS NULL) AND (event = $2 OR $2 IS NULL) AND (account_id = $3 OR $3 IS NULL) \
           AND (id > $4 OR $4 IS NULL) \

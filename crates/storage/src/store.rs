@@ -302,6 +302,10 @@ impl<DB: Backend> Store for Sql<DB> {
         Ok(())
     }
 
+    async fn discard_key(&self, kid: &str, sealed: &[u8], event: &AuditEvent) -> Result<bool, StoreError> {
+        again!(self.discard(kid, sealed, event))
+    }
+
     async fn record(&self, event: &AuditEvent) -> Result<(), StoreError> {
         let mut connection = self.write().await?;
         Ok(record::<DB>(&mut connection, event).await?)
@@ -340,6 +344,17 @@ impl<DB: Backend> Sql<DB> {
         let retire = ask::<DB>(&mut transaction, sql::RETIRE_KEYS).with(kid.to_owned());
         retire.with(retires_at.unix()).rows().await?;
         if !ask::<DB>(&mut transaction, sql::PROMOTE_KEY).with(kid.to_owned()).did().await? {
+            return Ok(false);
+        }
+        record::<DB>(&mut transaction, event).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn discard(&self, kid: &str, sealed: &[u8], event: &AuditEvent) -> Result<bool, Trouble> {
+        let mut transaction = self.begin().await?;
+        let discard = ask::<DB>(&mut transaction, sql::DISCARD_KEY).with(kid.to_owned());
+        if !discard.with(sealed.to_vec()).did().await? {
             return Ok(false);
         }
         record::<DB>(&mut transaction, event).await?;

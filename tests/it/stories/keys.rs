@@ -1,5 +1,10 @@
 //! Signing keys come and go, the secret key changes, and nobody is logged out.
 
+use portico_core::audit::{AuditEvent, Event};
+use portico_core::clock::{Entropy, Timestamp};
+use portico_core::keys::{KeyState, TokenAlg, generate};
+use portico_core::seal::Seals;
+use portico_core::store::Store as _;
 use serde_json::Value;
 
 use crate::testkit::{Backend, Browser, Request, SECRET_KEY, TestApp, on_both_databases};
@@ -9,6 +14,7 @@ on_both_databases!(
     a_key_is_rotated_unasked_after_ninety_days,
     a_replica_that_meets_an_unknown_key_looks_again,
     the_secret_key_changes_in_two_steps_and_nobody_is_logged_out,
+    a_next_key_that_nobody_here_opens_never_signs,
 );
 
 const NEW_KEY: &str = "bmV4dC1zZWNyZXQta2V5LW9mLXRoZS10ZXN0cy0wMzA0";
@@ -88,6 +94,26 @@ async fn a_replica_that_meets_an_unknown_key_looks_again(backend: Backend) {
     let mut other = browser.clone().at(at);
     assert!(accepts(&mut other, &new).await, "without its own upkeep, and without a restart");
     drop(replica);
+}
+
+async fn a_next_key_that_nobody_here_opens_never_signs(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let signing = kids(&app).await;
+    let now = Timestamp::from_unix(app.now());
+    for (secret, used) in
+        [("another-secret-key-of-the-tests-1", false), ("canary-secret-key-of-the-tests-01", true)]
+    {
+        let seals = Seals::new(secret.as_bytes(), &[]);
+        let next = generate(TokenAlg::ES256, KeyState::Next, &seals, Entropy, now).unwrap();
+        assert!(app.store.add_key(&next).await.unwrap());
+        app.advance(600);
+        app.running().tend_keys().await;
+        let keys = app.store.list_keys().await.unwrap();
+        let current = keys.iter().find(|key| key.state == KeyState::Current).unwrap();
+        assert_eq!((current.kid == next.kid, current.kid == signing[0]), (used, !used));
+        let event = AuditEvent::new(Event::KeyRotated, now);
+        app.store.discard_key(&next.kid, &next.sealed, &event).await.unwrap();
+    }
 }
 
 async fn the_secret_key_changes_in_two_steps_and_nobody_is_logged_out(backend: Backend) {

@@ -14,6 +14,7 @@ on_both_databases!(
     grants_are_short_and_roles_not_too_many,
     m32_the_audit_trail_is_read_by_account_event_and_page,
     sessions_keys_and_events_are_seen_and_changed,
+    a_lost_secret_key_costs_a_login_and_no_account,
 );
 
 const SLOTS: [&str; 2] = ["oidc/provider1", "oauth2/provider1"];
@@ -235,6 +236,10 @@ async fn sessions_keys_and_events_are_seen_and_changed(backend: Backend) {
     assert_eq!(say(&service, &["keys", "rotate"]), next, "one at a time");
     assert_eq!(texts(&say(&service, &["keys", "list"]), "state"), ["current", "next"]);
 
+    let current = keys[0]["kid"].as_str().unwrap();
+    service.program.run(&["keys", "discard", current]).exits(1).complains(&["keys rotate"]);
+    service.program.run(&["keys", "discard", "nobody"]).exits(1);
+
     let events = say(&service, &["audit", "--since", "1h", "--event", "login_succeeded"]);
     assert_eq!(events.as_array().unwrap().len(), 2);
     let event = &events[0];
@@ -249,4 +254,31 @@ async fn sessions_keys_and_events_are_seen_and_changed(backend: Backend) {
     assert_eq!(say(&service, &["audit", "--limit", "1"]).as_array().unwrap().len(), 1);
     service.program.run(&["audit", "--event", "nonsense"]).exits(2);
     service.program.run(&["audit", "--since", "yesterday"]).exits(2);
+}
+
+async fn a_lost_secret_key_costs_a_login_and_no_account(backend: Backend) {
+    let (service, _idp, _database) = serve(backend).await;
+    let mut browser = service.browser();
+    browser.log_in("oidc/provider1", "ada-1").await;
+    let keys = say(&service, &["keys", "list"]);
+    let kid = keys[0]["kid"].as_str().unwrap().to_owned();
+    let right = service.program.variable("PORTICO_SECURITY_SECRET_KEY").to_owned();
+    let lost =
+        service.stop().set("PORTICO_SECURITY_SECRET_KEY", "bmV4dC1zZWNyZXQta2V5LW9mLXRoZS10ZXN0cy0wMzA0");
+    lost.run(&["serve"]).exits(78).complains(&[&kid, "portico keys discard"]);
+    lost.run(&["keys", "rotate"]).exits(78).complains(&[&kid]);
+    assert_eq!(lost.run(&["keys", "list", "--json"]).json(), keys, "nothing was made");
+    assert_eq!(lost.run(&["keys", "discard", &kid, "--json"]).json(), keys[0]);
+    let events = lost.run(&["audit", "--event", "key_rotated", "--json"]).json();
+    assert_eq!(events[0]["reason"], format!("discarded:{kid}"));
+    let service = lost.serve().await;
+    assert!(!browser.is_signed_in().await, "the old token");
+    browser.post("/auth/refresh").await.refused(403, "csrf_failed");
+    browser.log_in("oidc/provider1", "ada-1").await;
+    assert!(browser.is_signed_in().await, "one more login mends it");
+    let other = say(&service, &["keys", "list"]);
+    assert!(other.as_array().unwrap().len() == 1 && other[0]["kid"] != kid);
+    assert_eq!(say(&service, &["accounts", "list"]).as_array().unwrap().len(), 1);
+    // The old secret key is the wrong one now.
+    service.stop().set("PORTICO_SECURITY_SECRET_KEY", &right).run(&["serve"]).exits(78);
 }

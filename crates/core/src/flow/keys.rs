@@ -34,7 +34,15 @@ impl Broker {
         let now = self.parts.clock.now();
         let of = |state| stored.iter().find(|key| key.alg == alg && key.state == state);
         match (of(KeyState::Next), of(KeyState::Current)) {
-            (Some(next), _) if next.created_at.plus(KEY_NOTICE) <= now => self.promote(next).await?,
+            // A key that nobody here could sign with would leave the replicas without one at their next start.
+            (Some(next), _) if next.created_at.plus(KEY_NOTICE) <= now => match next.opens(&self.parts.seals)
+            {
+                Ok(()) => self.promote(next).await?,
+                Err(error) => tracing::error!(
+                    %error,
+                    "the next signing key is not used; `portico keys rotate` with the right secret key makes another"
+                ),
+            },
             (None, Some(current)) if current.created_at.plus(KEY_LIFETIME) <= now => {
                 self.announce_key().await?;
             }

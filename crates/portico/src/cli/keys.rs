@@ -1,6 +1,7 @@
 //! `portico keys`: the keys that sign our tokens.
 
 use clap::{Args, Subcommand};
+use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Clock, Entropy};
 use portico_core::flow::KEY_NOTICE;
 use portico_core::keys::{KeyState, StoredKey, generate};
@@ -18,6 +19,8 @@ pub(super) enum Keys {
     List(List),
     /// Make the next signing key: published within half a minute, signing ten minutes later
     Rotate(Rotate),
+    /// Forget a key that no secret key opens any more: what it signed is refused from then on, and people log in once more
+    Discard(Discard),
 }
 
 #[derive(Debug, Args)]
@@ -33,11 +36,21 @@ pub(super) struct Rotate {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Discard {
+    /// The key's identifier
+    kid: String,
+    /// Answer in JSON: the key as it was
+    #[arg(long)]
+    json: bool,
+}
+
 impl Keys {
     pub(super) fn run(self, loaded: &Loaded) -> Result<(), Failure> {
         wire::with_store(&loaded.settings, async |store| match self {
             Self::List(list) => list.run(store).await,
             Self::Rotate(rotate) => rotate.run(store, &loaded.settings).await,
+            Self::Discard(discard) => discard.run(store, &wire::seals(&loaded.settings)).await,
         })
     }
 }
@@ -71,8 +84,47 @@ impl Rotate {
     }
 }
 
-/// The key on its way, made now unless there was one already.
+impl Discard {
+    async fn run(self, store: &dyn Store, seals: &Seals) -> Result<(), Failure> {
+        let kid = &self.kid;
+        let keys = store.list_keys().await?;
+        let unknown = || Failure::Failed(format!("there is no signing key {kid}"));
+        let key = keys.into_iter().find(|key| key.kid == *kid).ok_or_else(unknown)?;
+        if key.opens(seals).is_ok() {
+            let problem =
+                format!("signing key {kid} opens, so it is not lost; `portico keys rotate` makes another");
+            return Err(Failure::Failed(problem));
+        }
+        if !discard(store, &key).await? {
+            return Err(unknown());
+        }
+        if self.json {
+            say(&key_json(&key).to_string());
+        } else {
+            say(&format!("{kid}  is gone; a service without a current key makes one when it starts."));
+        }
+        Ok(())
+    }
+}
+
+async fn discard(store: &dyn Store, key: &StoredKey) -> Result<bool, Failure> {
+    let event = AuditEvent::new(Event::KeyRotated, Clock::System.now());
+    Ok(store.discard_key(&key.kid, &key.sealed, &event.because(format!("discarded:{}", key.kid))).await?)
+}
+
+/// The key on its way, made now unless there was one already. Nobody who cannot open the current key makes the next: with
+/// another secret key than the service's that would be one which the service cannot use.
 async fn next_key(store: &dyn Store, settings: &Settings, seals: &Seals) -> Result<StoredKey, Failure> {
+    let own = |key: &&StoredKey| key.alg == settings.signing_alg;
+    for key in store.list_keys().await?.iter().filter(own) {
+        match (key.state, key.opens(seals)) {
+            (KeyState::Current, Err(error)) => return Err(error.into()),
+            (KeyState::Next, Err(_)) => {
+                discard(store, key).await?;
+            }
+            _ => {}
+        }
+    }
     store
         .add_key(&generate(settings.signing_alg, KeyState::Next, seals, Entropy, Clock::System.now())?)
         .await?;

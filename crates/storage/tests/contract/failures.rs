@@ -112,6 +112,7 @@ async fn ask_for_changes(store: &dyn Store, visit: &Visit) -> Vec<(&'static str,
         ("unlink_identity", store.unlink_identity(account, session.0, &done).await.err()),
         ("promote_key", store.promote_key("nobody", NOON, &done).await.err()),
         ("reseal_key", store.reseal_key("nobody", b"", b"").await.err()),
+        ("discard_key", store.discard_key("nobody", b"", &done).await.err()),
         ("list_events", store.list_events(&AuditFilter { limit: 1, ..AuditFilter::default() }).await.err()),
     ]
 }

@@ -79,7 +79,8 @@ promises! {
         it_answers, one_key_signs_for_each_algorithm, an_event_is_kept_as_it_is, what_ended_is_forgotten_in_time,
         much_is_forgotten_in_batches, l07_old_events_are_forgotten_when_asked, events_are_listed_by_what_is_known_of_them,
         keys_of_one_second_are_in_the_order_of_their_lives, a_next_key_is_promoted_once,
-        a_key_is_sealed_again_only_as_it_was_read;
+        a_key_is_sealed_again_only_as_it_was_read,
+        a_key_is_discarded_only_as_it_was_read;
     changing:
         a_disabled_account_is_out_at_once, a_deleted_account_keeps_its_identities_until_they_are_released,
         grants_are_given_and_taken, a_merge_moves_identities_and_grants, an_unfit_merge_moves_nothing,

@@ -194,6 +194,21 @@ pub async fn a_next_key_is_promoted_once(bench: &Bench) {
     assert_eq!(bench.store.sweep(&keeping(after(2 * DAY + 1))).await.unwrap(), 2);
 }
 
+pub async fn a_key_is_discarded_only_as_it_was_read(bench: &Bench) {
+    bench.store.add_key(&key("current", TokenAlg::ES256, NOON)).await.unwrap();
+    bench.store.add_key(&key("other", TokenAlg::EdDSA, NOON)).await.unwrap();
+    let discard = async |kid: &str, sealed: &[u8]| {
+        bench.store.discard_key(kid, sealed, &event("key_rotated", NOON)).await.unwrap()
+    };
+    let before = bench.rows().await;
+    assert!(!discard("current", b"something else").await && !discard("nobody", &[0, 255, 7]).await);
+    assert_eq!(bench.rows().await, before, "nothing is written");
+    assert!(discard("current", &[0, 255, 7]).await);
+    let left = bench.store.list_keys().await.unwrap();
+    assert_eq!(left.iter().map(|key| key.kid.as_str()).collect::<Vec<_>>(), ["other"]);
+    assert_eq!(bench.database.events().await, ["key_rotated"]);
+}
+
 pub async fn a_key_is_sealed_again_only_as_it_was_read(bench: &Bench) {
     bench.store.add_key(&key("current", TokenAlg::ES256, NOON)).await.unwrap();
     bench.store.reseal_key("current", b"something else", b"new").await.unwrap();
