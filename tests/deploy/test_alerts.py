@@ -31,6 +31,17 @@ CASES = {
         },
         "30m",
     ),
+    "PorticoLoginsUnfinished": (
+        {
+            'portico_logins_total{slot="oidc/provider1",step="start",outcome="ok"}': "0+2x60",
+            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "7x60",
+        },
+        {
+            'portico_logins_total{slot="oidc/provider1",step="start",outcome="ok"}': "0+2x60",
+            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+0.2x60",
+        },
+        "40m",
+    ),
     "PorticoStoreFailing": (
         {'portico_store_errors_total{operation="settle"}': "0+1x40"}, {'portico_store_errors_total{operation="settle"}': "7x40"}, "20m",
     ),
@@ -49,9 +60,9 @@ CASES = {
         {'portico_clock_skew_seconds{slot="oidc/google"}': "-45x40"}, {'portico_clock_skew_seconds{slot="oidc/google"}': "-5x40"}, "20m",
     ),
     "PorticoReloadRefused": (
-        {'portico_reloads_total{outcome="refused"}': "0 0 0 1x40"},
-        {'portico_reloads_total{outcome="refused"}': "0 0 0 1x40", 'portico_reloads_total{outcome="applied"}': "0 0 0 0 1x40"},
-        "8m",
+        {'portico_settings_refused{pod="a"}': "0 0 0 1x80", 'portico_settings_refused{pod="b"}': "0x80"},
+        {'portico_settings_refused{pod="a"}': "0 0 0 1 0x80", 'portico_settings_refused{pod="b"}': "0x80"},
+        "60m",
     ),
     "PorticoAbsent": ({"up": "1x40"}, {'portico_build_info{version="0.1.0"}': "1x40"}, "10m"),
 }

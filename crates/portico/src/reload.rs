@@ -93,6 +93,7 @@ impl Reload {
     fn forget(&mut self) {
         self.candidate = None;
         self.complaint = None;
+        refused(false);
     }
 
     /// The old settings stay; the operator learns why, once or as often as they ask.
@@ -110,7 +111,13 @@ impl Reload {
         }
         self.candidate = None;
         self.complaint = Some(complaint);
+        refused(true);
     }
+}
+
+/// Whether the settings as they now stand are ones that a restart would not start with.
+pub(crate) fn refused(refused: bool) {
+    metrics::gauge!("portico_settings_refused").set(u8::from(refused));
 }
 
 /// Which settings count from now on, and which only after a restart.
@@ -119,6 +126,9 @@ fn say(applied: &[Change]) {
     let paths = |changes: &[&Change]| {
         changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ")
     };
+    if applied.is_empty() {
+        tracing::info!("what counts after a restart only is again what the process began with");
+    }
     if !now.is_empty() {
         tracing::info!(changed = paths(&now), "new settings are in use");
     }

@@ -19,7 +19,9 @@ const OF_EVERY_SLOT: [&str; 2] = ["security.sso_account_name_fallback", "securit
 
 /// The running service and the settings it runs with.
 pub struct Service {
-    loaded: Loaded,
+    loaded: Arc<Loaded>,
+    /// What the process began with: some of it counts until it ends.
+    started: Arc<Loaded>,
     store: Arc<dyn Store>,
     clock: Clock,
     outbound: Handle,
@@ -40,7 +42,8 @@ impl Service {
         let settings = &loaded.settings;
         let broker = assemble(settings, Arc::clone(&store), clock.clone(), &outbound, |_| None).await?;
         let live = Live::new(Portico::new(broker, surface(settings)));
-        Ok(Self { loaded, store, clock, outbound, live })
+        let loaded = Arc::new(loaded);
+        Ok(Self { started: Arc::clone(&loaded), loaded, store, clock, outbound, live })
     }
 
     /// What serves, now and after each change.
@@ -55,24 +58,28 @@ impl Service {
 
     /// Goes over to other settings. Requests under way finish with the old ones; logins under way finish if their slot
     /// and what names its provider are still the same. A slot that did not change keeps what it knows of its provider.
+    /// Answers what is different now, and what the process began otherwise with and keeps until it ends.
     ///
     /// # Errors
     /// As [`Service::begin`], and when the public URL is another one; the old settings stay.
     pub async fn change_to(&mut self, new: Loaded) -> Result<Vec<Change>, Failure> {
-        let changes = changes(&self.loaded, &new);
+        let mut changed = changes(&self.loaded, &new);
         if self.loaded.settings.public_url != new.settings.public_url {
             let what = "main.public_url is settled at the start, and everything else leans on it: restart to change it";
             return Err(Failure::Configuration(what.to_owned()));
         }
-        if !changes.is_empty() {
+        let any = !changed.is_empty();
+        changed.retain(|change| !change.at_start);
+        changed.extend(changes(&self.started, &new).into_iter().filter(|change| change.at_start));
+        if any {
             let now = self.live.now();
-            let keep = |slot| keep(now.broker(), &changes, slot);
+            let keep = |slot| keep(now.broker(), &changed, slot);
             let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
             let broker = assemble(&new.settings, store, clock, &self.outbound, keep).await?;
             self.live.replace(Portico::new(broker, surface(&new.settings)));
-            self.loaded = new;
+            self.loaded = Arc::new(new);
         }
-        Ok(changes)
+        Ok(changed)
     }
 }
 

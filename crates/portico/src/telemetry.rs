@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::cli::{Failure, chain};
+use crate::reload;
 
 /// Seconds, from a cached answer to the longest deadline.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -34,6 +35,7 @@ pub(crate) fn collect() -> Result<PrometheusHandle, Failure> {
     for outcome in ["applied", "refused"] {
         metrics::counter!("portico_reloads_total", "outcome" => outcome).absolute(0);
     }
+    reload::refused(false);
     metrics::gauge!("portico_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     Ok(handle)
 }
@@ -77,5 +79,6 @@ fn describe() {
         "Looks into what is kept: discovery, jwks, sessions, access_tokens; by outcome: hit, miss"
     );
     counter!("portico_reloads_total", "Changes of the settings while serving, by outcome: applied, refused");
+    gauge!("portico_settings_refused", "1 while changed settings have mistakes and the old ones stay in use");
     gauge!("portico_build_info", "Always 1; the version is a label");
 }

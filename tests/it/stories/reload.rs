@@ -185,10 +185,12 @@ async fn mistakes_are_told_and_the_old_settings_stay() {
     service.hang_up();
     service.has_logged("the new settings are refused; the old ones stay", 1).await;
     assert!(service.log().contains("PORTICO_SECURITY_OIDC_PROVIDERS_FILE"), "{}", service.log());
+    assert!(service.metrics().await.contains("portico_settings_refused 1"));
     service.browser().log_in("oidc/provider1", "ada-1").await;
     service.program.rewrite("slots", "provider1");
     service.hang_up();
     service.has_logged("they are what they were", 1).await;
+    assert!(service.metrics().await.contains("portico_settings_refused 0"));
 }
 
 #[tokio::test]
@@ -217,6 +219,13 @@ async fn what_counts_after_a_restart_only_is_said() {
         "{log}"
     );
     assert!(line("count after a restart").contains(r#""changed":"log.level""#), "{log}");
+    service.program.rewrite("portico.toml", &toml("info", "5m"));
+    service.hang_up();
+    service.has_logged("again what the process began with", 1).await;
+    service.program.rewrite("portico.toml", &toml("info", "6m"));
+    service.hang_up();
+    service.has_logged("new settings are in use", 2).await;
+    assert_eq!(service.log().matches("count after a restart").count(), 1, "{}", service.log());
 }
 
 #[test]

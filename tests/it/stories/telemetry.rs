@@ -16,12 +16,6 @@ async fn serve(backend: Backend) -> (Service, DemoIdp, Database) {
     (program.set_all(slot_variables(&idp, &slots)).serve().await, idp, database)
 }
 
-async fn scrape(service: &Service) -> String {
-    let url = format!("http://{}/metrics", service.program.variable("PORTICO_SERVER_ADMIN_LISTEN"));
-    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-    http.get(url).send().await.unwrap().text().await.unwrap()
-}
-
 /// The value of the one series that begins so.
 #[track_caller]
 fn value(metrics: &str, series: &str) -> f64 {
@@ -56,7 +50,7 @@ async fn a_login_leaves_its_numbers(backend: Backend) {
     service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(401, "idp_token_invalid");
     let abandoned = service.browser().start("oidc/provider1").await;
     assert!(abandoned.as_str().starts_with("http"));
-    let metrics = scrape(&service).await;
+    let metrics = service.metrics().await;
     let login = |slot: &str, step: &str, outcome: &str| {
         value(
             &metrics,
@@ -119,11 +113,11 @@ async fn m10_strangers_make_no_new_series(backend: Backend) {
         }
     };
     flood(0).await;
-    let before = series(&scrape(&service).await);
+    let before = series(&service.metrics().await);
     for round in 1..20 {
         flood(round).await;
     }
-    let after = series(&scrape(&service).await);
+    let after = series(&service.metrics().await);
     let new: Vec<_> = after.difference(&before).collect();
     assert!(new.is_empty(), "{new:#?}");
     assert!(after.len() < 700, "{} series", after.len());

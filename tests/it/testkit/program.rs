@@ -317,6 +317,13 @@ impl Service {
         signal(self.child.id(), "HUP");
     }
 
+    /// What the operator's listener measures.
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.program.variable("PORTICO_SERVER_ADMIN_LISTEN"));
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        http.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
     /// Waits until the log has this so many times.
     pub async fn has_logged(&self, text: &str, times: usize) {
         let started = Instant::now();

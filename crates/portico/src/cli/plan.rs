@@ -144,6 +144,12 @@ fn as_line(change: &Change) -> String {
     };
     let (before, after) = (text(&change.before), text(&change.after));
     let what = if before == after { "another content".to_owned() } else { format!("{before} -> {after}") };
-    let when = if change.at_start { "    # after a restart" } else { "" };
+    let when = match change.at_start {
+        true if change.path == "main.public_url" => {
+            "    # after a restart; a running service refuses the whole file until then"
+        }
+        true => "    # after a restart",
+        false => "",
+    };
     format!("{}: {what}{when}", change.path)
 }
