@@ -96,7 +96,7 @@ def test_every_setting_can_be_reached(helm) -> None:
     assert len(names) > 25
     own = {
         "PUBLIC_URL", "SERVER_LISTEN", "SERVER_ADMIN_LISTEN", "STORAGE_URL", "SECURITY_SECRET_KEY", "SECURITY_OIDC_PROVIDERS",
-        "SECURITY_OAUTH2_PROVIDERS",
+        "SECURITY_OAUTH2_PROVIDERS", "SECURITY_SECRET_KEY_PREVIOUS",
     }
     free = [name for name in names if name not in own]
     sets = [part for name in free for part in ("--set-string", f"settings.{name}=x")]
@@ -105,6 +105,32 @@ def test_every_setting_can_be_reached(helm) -> None:
     assert all(f"- name: PORTICO_{name}" in done.stdout for name in free)
     for name in own:
         assert helm("template", "demo", CHART, *LEAST, "--set-string", f"settings.{name}=x").returncode != 0, f"{name} has a value of its own"
+
+
+@pytest.mark.parametrize(("protocol", "own"), [
+    ("oidc", {"discovery_url"}), ("oauth2", {"authorization_url", "token_url", "userinfo_url"}),
+])
+def test_every_setting_of_a_slot_is_known_and_no_other(protocol: str, own: set[str]) -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+    table = page.split("<!-- begin: slot settings -->")[1].split("<!-- end")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    names = {name.strip(" `") for name, slots in rows if slots.strip() in ("all", "google", protocol)}
+    own = own | {"client_id", "client_secret", "client_secret_next", "client_key", "display_label", "icon"}
+    schema = json.loads((ROOT / "charts/portico/values.schema.json").read_text())
+    known = schema["$defs"][f"{protocol}Slot"]["properties"]["settings"]["propertyNames"]["enum"]
+    assert len(names) > 30 and set(known) == names - own
+
+
+def test_certificates_and_traces_have_their_places(render) -> None:
+    documents = render("everything")
+    pods = [d["spec"]["template"]["spec"] for d in documents if d["kind"] in ("Deployment", "Job")]
+    pods += [d["spec"] for d in documents if d["kind"] == "Pod"]
+    assert len(pods) == 3
+    for pod in pods:
+        (container,) = pod["containers"]
+        assert {"name": "certificate-authorities", "configMap": {"name": "company-ca"}} in pod["volumes"]
+        assert {"name": "certificate-authorities", "mountPath": "/etc/portico-ca", "readOnly": True} in container["volumeMounts"]
+        assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector.observability:4318"} in container["env"]
 
 
 def test_the_pod_is_restricted(rendered: list[dict]) -> None:
@@ -162,7 +188,13 @@ def test_portico_accepts_the_rendered_environment(environment: dict[str, str], t
     (["oauth2.enabled={provider2}", "oauth2.provider2.clientId=x"], "oauth2.provider2.authorizationUrl is required"),
     (["oidc.enabled={google}", "oidc.google.clientId=x"], "oidc.google.clientSecret.existingSecret is required"),
     (["oidc.provider1.icon=Google"], "icon"),
+    (["publicUrl=https://app.example.org/"], "publicUrl"),
+    (["publicUrl=https://app.example.org/portal/"], "publicUrl"),
     (["settings.STORAGE_URL=x"], "STORAGE_URL"),
+    (["settings.SECURITY_SECRET_KEY_PREVIOUS=x"], "SECURITY_SECRET_KEY_PREVIOUS"),
+    (["settings.SERVER_TRUSTED_PROXY=10.0.0.0/8"], "SERVER_TRUSTED_PROXY"),
+    (["oidc.provider1.settings.allowed_group=staff"], "allowed_group"),
+    (["oidc.provider1.settings.client_secret=x"], "client_secret"),
     (["replica=2"], "replica"),
     (["secretKey.value=x"], "/secretKey/value"),
     (["oidc.provider1.clientSecret.value=x"], "/oidc/provider1/clientSecret/value"),

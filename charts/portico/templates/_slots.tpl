@@ -131,10 +131,14 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
 - name: PORTICO_{{ $name }}
   value: {{ include "portico.text" $value | quote }}
 {{- end }}
+{{- with .Values.traces.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
 {{- end -}}
 
-{{/* Secrets as files: whole directories, so that Kubernetes exchanges them when a Secret changes. */}}
-{{- define "portico.volumes" -}}
+{{/* What is read from files: secrets and certificates. Whole directories, so that Kubernetes exchanges them when they change. */}}
+{{- define "portico.fileVolumes" -}}
 {{- range fromYamlArray (include "portico.secrets" .) }}
 - name: {{ .name }}
   secret:
@@ -143,6 +147,25 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
     items:
       - { key: {{ .key | quote }}, path: value }
 {{- end }}
+{{- with .Values.certificateAuthorities.existingConfigMap }}
+- name: certificate-authorities
+  configMap:
+    name: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "portico.fileMounts" -}}
+{{- range fromYamlArray (include "portico.secrets" .) }}
+- { name: {{ .name }}, mountPath: /etc/portico/{{ .name }}, readOnly: true }
+{{- end }}
+{{- if .Values.certificateAuthorities.existingConfigMap }}
+- { name: certificate-authorities, mountPath: /etc/portico-ca, readOnly: true }
+{{- end }}
+{{- end -}}
+
+{{/* The same, and the database where it is a file. */}}
+{{- define "portico.volumes" -}}
+{{- include "portico.fileVolumes" . }}
 {{- if .Values.storage.sqlite.enabled }}
 - name: data
   persistentVolumeClaim:
@@ -151,9 +174,7 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
 {{- end -}}
 
 {{- define "portico.mounts" -}}
-{{- range fromYamlArray (include "portico.secrets" .) }}
-- { name: {{ .name }}, mountPath: /etc/portico/{{ .name }}, readOnly: true }
-{{- end }}
+{{- include "portico.fileMounts" . }}
 {{- if .Values.storage.sqlite.enabled }}
 - { name: data, mountPath: /var/lib/portico }
 {{- end }}
