@@ -21,8 +21,13 @@ pub struct AccessRule {
 
 /// Which part of the rule does not let a person in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} does not let this person in")]
-pub struct NotAllowed(pub &'static str);
+#[error("{list} does not let this person in{}", if *.told { "" } else { ": the provider said nothing of what it asks for" })]
+pub struct NotAllowed {
+    /// The setting's name.
+    pub list: &'static str,
+    /// Whether the provider said anything of what the list asks for; an e-mail address that it does not call verified is nothing.
+    pub told: bool,
+}
 
 impl AccessRule {
     /// Whether everybody may come whom the provider lets in.
@@ -36,7 +41,7 @@ impl AccessRule {
     /// The first list that does not let the person in.
     pub fn check(&self, facts: &Facts) -> Result<(), NotAllowed> {
         let failed = self.judge(facts).into_iter().find(|verdict| !verdict.passes);
-        failed.map_or(Ok(()), |verdict| Err(NotAllowed(verdict.list)))
+        failed.map_or(Ok(()), |verdict| Err(NotAllowed { list: verdict.list, told: verdict.told }))
     }
 
     /// What each list says of a person.
@@ -46,12 +51,14 @@ impl AccessRule {
         let domain = facts.email.as_deref().filter(|_| facts.email_verified).and_then(domain);
         let tenant = facts.tid.as_deref().or(facts.hd.as_deref());
         [
-            Verdict::of("allowed_subjects", &self.subjects, |one| subject == Some(one)),
-            Verdict::of("allowed_tenants", &self.tenants, |one| tenant == Some(one)),
-            Verdict::of("allowed_email_domains", &self.email_domains, |one| {
+            Verdict::of("allowed_subjects", &self.subjects, subject.is_some(), |one| subject == Some(one)),
+            Verdict::of("allowed_tenants", &self.tenants, tenant.is_some(), |one| tenant == Some(one)),
+            Verdict::of("allowed_email_domains", &self.email_domains, domain.is_some(), |one| {
                 domain.is_some_and(|own| own.eq_ignore_ascii_case(one))
             }),
-            Verdict::of("allowed_groups", &self.groups, |one| groups.iter().any(|own| own == one)),
+            Verdict::of("allowed_groups", &self.groups, facts.groups.is_some(), |one| {
+                groups.iter().any(|own| own == one)
+            }),
         ]
     }
 }
@@ -63,14 +70,16 @@ pub struct Verdict<'a> {
     pub list: &'static str,
     /// Whom it lets in; an empty list asks for nothing.
     pub allowed: &'a [String],
+    /// Whether the provider said anything of what it asks for.
+    pub told: bool,
     /// Whether it lets this person in.
     pub passes: bool,
 }
 
 impl<'a> Verdict<'a> {
-    fn of(list: &'static str, allowed: &'a [String], fits: impl Fn(&str) -> bool) -> Self {
+    fn of(list: &'static str, allowed: &'a [String], told: bool, fits: impl Fn(&str) -> bool) -> Self {
         let passes = allowed.is_empty() || allowed.iter().any(|one| fits(one));
-        Self { list, allowed, passes }
+        Self { list, allowed, told, passes }
     }
 }
 
@@ -175,7 +184,7 @@ mod tests {
             (rule(|rule| rule.tenants = texts(&["t1"])), "allowed_tenants"),
         ] {
             assert_eq!(rule.check(&person()), Ok(()), "{list}");
-            assert_eq!(rule.check(&Facts::default()), Err(NotAllowed(list)));
+            assert_eq!(rule.check(&Facts::default()), Err(NotAllowed { list, told: false }));
         }
         let all = AccessRule {
             groups: texts(&["ops"]),
@@ -183,7 +192,11 @@ mod tests {
             subjects: texts(&["42"]),
             tenants: texts(&["t2"]),
         };
-        assert_eq!(all.check(&person()), Err(NotAllowed("allowed_tenants")), "each must pass");
+        let refused = NotAllowed { list: "allowed_tenants", told: true };
+        assert_eq!(all.check(&person()), Err(refused), "each must pass");
+        assert_eq!(refused.to_string(), "allowed_tenants does not let this person in");
+        let untold = NotAllowed { told: false, ..refused }.to_string();
+        assert!(untold.starts_with(&refused.to_string()) && untold.contains("said nothing"), "{untold}");
     }
 
     #[test]

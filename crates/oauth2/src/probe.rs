@@ -75,10 +75,12 @@ pub fn tls<T>(url: &Url, answer: &Result<T, UpstreamError>) -> Finding {
         "the certificate is not valid yet: is this host's clock right?"
     } else if has("unknownissuer") || has("unknown issuer") || has("self-signed") {
         "the certificate is by an authority that is not known here: name its certificate in ca_bundle"
+    } else if has("causedasendentity") || has("ca certificate") {
+        "the certificate is that of an authority, not one for a server: whoever runs the provider must put another there"
     } else if has("not valid for name") || has("notvalidforname") {
         "the certificate is for another name: is the address right?"
     } else {
-        "the certificate is not accepted"
+        "the certificate is not accepted; `openssl s_client -connect HOST:PORT` shows it"
     };
     Finding::bad("tls", format!("{what} ({problem})"))
 }

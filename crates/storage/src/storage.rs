@@ -79,7 +79,9 @@ pub enum OpenError {
     #[error("the database could not be migrated")]
     Migration(#[source] Box<dyn Error + Send + Sync>),
     /// A newer version has changed the database in a way that this one does not understand.
-    #[error("the database is newer than this version of Portico: it has migration {0}")]
+    #[error(
+        "the database is newer than this version of Portico: it has migration {0}; use the newer version, or restore the backup from before it"
+    )]
     Newer(String),
     /// A migration was applied that differs from the one of this name here.
     #[error("migration {0} was applied to the database in another form")]

@@ -58,6 +58,7 @@ fn right_settings_are_called_right() {
     let public = program.variable("PORTICO_PUBLIC_URL").to_owned();
     assert_eq!(quiet["slots"][0]["redirect_uri"], format!("{public}/auth/{SLOT}/callback"));
     assert_eq!(quiet["slots"][0]["checks"], json!([]));
+    assert!(quiet["warnings"].as_array().unwrap().iter().any(|one| one.as_str().unwrap().contains(SLOT)));
     let report = live(&program, 0);
     assert_eq!(report["ok"], true);
     for check in [

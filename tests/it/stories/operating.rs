@@ -135,6 +135,8 @@ async fn people_are_imported_from_either_form(backend: Backend) {
     assert_eq!(texts(&listed, "name"), ["Ada Example", "Bob", "Cleo"], "none of the bad file");
     assert_eq!(listed[0]["roles"], json!(["admin", "editor"]));
     assert_eq!((&listed[0]["label"], &listed[1]["label"]), (&json!("Example, Ada"), &json!("Bob")));
+    let events = program.run(&["audit", "--event", "account_created", "--json"]).json();
+    assert_eq!(texts(&events, "reason"), ["roles:editor,admin", "operator", "roles:editor"]);
 }
 
 async fn grants_are_short_and_roles_not_too_many(backend: Backend) {

@@ -19,7 +19,7 @@ pub(super) struct Audit {
     /// Only this event
     #[arg(long, value_parser = PossibleValuesParser::new(Event::ALL.iter().map(|event| event.as_str())))]
     event: Option<String>,
-    /// Only about this account: id, or exact name
+    /// Only about this account: id, or exact name without an @
     #[arg(long)]
     account: Option<String>,
     #[command(flatten)]

@@ -26,7 +26,7 @@ pub(super) struct Check {
     /// Ask the providers, too: name, certificate, discovery, issuer, keys, PKCE, callback, secret; and our own public URL
     #[arg(long)]
     live: bool,
-    /// Answer in JSON: an object with `ok`, `mistakes`, `slots` and `public_url`
+    /// Answer in JSON: an object with `ok`, `mistakes`, `warnings`, `slots` and `public_url`
     #[arg(long)]
     json: bool,
 }
@@ -44,7 +44,8 @@ impl Check {
             Ok(loaded) => loaded,
             Err(mistakes) if self.json => {
                 let told: Vec<_> = mistakes.iter().map(Mistake::json).collect();
-                say(&json!({ "ok": false, "mistakes": told, "slots": [] }).to_string());
+                say(&json!({ "ok": false, "mistakes": told, "warnings": [], "slots": [], "public_url": [] })
+                    .to_string());
                 return Err(Failure::Mistakes(mistakes));
             }
             Err(mistakes) => return Err(Failure::Mistakes(mistakes)),
@@ -66,7 +67,7 @@ impl Check {
         if self.json {
             let slots: Vec<_> = slots.iter().map(Looked::json).collect();
             let public: Vec<_> = public.iter().map(finding_json).collect();
-            say(&json!({ "ok": bad == 0, "mistakes": [], "slots": slots, "public_url": public }).to_string());
+            say(&json!({ "ok": bad == 0, "mistakes": [], "warnings": loaded.warnings, "slots": slots, "public_url": public }).to_string());
         } else {
             print(&loaded, &slots, &public);
         }

@@ -16,7 +16,7 @@ use crate::wire;
 /// like a password.
 #[derive(Debug, Args)]
 pub(super) struct BreakGlass {
-    /// Id, or exact name
+    /// Id, or exact name without an @
     account: String,
     /// Answer in JSON: an object with `url`, `account_id` and `expires_at`
     #[arg(long)]

@@ -7,7 +7,7 @@ use portico_core::slot::SlotId;
 use serde_json::{Value, json};
 
 use super::{Failure, say};
-use crate::settings::{Change, Loaded, Settings, Sources, changes};
+use crate::settings::{Change, Loaded, Mistake, Settings, Sources, changes};
 
 /// Show what another TOML file in place of the present one would change. Nothing is changed and nobody is asked.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub(super) struct Plan {
     /// The other file
     #[arg(long, value_name = "FILE")]
     with: PathBuf,
-    /// Answer in JSON: an object with `slots`, `settings` and `warnings`
+    /// Answer in JSON: an object with `slots`, `settings` and `warnings`, or with `mistakes`
     #[arg(long)]
     json: bool,
 }
@@ -45,9 +45,17 @@ const WHO: [&str; 7] = [
 
 impl Plan {
     pub(super) fn run(self, sources: &Sources) -> Result<(), Failure> {
-        let load = |sources: &Sources| Loaded::load(sources).map_err(Failure::Mistakes);
+        let load = |sources: &Sources| {
+            Loaded::load(sources).map_err(|mistakes| {
+                if self.json {
+                    let told: Vec<_> = mistakes.iter().map(Mistake::json).collect();
+                    say(&json!({ "mistakes": told }).to_string());
+                }
+                Failure::Mistakes(mistakes)
+            })
+        };
         let now = load(sources)?;
-        let then = load(&sources.clone().with_file("--with", self.with))?;
+        let then = load(&sources.clone().with_file("--with", self.with.clone()))?;
         let changes = changes(&now, &then);
         let fates = fates(&now.settings, &then.settings, &changes);
         let warnings: Vec<_> =

@@ -21,7 +21,7 @@ pub(super) enum Sessions {
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only of this account: id, or exact name
+    /// Only of this account: id, or exact name without an @
     #[arg(long)]
     account: Option<String>,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub(super) struct Revoke {
 struct Named {
     /// One session
     session: Option<uuid::Uuid>,
-    /// All sessions of this account: id, or exact name
+    /// All sessions of this account: id, or exact name without an @
     #[arg(long)]
     account: Option<String>,
     /// All sessions of everybody

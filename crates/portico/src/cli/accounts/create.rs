@@ -2,11 +2,10 @@
 
 use clap::Args;
 use portico_core::account::AccountId;
-use portico_core::audit::Event;
 use portico_core::clock::{Clock, Entropy};
 use portico_core::store::{LocalAccount, Store};
 
-use super::{account_json, by_operator, usable, usable_roles};
+use super::{account_json, made, usable, usable_roles};
 use crate::cli::{Failure, say};
 
 #[derive(Debug, Args)]
@@ -32,7 +31,7 @@ impl Create {
     pub(super) async fn run(self, store: &dyn Store) -> Result<(), Failure> {
         let name = self.name;
         let account = local(&name, self.label, self.email, self.roles).map_err(Failure::Failed)?;
-        match store.create_account(&account, &by_operator(Event::AccountCreated, account.id)).await? {
+        match store.create_account(&account, &made(&account)).await? {
             Some(made) if self.json => say(&account_json(&made).to_string()),
             Some(made) => say(&format!("{}  {}", made.id, made.name)),
             None => return Err(Failure::Failed(format!("an account named {name:?} exists already"))),

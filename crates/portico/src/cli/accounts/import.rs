@@ -4,13 +4,12 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use portico_core::audit::Event;
 use portico_core::store::{LocalAccount, Store};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::by_operator;
 use super::create::local;
+use super::made;
 use crate::cli::{Failure, say};
 
 #[derive(Debug, Args)]
@@ -56,8 +55,7 @@ impl Import {
         let mut progress = Progress::new(accounts.len());
         let mut skipped = Vec::new();
         for account in &accounts {
-            let event = by_operator(Event::AccountCreated, account.id);
-            if store.create_account(account, &event).await?.is_none() {
+            if store.create_account(account, &made(account)).await?.is_none() {
                 skipped.push(account.name.clone());
             }
             progress.step();

@@ -11,9 +11,9 @@ use crate::cli::{Failure, say};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Merge {
-    /// The account that gives everything away and is deleted: id, or exact name
+    /// The account that gives everything away and is deleted: id, or exact name without an @
     from: String,
-    /// The account that is kept: id, or exact name
+    /// The account that is kept: id, or exact name without an @
     into: String,
     /// Do it; without, only show what would be done
     #[arg(long)]

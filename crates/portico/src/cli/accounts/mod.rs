@@ -10,7 +10,7 @@ use clap::Subcommand;
 use portico_core::account::{Account, AccountId, Identity, clean};
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::Clock;
-use portico_core::store::{AccountRef, Store};
+use portico_core::store::{AccountRef, LocalAccount, Store};
 use serde_json::{Value, json};
 
 use super::Failure;
@@ -70,6 +70,12 @@ fn by_operator(event: Event, account: AccountId) -> AuditEvent {
     AuditEvent::new(event, Clock::System.now()).about(account).because("operator")
 }
 
+/// The making of a local account; with which roles is part of it.
+fn made(account: &LocalAccount) -> AuditEvent {
+    let event = by_operator(Event::AccountCreated, account.id);
+    if account.roles.is_empty() { event } else { event.because(format!("roles:{}", account.roles.join(","))) }
+}
+
 /// A name exactly as it will be stored: an operator's text is never silently changed.
 fn usable(what: &str, text: &str) -> Result<String, String> {
     match clean(text) {
@@ -107,7 +113,9 @@ pub(super) async fn find(store: &dyn Store, named: &str) -> Result<(Account, Vec
 }
 
 fn account_line(account: &Account) -> String {
-    format!("{}  {:8}  {}  ({})", account.id, account.standing.as_str(), account.name, account.label)
+    let roles =
+        if account.roles.is_empty() { String::new() } else { format!("  [{}]", account.roles.join(", ")) };
+    format!("{}  {:8}  {}  ({}){roles}", account.id, account.standing.as_str(), account.name, account.label)
 }
 
 fn account_json(account: &Account) -> Value {
