@@ -1,14 +1,15 @@
 //! What a backend needs to verify our tokens.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use serde_json::{Value, json};
 
 use crate::{Portico, routes};
 
 /// Short: a key that was made a moment ago signs at once.
-const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
+pub(crate) const CACHED: (HeaderName, HeaderValue) =
+    (CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
 
 /// `GET /.well-known/jwks.json` (RFC 7517 5)
 pub(crate) async fn jwks(portico: Data<Portico>) -> HttpResponse {
@@ -40,7 +41,7 @@ fn algorithms(jwks: &Value) -> Vec<&Value> {
 }
 
 fn cached(document: &Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, CACHED)).json(document)
+    HttpResponse::Ok().insert_header(CACHED).json(document)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! This crate knows no database and no provider. Where things are:
 //!
 //! ```text
-//! routes     which path leads to which handler        login, glass, handoff, session, backchannel, own, verify, keys, pages, mirror, health   handlers
+//! routes     which path leads to which handler        login, glass, handoff, session, backchannel, own, verify, keys, pages, mirror, openapi, health   handlers
 //! asker, client   who is asking, and from where; limits   how often     extract, callback, query, cookies, csrf, cors   what a request brings
 //! telemetry  around every request: span, limits, headers                error               what a refusal looks like
 //! meter      what is counted of requests
@@ -29,6 +29,7 @@ mod live;
 mod login;
 mod meter;
 mod mirror;
+mod openapi;
 mod own;
 mod pages;
 mod query;
@@ -58,6 +59,7 @@ use crate::icons::Icons;
 use crate::limits::Limits;
 
 pub use crate::live::Live;
+pub use crate::openapi::description;
 
 /// Everything that the handlers share.
 pub struct Portico {

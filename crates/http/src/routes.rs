@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::error::{ApiError, Cause};
 use crate::telemetry::{RootSpan, answer};
-use crate::{backchannel, glass, handoff, health, keys, login, mirror, own, pages, session, verify};
+use crate::{backchannel, glass, handoff, health, keys, login, mirror, openapi, own, pages, session, verify};
 
 /// The largest body, in bytes (threats 10).
 const LARGEST_BODY: usize = 64 * 1024;
@@ -61,6 +61,7 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
         .service(only(Method::GET, &at("/auth/mirror"), mirror::reflect))
         .service(only(Method::GET, &at("/.well-known/jwks.json"), keys::jwks))
         .service(only(Method::GET, &at("/.well-known/openid-configuration"), keys::metadata))
+        .service(only(Method::GET, &at("/openapi.json"), openapi::openapi))
         .default_service(web::to(|| ready(Err::<HttpResponse, ApiError>(Cause::NotFound.into()))))
         .wrap(from_fn(answer))
         .wrap(TracingLogger::<RootSpan>::new());

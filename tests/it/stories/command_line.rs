@@ -252,7 +252,7 @@ fn help_is_complete_and_wrong_usage_is_2() {
     }
     // Every form of section 8 of the contract.
     for (command, words) in [
-        (&[][..], "accounts sessions keys audit"),
+        (&[][..], "accounts sessions keys audit openapi"),
         (&["accounts"], "list show create import grant revoke disable enable delete release merge unlink"),
         (&["accounts", "list"], "--status --name --role --limit --after --json"),
         (&["accounts", "grant"], "<ACCOUNT> [ROLE] --group --json"),

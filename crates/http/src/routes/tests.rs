@@ -39,6 +39,7 @@ async fn each_path_has_one_method() {
         ("/auth/logout", Method::POST),
         ("/.well-known/jwks.json", Method::GET),
         ("/.well-known/openid-configuration", Method::GET),
+        ("/openapi.json", Method::GET),
     ] {
         let all = [
             Method::GET,

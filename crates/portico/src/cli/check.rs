@@ -144,7 +144,7 @@ fn print(loaded: &Loaded, slots: &[Looked], public: &[Finding]) {
         say(loaded.settings.public_url.as_str());
         public.iter().for_each(print_finding);
     }
-    if slots.iter().all(|slot| slot.found.is_empty()) {
+    if public.is_empty() && slots.iter().all(|slot| slot.found.is_empty()) {
         say("The settings are right. `portico check --live` asks the providers, too.");
     }
 }

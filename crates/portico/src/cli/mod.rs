@@ -80,6 +80,8 @@ enum Command {
     BreakGlass(glass::BreakGlass),
     /// See what happened, oldest first
     Audit(audit::Audit),
+    /// Print the description of the HTTP API (OpenAPI 3.1, JSON); needs no settings
+    Openapi,
 }
 
 /// Which part of a list is wanted, and in which form.
@@ -187,6 +189,10 @@ pub fn run() -> ExitCode {
         Command::Sessions(sessions) => global.load().and_then(|loaded| sessions.run(&loaded)),
         Command::Keys(keys) => global.load().and_then(|loaded| keys.run(&loaded)),
         Command::BreakGlass(glass) => global.load().and_then(|loaded| glass.run(&loaded)),
+        Command::Openapi => {
+            say(portico_http::description("/").trim_end());
+            Ok(())
+        }
         Command::Audit(audit) => global.load().and_then(|loaded| audit.run(&loaded)),
     };
     match done {
