@@ -13,6 +13,7 @@ from typing import Iterator
 import httpx
 import pytest
 from conftest import Stage, raised, storage_url
+from nginx import configured
 from portico import Portico, free_port, run
 from providers import OIDC
 
@@ -44,20 +45,11 @@ def test_right_settings_pass_and_each_wrong_one_is_named(certified: Stage) -> No
 
 
 NGINX = """
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
     large_client_header_buffers 4 {header};
     server {{
         listen 127.0.0.1:{port};
         location / {{ proxy_pass {portico}; proxy_bind 127.0.0.2; {extra} }}
     }}
-}}
 """
 
 APPENDS = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
@@ -68,14 +60,9 @@ def proxied(directory: Path, extra: str, header: str, **settings: str) -> Iterat
     """A service behind nginx, which comes from an address of its own."""
     port = free_port()
     portico = Portico(directory, storage_url("sqlite", directory), PUBLIC_URL=f"http://localhost:{port}", **settings)
-    configuration = directory / "nginx.conf"
-    configuration.write_text(
-        NGINX.format(directory=directory, port=port, portico=portico.address, extra=extra, header=header)
-    )
-    proxy = subprocess.Popen(
-        ["/usr/sbin/nginx", "-p", str(directory), "-c", str(configuration)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
+    command = configured(directory, NGINX.format(port=port, portico=portico.address, extra=extra, header=header))
+    quiet = subprocess.DEVNULL
+    proxy = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
     try:
         portico.start()
         for _ in range(200):

@@ -16,6 +16,7 @@ import pytest
 from browser import Browser
 from conftest import Stage, storage_url
 from login import Session, log_in
+from nginx import configured
 from portico import Portico, free_port
 from providers import OIDC, PROVIDERS
 
@@ -25,25 +26,17 @@ IDENTITY = ("Account", "User", "Email", "Groups", "Roles")
 PLACES = {"/editors/": "?roles=editor,admin", "/staff/": "?groups=ops,staff", "/": ""}
 
 NGINX = """
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
     server {{
         listen 127.0.0.1:{port};
         server_name localhost;
         proxy_set_header Host $http_host;
 
         location /auth/ {{ proxy_pass {portico}; }}
-        location /.well-known/ {{ proxy_pass {portico}; }}
+        location = /.well-known/jwks.json {{ proxy_pass {portico}; }}
+        location = /.well-known/openid-configuration {{ proxy_pass {portico}; }}
         {places}
         location @login {{ return 303 /auth/?return_to=$request_uri; }}
     }}
-}}
 """
 
 NGINX_PLACE = """
@@ -118,9 +111,7 @@ def nginx(directory: Path, **upstream: object) -> list[str]:
         for name in names
     )
     places = [NGINX_PLACE.format(path=path, needs=needs, headers=headers, **upstream) for path, needs in PLACES.items()]
-    configuration = directory / "nginx.conf"
-    configuration.write_text(NGINX.format(directory=directory, places="".join(places), **upstream))
-    return ["/usr/sbin/nginx", "-p", str(directory), "-c", str(configuration)]
+    return configured(directory, NGINX.format(places="".join(places), **upstream))
 
 
 def caddy(directory: Path, **upstream: object) -> list[str]:
