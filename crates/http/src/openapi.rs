@@ -46,9 +46,9 @@ mod tests {
 
     #[test]
     fn it_has_every_path_and_no_other() {
-        let routes = include_str!("routes.rs").split("pub(crate) fn public").nth(1).unwrap();
-        let routes = routes.split("pub(crate) fn operator").next().unwrap();
-        let paths = routes.split(r#"at(""#).skip(1).map(|rest| rest.split('"').next().unwrap());
+        let table = include_str!("routes.rs").split("pub(crate) fn public").nth(1).unwrap();
+        let table = table.split("pub(crate) fn operator").next().unwrap();
+        let paths = table.split(r#"at(""#).skip(1).map(|rest| rest.split('"').next().unwrap());
         // Only we ourselves ask there, and what follows /auth/verify means nothing.
         let ours = ["/auth/mirror", "/auth/verify/{rest:.*}"];
         let routed: BTreeSet<_> = paths

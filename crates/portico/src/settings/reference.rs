@@ -210,9 +210,9 @@ fn the_chart_knows_the_same_slots_and_settings() {
     let variables: BTreeSet<_> =
         table::GLOBAL.iter().map(|row| Setting { row, slot: None }.variable()).collect();
     let settings = schema["properties"]["settings"]["propertyNames"]["enum"].as_array().unwrap();
-    settings
-        .iter()
-        .for_each(|variable| assert!(variables.contains(variable.as_str().unwrap()), "{variable}"));
+    for variable in settings {
+        assert!(variables.contains(variable.as_str().unwrap()), "{variable}");
+    }
     let values = read("charts/portico/values.yaml");
     let mentioned = values
         .split(|c: char| !c.is_ascii_uppercase() && c != '_')
