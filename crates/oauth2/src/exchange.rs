@@ -88,6 +88,16 @@ impl CodeGrant<'_> {
     /// # Errors
     /// When the provider refuses the code or gives no proper answer.
     pub async fn redeem(&self, http: &Outbound) -> Result<Granted, UpstreamError> {
+        let answer = self.redeem_by(http).await;
+        if let (Some(valid), false) = (accepts_client(&answer), matches!(self.slot.auth, ClientAuth::Public))
+        {
+            let slot = self.slot.id().to_string();
+            metrics::gauge!("portico_idp_credentials_valid", "slot" => slot).set(u8::from(valid));
+        }
+        answer
+    }
+
+    async fn redeem_by(&self, http: &Outbound) -> Result<Granted, UpstreamError> {
         let (method, secrets) = match &self.slot.auth {
             ClientAuth::Public => return self.ask(http, Proof::None).await,
             ClientAuth::PrivateKey(key) => return self.ask(http, Proof::Statement(key)).await,
@@ -242,6 +252,20 @@ fn members(answer: &Answer) -> Result<Map<String, Value>, UpstreamError> {
         };
     }
     Ok(members.into_iter().collect())
+}
+
+/// Whether the token endpoint knew us by our credentials, if its answer tells (RFC 6749 5.2; `invalid_code` and
+/// `bad_verification_code` are what some say for `invalid_grant`).
+pub(crate) fn accepts_client<T>(answer: &Result<T, UpstreamError>) -> Option<bool> {
+    match answer {
+        Ok(_) => Some(true),
+        Err(UpstreamError::CodeRejected { error }) => match error.as_str() {
+            "invalid_client" | "unauthorized_client" => Some(false),
+            "invalid_grant" | "invalid_code" | "bad_verification_code" => Some(true),
+            _ => None,
+        },
+        Err(_) => None,
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::exchange::CodeGrant;
+use crate::exchange::{CodeGrant, accepts_client};
 use crate::outbound::{Endpoint, Outbound};
 
 /// How long one question may take: all of them together stay below five seconds.
@@ -150,22 +150,19 @@ pub async fn client_secret(http: &Outbound, grant: &CodeGrant<'_>) -> Finding {
     if matches!(grant.slot.auth, ClientAuth::Public) {
         return Finding::ok(CHECK, "a public client, which has no secret");
     }
-    match timeout(PATIENCE, grant.redeem(http)).await {
-        Err(_) => Finding::unknown(CHECK, "the token endpoint did not answer in time"),
-        Ok(Ok(_)) => Finding::bad(CHECK, "the provider took a code that it never gave: do not use it"),
-        Ok(Err(UpstreamError::CodeRejected { error })) => match error.as_str() {
-            "invalid_client" | "unauthorized_client" => Finding::bad(
-                CHECK,
-                format!(
-                    "the provider does not accept the client ({error}): the secret is wrong or has expired, or it wants another token_endpoint_auth_method"
-                ),
+    let Ok(answer) = timeout(PATIENCE, grant.redeem(http)).await else {
+        return Finding::unknown(CHECK, "the token endpoint did not answer in time");
+    };
+    match (accepts_client(&answer), answer) {
+        (_, Ok(_)) => Finding::bad(CHECK, "the provider took a code that it never gave: do not use it"),
+        (Some(true), Err(_)) => Finding::ok(CHECK, "the provider accepts the client"),
+        (Some(false), Err(error)) => Finding::bad(
+            CHECK,
+            format!(
+                "the provider does not accept the client ({error}): the secret is wrong or has expired, or it wants another token_endpoint_auth_method"
             ),
-            "invalid_grant" | "invalid_code" | "bad_verification_code" => {
-                Finding::ok(CHECK, "the provider accepts the client")
-            }
-            _ => Finding::unknown(CHECK, format!("the token endpoint answered {error}")),
-        },
-        Ok(Err(error)) => Finding::unknown(CHECK, error),
+        ),
+        (None, Err(error)) => Finding::unknown(CHECK, error),
     }
 }
 

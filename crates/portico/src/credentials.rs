@@ -80,10 +80,6 @@ fn is_due(same_client: bool, health: Health, since: Duration) -> bool {
 
 /// A change is worth a line.
 fn tell(slot: SlotId, found: &Finding, before: Option<Verdict>) {
-    if found.verdict != Verdict::Unknown {
-        let valid = u8::from(found.verdict == Verdict::Ok);
-        metrics::gauge!("portico_idp_credentials_valid", "slot" => slot.to_string()).set(valid);
-    }
     match (before, found.verdict) {
         (Some(before), now) if before == now => {}
         (_, Verdict::Bad) => {

@@ -66,7 +66,7 @@ fn describe() {
     gauge!("portico_provider_up", "1 while a slot's provider can be used, 0 while it is down");
     gauge!(
         "portico_idp_credentials_valid",
-        "1 when the provider accepted our credentials at the last look, 0 when it refused them"
+        "1 when the provider accepted our credentials at the last look or login, 0 when it refused them"
     );
     gauge!(
         "portico_clock_skew_seconds",

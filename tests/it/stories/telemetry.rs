@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use portico_demo_idp::{DemoIdp, IdpConfig};
+use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig};
 
 use crate::testkit::{Backend, Database, Program, Request, Service, on_both_databases, slot_variables};
 
-on_both_databases!(a_login_leaves_its_numbers, m10_strangers_make_no_new_series,);
+on_both_databases!(
+    a_login_leaves_its_numbers,
+    a_refused_secret_shows_at_the_first_login,
+    m10_strangers_make_no_new_series,
+);
 
 async fn serve(backend: Backend) -> (Service, DemoIdp, Database) {
     let database = backend.fresh().await;
@@ -84,6 +88,21 @@ async fn a_login_leaves_its_numbers(backend: Backend) {
             && metrics.contains("# TYPE portico_http_request_seconds histogram")
     );
     assert!(!metrics.contains("ada-1") && !metrics.contains("code="), "{metrics}");
+}
+
+async fn a_refused_secret_shows_at_the_first_login(backend: Backend) {
+    let (service, idp, _database) = serve(backend).await;
+    let valid = r#"portico_idp_credentials_valid{slot="oidc/provider1"}"#;
+    service.browser().log_in("oidc/provider1", "ada-1").await;
+    assert!(value(&service.metrics().await, valid) > 0.9);
+    let realm = idp.oidc("provider1").unwrap();
+    let client = (*realm.first_client().unwrap()).clone();
+    realm.put_client(Client { auth: ClientAuth::basic("another secret"), ..client.clone() });
+    service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(401, "code_rejected");
+    assert!(value(&service.metrics().await, valid) < 0.1);
+    realm.put_client(client);
+    service.browser().log_in("oidc/provider1", "ada-1").await;
+    assert!(value(&service.metrics().await, valid) > 0.9);
 }
 
 async fn m10_strangers_make_no_new_series(backend: Backend) {
