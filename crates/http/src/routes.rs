@@ -22,9 +22,34 @@ const LARGEST_BODY: usize = 64 * 1024;
 /// The public table. `base` is the path of the public URL as the router sees it.
 pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
     let at = |path: &str| format!("{base}{path}");
+    // Paths are tried in this order, and those with parameters by regular expressions: the others come first, the busiest
+    // before all.
     let everything = web::scope("")
-        .service(only(Method::GET, &at("/auth/"), pages::login))
+        .service(only(Method::GET, &at("/auth/session"), session::show))
+        .service(web::resource(at("/auth/verify")).to(verify::verify))
+        .service(only(Method::POST, &at("/auth/refresh"), session::refresh))
+        .service(only(Method::GET, &at("/.well-known/jwks.json"), keys::jwks))
+        .service(only(Method::GET, &at("/.well-known/openid-configuration"), keys::metadata))
         .service(only(Method::GET, &at("/auth/providers"), login::providers))
+        .service(only(Method::GET, &at("/auth/"), pages::login))
+        .service(only(Method::POST, &at("/auth/token"), handoff::token))
+        .service(only(Method::POST, &at("/auth/logout"), session::sign_out))
+        .service(only(Method::GET, &at("/auth/identities"), own::identities))
+        .service(
+            web::resource(at("/auth/sessions"))
+                .route(web::get().to(own::sessions))
+                .route(web::delete().to(own::end_sessions))
+                .default_service(refuse("GET, DELETE")),
+        )
+        .service(
+            web::resource(at("/auth/break-glass"))
+                .route(web::get().to(glass::page))
+                .route(web::post().to(glass::enter))
+                .default_service(refuse("GET, POST")),
+        )
+        .service(only(Method::GET, &at("/auth/mirror"), mirror::reflect))
+        .service(only(Method::GET, &at("/openapi.json"), openapi::openapi))
+        .service(web::resource(at("/auth/verify/{rest:.*}")).to(verify::verify))
         .service(only(Method::GET, &at("/auth/{protocol}/{slot}/login"), login::start))
         .service(
             web::resource(at("/auth/{protocol}/{slot}/callback"))
@@ -38,30 +63,8 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
             &at("/auth/{protocol:oidc}/{slot}/backchannel-logout"),
             backchannel::hear,
         ))
-        .service(only(Method::POST, &at("/auth/token"), handoff::token))
-        .service(
-            web::resource(at("/auth/break-glass"))
-                .route(web::get().to(glass::page))
-                .route(web::post().to(glass::enter))
-                .default_service(refuse("GET, POST")),
-        )
-        .service(only(Method::GET, &at("/auth/identities"), own::identities))
         .service(only(Method::DELETE, &at("/auth/identities/{id}"), own::unlink))
-        .service(
-            web::resource(at("/auth/sessions"))
-                .route(web::get().to(own::sessions))
-                .route(web::delete().to(own::end_sessions))
-                .default_service(refuse("GET, DELETE")),
-        )
         .service(only(Method::DELETE, &at("/auth/sessions/{id}"), own::end_session))
-        .service(web::resource([at("/auth/verify"), at("/auth/verify/{rest:.*}")]).to(verify::verify))
-        .service(only(Method::GET, &at("/auth/session"), session::show))
-        .service(only(Method::POST, &at("/auth/refresh"), session::refresh))
-        .service(only(Method::POST, &at("/auth/logout"), session::sign_out))
-        .service(only(Method::GET, &at("/auth/mirror"), mirror::reflect))
-        .service(only(Method::GET, &at("/.well-known/jwks.json"), keys::jwks))
-        .service(only(Method::GET, &at("/.well-known/openid-configuration"), keys::metadata))
-        .service(only(Method::GET, &at("/openapi.json"), openapi::openapi))
         .default_service(web::to(|| ready(Err::<HttpResponse, ApiError>(Cause::NotFound.into()))))
         .wrap(from_fn(answer))
         .wrap(TracingLogger::<RootSpan>::new());

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -44,19 +45,20 @@ impl RootSpanBuilder for RootSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let request_id = request.extensions().get::<RequestId>().copied().map(tracing::field::display);
         let method = request.method().as_str().get(..8).unwrap_or(request.method().as_str());
-        let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+        let route = Route::of(request);
         // The level of the worst that can happen inside, so that no filter keeps an event and drops its request's identifier.
         let span = tracing::error_span!(
             "request",
             request_id,
             method,
-            route,
+            route = &*route.0,
             otel.kind = "server",
             "http.response.status_code" = tracing::field::Empty
         );
         // W3C Trace Context: what the proxy began goes on here. Without a collector nobody reads the header.
         let parent = global::get_text_map_propagator(|format| format.extract(&Headers(request.headers())));
         let _ = span.set_parent(parent);
+        request.extensions_mut().insert(route);
         span
     }
 
@@ -64,6 +66,17 @@ impl RootSpanBuilder for RootSpan {
         if let Ok(response) = outcome {
             span.record("http.response.status_code", response.status().as_u16());
         }
+    }
+}
+
+/// The pattern of a request's path. To find it is work, which is done once.
+#[derive(Clone)]
+struct Route(Rc<str>);
+
+impl Route {
+    fn of(request: &ServiceRequest) -> Self {
+        let known = request.extensions().get::<Self>().cloned();
+        known.unwrap_or_else(|| Self(request.match_pattern().as_deref().unwrap_or("(none)").into()))
     }
 }
 
@@ -88,7 +101,7 @@ pub(crate) async fn answer<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
-    let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+    let route = Route::of(&request);
     let method = request.method().clone();
     meter::cookies(request.headers().get_all(header::COOKIE).map(HeaderValue::len).sum());
     let answer = answered(&front, &asker, request, next).await;
@@ -96,7 +109,7 @@ pub(crate) async fn answer<B: MessageBody + 'static>(
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
-    meter::answered(&route, &method, status.as_u16(), started.elapsed());
+    meter::answered(&route.0, &method, status.as_u16(), started.elapsed());
     answer
 }
 
