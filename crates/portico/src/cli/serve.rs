@@ -32,7 +32,8 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let numbers = telemetry::collect()?;
+    // It takes up to 200 ms to learn the pace of the processor's clock; the database is opened meanwhile.
+    let collecting = std::thread::spawn(telemetry::collect);
     let (listen, admin_listen) = (settings.listen, settings.admin_listen);
     let listeners = (bound(listen)?, bound(admin_listen)?);
     let storage = others.block_on(async {
@@ -40,6 +41,8 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
         prepare(&storage, settings.auto_migrate).await?;
         Ok::<_, Failure>(storage)
     })?;
+    let numbers =
+        collecting.join().map_err(|_| Failure::Failed("metrics cannot be collected".to_owned()))??;
     let live = others.block_on(async {
         let service =
             Service::begin(loaded, Metered::over(storage.store()), Clock::System, others.handle().clone())
