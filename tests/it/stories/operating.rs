@@ -15,6 +15,7 @@ on_both_databases!(
     m32_the_audit_trail_is_read_by_account_event_and_page,
     sessions_keys_and_events_are_seen_and_changed,
     a_lost_secret_key_costs_a_login_and_no_account,
+    a_wrong_secret_key_harms_no_key,
 );
 
 const SLOTS: [&str; 2] = ["oidc/provider1", "oauth2/provider1"];
@@ -283,4 +284,33 @@ async fn a_lost_secret_key_costs_a_login_and_no_account(backend: Backend) {
     assert_eq!(say(&service, &["accounts", "list"]).as_array().unwrap().len(), 1);
     // The old secret key is the wrong one now.
     service.stop().set("PORTICO_SECURITY_SECRET_KEY", &right).run(&["serve"]).exits(78);
+}
+
+async fn a_wrong_secret_key_harms_no_key(backend: Backend) {
+    let (service, _idp, database) = serve(backend).await;
+    let next = say(&service, &["keys", "rotate"])["kid"].as_str().unwrap().to_owned();
+    // It was made at a desk whose clock is behind, so it is listed first.
+    database.execute("UPDATE signing_keys SET created_at = created_at - 60 WHERE state = 'next'").await;
+    let keys = say(&service, &["keys", "list"]);
+    assert_eq!(keys[0]["kid"], next);
+    let right = service.program.variable("PORTICO_SECURITY_SECRET_KEY").to_owned();
+    let wrong =
+        service.stop().set("PORTICO_SECURITY_SECRET_KEY", "bmV4dC1zZWNyZXQta2V5LW9mLXRoZS10ZXN0cy0wMzA0");
+    wrong.run(&["keys", "rotate"]).exits(78);
+    let other_algorithm = wrong.set("PORTICO_SECURITY_SIGNING_ALG", "EdDSA");
+    other_algorithm.run(&["keys", "rotate"]).exits(78);
+    assert_eq!(
+        other_algorithm.run(&["keys", "list", "--json"]).json(),
+        keys,
+        "nothing was made or taken away"
+    );
+    // With the right one, a next key that does not open makes room for another. Identifiers may begin with a hyphen.
+    database.execute("UPDATE signing_keys SET kid = '-odd' WHERE state = 'next'").await;
+    let good =
+        other_algorithm.unset("PORTICO_SECURITY_SIGNING_ALG").set("PORTICO_SECURITY_SECRET_KEY", &right);
+    let made = good.run(&["keys", "rotate", "--json"]).json();
+    assert!(made["kid"] != next && made["kid"] != "-odd" && made["state"] == "next", "{made}");
+    database.execute("UPDATE signing_keys SET kid = '-odd' WHERE state = 'next'").await;
+    assert_eq!(good.run(&["keys", "discard", "-odd", "--json"]).json()["kid"], "-odd");
+    good.run(&["keys", "discard", "-odd"]).exits(1);
 }

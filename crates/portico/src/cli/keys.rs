@@ -39,6 +39,7 @@ pub(super) struct Rotate {
 #[derive(Debug, Args)]
 pub(super) struct Discard {
     /// The key's identifier
+    #[arg(allow_hyphen_values = true)]
     kid: String,
     /// Answer in JSON: the key as it was
     #[arg(long)]
@@ -112,17 +113,17 @@ async fn discard(store: &dyn Store, key: &StoredKey) -> Result<bool, Failure> {
     Ok(store.discard_key(&key.kid, &key.sealed, &event.because(format!("discarded:{}", key.kid))).await?)
 }
 
-/// The key on its way, made now unless there was one already. Nobody who cannot open the current key makes the next: with
-/// another secret key than the service's that would be one which the service cannot use.
+/// The key on its way, made now unless there was one already. Nobody who cannot open a current key, of whatever algorithm,
+/// makes or discards one: with another secret key than the service's, everything looks lost and whatever is made is useless.
 async fn next_key(store: &dyn Store, settings: &Settings, seals: &Seals) -> Result<StoredKey, Failure> {
-    let own = |key: &&StoredKey| key.alg == settings.signing_alg;
-    for key in store.list_keys().await?.iter().filter(own) {
-        match (key.state, key.opens(seals)) {
-            (KeyState::Current, Err(error)) => return Err(error.into()),
-            (KeyState::Next, Err(_)) => {
-                discard(store, key).await?;
-            }
-            _ => {}
+    let keys = store.list_keys().await?;
+    let of = |state| keys.iter().filter(move |key| key.state == state);
+    for current in of(KeyState::Current) {
+        current.opens(seals)?;
+    }
+    for next in of(KeyState::Next).filter(|key| key.alg == settings.signing_alg) {
+        if next.opens(seals).is_err() {
+            discard(store, next).await?;
         }
     }
     store
