@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portico_core::flow::Broker;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -78,14 +79,16 @@ impl Reload {
             .filter(|warning| !self.service.loaded().warnings.contains(warning))
             .cloned()
             .collect();
+        let before = self.service.live().now();
         let applied = self.service.change_to(new).await?;
+        let live = self.service.live().now();
         self.forget();
+        retire(before.broker(), live.broker());
         metrics::counter!("portico_reloads_total", "outcome" => "applied").increment(1);
         say(&applied);
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let live = self.service.live().now();
         tokio::spawn(async move { look_at_providers(&live).await });
         Ok(())
     }
@@ -118,6 +121,16 @@ impl Reload {
 /// Whether the settings as they now stand are ones that a restart would not start with.
 pub(crate) fn refused(refused: bool) {
     metrics::gauge!("portico_settings_refused").set(u8::from(refused));
+}
+
+/// Whatever was last known of a slot that is there no more, nothing is known now: an alert on it would never end.
+fn retire(before: &Broker, now: &Broker) {
+    let gone = before.slots().map(|(slot, _)| slot.id()).filter(|slot| now.client(*slot).is_none());
+    for slot in gone {
+        for name in ["portico_provider_up", "portico_idp_credentials_valid", "portico_clock_skew_seconds"] {
+            metrics::gauge!(name, "slot" => slot.to_string()).set(f64::NAN);
+        }
+    }
 }
 
 /// Which settings count from now on, and which only after a restart.

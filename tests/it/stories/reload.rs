@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use portico_demo_idp::{ClientAuth, DemoIdp, IdpConfig};
+use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig};
 use serde_json::{Value, json};
 
 use crate::testkit::{Backend, Database, Program, Service, TestApp, on_both_databases, slot_variables};
@@ -191,6 +191,31 @@ async fn mistakes_are_told_and_the_old_settings_stay() {
     service.hang_up();
     service.has_logged("they are what they were", 1).await;
     assert!(service.metrics().await.contains("portico_settings_refused 0"));
+}
+
+#[tokio::test]
+async fn a_slot_that_was_taken_off_raises_no_alarm() {
+    let (service, idp, _database) = with_files(Backend::Sqlite).await;
+    let realm = idp.oidc("provider1").unwrap();
+    let client = (*realm.first_client().unwrap()).clone();
+    realm.put_client(Client { auth: ClientAuth::basic("another secret"), ..client });
+    service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(401, "code_rejected");
+    assert_eq!(states(&service.metrics().await, "oidc/provider1"), ["0", "1"], "credentials and provider");
+    service.program.rewrite("slots", "provider2");
+    service.hang_up();
+    service.has_logged("new settings are in use", 1).await;
+    service.browser().log_in("oidc/provider2", "ada-1").await;
+    let metrics = service.metrics().await;
+    assert_eq!(states(&metrics, "oidc/provider1"), ["NaN", "NaN"]);
+    assert_eq!(states(&metrics, "oidc/provider2")[1], "1");
+}
+
+/// What is said of a slot's credentials and provider.
+fn states<'a>(metrics: &'a str, slot: &str) -> [&'a str; 2] {
+    ["portico_idp_credentials_valid", "portico_provider_up"].map(|name| {
+        let series = format!("{name}{{slot=\"{slot}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&series)).unwrap_or("nothing")
+    })
 }
 
 #[tokio::test]
