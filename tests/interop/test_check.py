@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
-import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-import httpx
 import pytest
 from conftest import Stage, raised, storage_url
-from nginx import configured
 from portico import Portico, free_port, run
 from providers import OIDC
+from proxy import configured, fronting
 
 
 @pytest.fixture
@@ -61,20 +58,11 @@ def proxied(directory: Path, extra: str, header: str, **settings: str) -> Iterat
     port = free_port()
     portico = Portico(directory, storage_url("sqlite", directory), PUBLIC_URL=f"http://localhost:{port}", **settings)
     command = configured(directory, NGINX.format(port=port, portico=portico.address, extra=extra, header=header))
-    quiet = subprocess.DEVNULL
-    proxy = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
     try:
         portico.start()
-        for _ in range(200):
-            try:
-                httpx.get(f"http://localhost:{port}/auth/providers", trust_env=False).raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.02)
-        yield portico
+        with fronting(command, directory, f"http://localhost:{port}"):
+            yield portico
     finally:
-        proxy.terminate()
-        proxy.wait(timeout=10)
         portico.kill()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import threading
 import time
 from dataclasses import replace
@@ -16,9 +14,9 @@ import pytest
 from browser import Browser
 from conftest import Stage, storage_url
 from login import Session, log_in
-from nginx import configured
 from portico import Portico, free_port
 from providers import OIDC, PROVIDERS
+from proxy import configured, fronting
 
 IDENTITY = ("Account", "User", "Email", "Groups", "Roles")
 
@@ -134,21 +132,12 @@ def fronted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     command = request.param(
         tmp_path, port=port, portico=portico.address, application=f"http://127.0.0.1:{application.server_port}"
     )
-    home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-    proxy = subprocess.Popen(command, cwd=tmp_path, env=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         portico.env.update({f"PORTICO_{name}": value for name, value in provider.settings().items()})
         portico.start()
-        for _ in range(200):
-            try:
-                httpx.get(f"{portico.public_url}/auth/providers", trust_env=False).raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.02)
-        yield Stage(provider, portico)
+        with fronting(command, tmp_path, portico.public_url):
+            yield Stage(provider, portico)
     finally:
-        proxy.terminate()
-        proxy.wait(timeout=10)
         application.shutdown()
         portico.kill()
         provider.stop()
