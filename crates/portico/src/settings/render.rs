@@ -1,10 +1,12 @@
-//! `portico config`: what the service would run with, and where each value comes from. Secrets are masked.
+//! How values are shown, secrets masked; `portico config`: what the service would run with, and where each value comes from.
 
 use serde_json::{Value as Json, json};
+use url::Url;
 
 use super::Loaded;
 use super::sources::Origin;
-use super::table::{Otherwise, Setting};
+use super::table::{Kind, Otherwise, Setting};
+use super::values::{Value, duration_text};
 
 /// The effective settings: those of Portico and of each enabled slot, and whatever else is set. One line each, or a
 /// JSON array of objects with `path`, `variable`, `value`, `source` and `about`.
@@ -46,5 +48,79 @@ fn effective(loaded: &Loaded, setting: &Setting) -> (Json, Origin) {
     match loaded.known.find(setting) {
         Some(found) => (found.value.shown(&setting.row.kind), found.origin.clone()),
         None => (Json::Null, Origin::Default),
+    }
+}
+
+/// What stands in place of a secret.
+const MASK: &str = "***";
+
+impl Value {
+    /// The value for people to see, secrets masked.
+    pub(super) fn shown(&self, kind: &Kind) -> Json {
+        match self {
+            Self::Text(text) if matches!(kind, Kind::StorageUrl) => json!(without_password(text)),
+            Self::Text(text) => json!(text),
+            Self::Secret(_) => json!(MASK),
+            Self::Secrets(secrets) => json!(vec![MASK; secrets.len()]),
+            Self::Url(url) => json!(url.as_str()),
+            Self::Flag(flag) => json!(flag),
+            Self::List(items) => json!(items),
+            Self::Pairs(entries) => json!(entries),
+            Self::Lists(entries) => json!(entries),
+            Self::Seconds(seconds) => json!(duration_text(*seconds)),
+            Self::Number(number) => json!(number),
+        }
+    }
+}
+
+/// A database address whose password, wherever it stands, is masked.
+fn without_password(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else { return MASK.to_owned() };
+    if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
+        return MASK.to_owned();
+    }
+    if url.query().is_some() {
+        let secret = |name: &str| name.to_ascii_lowercase().contains("pass");
+        let pairs: Vec<_> = url
+            .query_pairs()
+            .map(|(name, value)| {
+                if secret(&name) {
+                    (name.into_owned(), MASK.to_owned())
+                } else {
+                    (name.into_owned(), value.into_owned())
+                }
+            })
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use config::ValueKind;
+
+    use super::super::values::decode;
+    use super::*;
+
+    fn shown(kind: &Kind, text: &str) -> Json {
+        decode(kind, &ValueKind::String(text.to_owned())).unwrap().shown(kind)
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        assert_eq!(shown(&Kind::Secret, "CANARY"), json!("***"));
+        assert_eq!(shown(&Kind::Secrets, "CANARY,CANARY"), json!(["***", "***"]));
+        for (url, seen) in [
+            ("sqlite://portico.db", "sqlite://portico.db"),
+            ("sqlite::memory:", "sqlite::memory:"),
+            ("postgres://portico:CANARY@db/p", "postgres://portico:***@db/p"),
+            ("postgres://db/p?user=u&Password=CANARY", "postgres://db/p?user=u&Password=***"),
+            ("postgres://u:CANARY@[db/p", "***"),
+        ] {
+            assert_eq!(shown(&Kind::StorageUrl, url), json!(seen), "{url}");
+        }
+        let debug = format!("{:?}", decode(&Kind::Secret, &ValueKind::String("CANARY".to_owned())));
+        assert!(!debug.contains("CANARY"), "{debug}");
     }
 }
