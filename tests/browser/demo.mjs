@@ -1,20 +1,21 @@
 // The real `portico demo` on a free port, and a real Chromium to look at it with.
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const binary = process.env.PORTICO_TEST_BINARY ?? `${root}target/debug/portico`;
 const reports = `${process.env.PORTICO_TEST_REPORTS ?? `${root}target/test-reports`}/browser`;
 
-/** Starts the demo with nothing but a port in its environment. Resolves with the address it printed. */
-export async function startDemo() {
+/** Starts the demo with nothing but a port and these settings in its environment. Resolves with the address it printed. */
+export async function startDemo(settings = {}) {
   const child = spawn(binary, ['demo'], {
-    env: { PORTICO_SERVER_LISTEN: '127.0.0.1:0' },
+    env: { PORTICO_SERVER_LISTEN: '127.0.0.1:0', ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit');
@@ -44,6 +45,12 @@ export async function startDemo() {
   }
 }
 
+/** Runs a command of `portico` with these settings to its end. Resolves with what it printed. */
+export async function command(settings, ...words) {
+  const { stdout } = await promisify(execFile)(binary, words, { env: settings, timeout: 20_000 });
+  return stdout;
+}
+
 export function startChromium() {
   return chromium.launch({
     executablePath: process.env.PORTICO_TEST_CHROMIUM ?? '/usr/bin/chromium',
@@ -53,6 +60,9 @@ export function startChromium() {
     ],
   });
 }
+
+/** What the browser really sent with a request; nothing when the page is gone by now. */
+export const headersOf = (request) => request.allHeaders().catch(() => ({}));
 
 /** Where a screenshot of this name goes. */
 export async function picture(name) {
@@ -73,7 +83,7 @@ export class Watch {
     this.#page = page;
     page.on('request', async (request) => {
       this.seen.add(request.url());
-      const { referer } = await request.allHeaders().catch(() => ({}));
+      const { referer } = await headersOf(request);
       if (referer) this.seen.add(referer);
     });
     page.on('framenavigated', (frame) => this.seen.add(frame.url()));

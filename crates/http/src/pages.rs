@@ -1,5 +1,5 @@
-//! The pages for people: the login buttons, what went wrong, and the one that posts a provider's answer once more. They
-//! work without any script.
+//! The pages for people: the login buttons, what went wrong, the one that posts a provider's answer once more, and the one of a
+//! break-glass link. Only the last needs a script.
 //!
 //! Templates escape everything; the policy allows our own style and nothing else.
 
@@ -66,7 +66,7 @@ struct RefusalPage<'a> {
     retry: Option<String>,
 }
 
-/// The one page with a script, which posts its form at once, and the one page that repeats what came in.
+/// The one page that repeats what came in. Its script presses the button.
 #[derive(Template)]
 #[template(path = "repost.html")]
 struct RepostPage<'a> {
@@ -95,7 +95,8 @@ pub(crate) fn repost(portico: &Portico, slot: SlotId, params: &CallbackParams) -
     html(StatusCode::OK, &page, &policy)
 }
 
-/// The page of a break-glass link. Its script takes the code from the address, which it clears, into the form.
+/// The page of a break-glass link. Its script takes the code from the address, which it clears, into the form. The form must name
+/// its origin, which pages under `no-referrer` do not (Fetch 3.2): the page says `same-origin` for itself.
 #[derive(Template)]
 #[template(path = "glass.html")]
 struct GlassPage<'a> {
@@ -107,7 +108,9 @@ struct GlassPage<'a> {
 /// The page of a break-glass link, the same for everybody.
 pub(crate) fn break_glass(portico: &Portico) -> HttpResponse {
     let nonce = base64url(&Entropy.bytes::<16>());
-    let action = portico.broker().public_url().at("/auth/break-glass");
+    let mut action = portico.broker().public_url().at("/auth/break-glass");
+    // With an address of its own, what answers the form is not taken for the page that the next link leads to.
+    action.set_query(Some("entered"));
     let page = GlassPage { style: STYLE, nonce: &nonce, action: action.as_str() };
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",

@@ -69,6 +69,8 @@ async fn a_link_signs_in_once_with_every_provider_down(backend: Backend) {
     let mut browser = service.browser();
     let page = browser.visit(&browser.url("/auth/break-glass")).await;
     assert!(page.is(200).body.contains("location.hash") && !page.gives_session());
+    // Browsers do not name the origin of a page under `no-referrer`, which the header says: the page must say otherwise.
+    assert!(page.body.contains(r#"<meta name="referrer" content="same-origin">"#), "{}", page.body);
     let answer = enter(&mut browser, &code).await;
     assert!(answer.is(303).gives_session());
     assert_eq!(answer.location().path(), "/");
