@@ -109,7 +109,10 @@ async fn a_merge_is_previewed_and_then_done(backend: Backend) {
     assert_eq!(left.as_array().unwrap().len(), 1, "the session that the identity began is ended");
     let last = say(&service, &["accounts", "show", into])["identities"][0]["id"].as_str().unwrap().to_owned();
     service.program.run(&["accounts", "unlink", into, &last]).exits(1).complains(&["last identity"]);
-    say(&service, &["accounts", "revoke", into, "editor"]);
+    let slip = service.program.run(&["accounts", "revoke", into, "editr"]);
+    slip.exits(0).complains(&["nothing was taken back", "role:editr"]);
+    let revoked = service.program.run(&["accounts", "revoke", into, "editor"]);
+    assert_eq!(revoked.exits(0).stderr, "");
     assert_eq!(say(&service, &["accounts", "show", into])["roles"], json!([]));
 }
 

@@ -214,6 +214,7 @@ impl Global {
     }
 }
 
+/// Writes beside a command's result what its person should know.
 #[expect(clippy::print_stderr, reason = "the command line answers the person who typed it")]
 fn complain(failure: &dyn fmt::Display) {
     eprintln!("{failure}");

@@ -7,7 +7,7 @@ use portico_core::store::{Change, Changed, Grant as What, Store, Unlinked};
 use serde_json::json;
 
 use super::{MOST_ROLES, account_json, account_line, by_operator, find};
-use crate::cli::{Failure, say};
+use crate::cli::{Failure, complain, say};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Grant {
@@ -63,14 +63,20 @@ impl Grant {
             return Err(Failure::Failed("a role or group has 1 to 64 bytes".to_owned()));
         }
         let (account, _) = find(store, &self.account).await?;
-        let event = by_operator(event, account.id).because(what);
+        let event = by_operator(event, account.id).because(what.clone());
         let change = change(named);
         if is_one_role_too_many(&account, &change) {
             return Err(Failure::Failed(format!("an account has at most {MOST_ROLES} roles")));
         }
         match store.change_account(account.id, &change, &event).await? {
-            // Granting what is granted is done already.
-            Changed::Done(account) | Changed::Unchanged(account) => shown(&account, self.json),
+            Changed::Done(account) => shown(&account, self.json),
+            // Granting what is granted is done already. Revoking what is not may be a slip, or the provider's groups give it.
+            Changed::Unchanged(account) => {
+                shown(&account, self.json);
+                if matches!(change, Change::Revoke(_)) {
+                    complain(&format!("nothing was taken back: {what} was never granted by an operator"));
+                }
+            }
             Changed::Unknown => return Err(gone(&self.account)),
         }
         Ok(())
