@@ -134,7 +134,7 @@ impl Loaded {
     /// Every mistake there is, not just the first.
     pub fn load(sources: &Sources) -> Result<Self, Vec<Mistake>> {
         let mut report = Report::default();
-        let raw = sources.read(&mut report);
+        let Some(raw) = sources.read(&mut report) else { return Err(report.mistakes) };
         let known = Known::understand(raw, &mut report);
         let enabled = enabled(&known, &mut report);
         let settings = Settings::put_together(&known, &enabled, &mut report);

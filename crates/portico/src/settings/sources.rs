@@ -46,6 +46,9 @@ pub(super) struct Raw {
     pub(super) otlp_endpoint: Option<String>,
 }
 
+/// The TOML file cannot be used; the mistake is reported.
+struct Lost;
+
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -106,13 +109,14 @@ impl Sources {
         self
     }
 
-    /// Reads everything, and reports what no setting reads.
-    pub(super) fn read(&self, report: &mut Report) -> Raw {
+    /// Reads everything, and reports what no setting reads. Nothing when the TOML file is lost: whatever seems to be missing may
+    /// stand there.
+    pub(super) fn read(&self, report: &mut Report) -> Option<Raw> {
         let prefix = self.prefix(report);
         self.report_unknown(&prefix, report);
         let mut broken = BTreeSet::new();
         let ours = self.layer(&prefix, &mut broken, report);
-        let file = self.file(report);
+        let file = self.file(report).ok()?;
         let mut variables: BTreeMap<_, _> =
             ours.0.iter().map(|(path, given)| (path.clone(), given.variable.clone())).collect();
         let storage = table::STORAGE_URL.path;
@@ -131,7 +135,7 @@ impl Sources {
             Map::new()
         });
         let otlp_endpoint = self.variables.get(OTLP_ENDPOINT).cloned();
-        Raw { tree, variables, file: name, prefix, broken, otlp_endpoint }
+        Some(Raw { tree, variables, file: name, prefix, broken, otlp_endpoint })
     }
 
     /// The prefix of variables, without its underscore.
@@ -194,22 +198,22 @@ impl Sources {
         }
     }
 
-    /// The TOML file, if one is named and can be used.
-    fn file(&self, report: &mut Report) -> Option<File> {
+    /// The TOML file, if one is named.
+    fn file(&self, report: &mut Report) -> Result<Option<File>, Lost> {
         let variable = format!("{PREFIX}_CONFIG");
         let (place, path) = match (&self.config, self.variables.get(&variable)) {
             (Some((flag, path)), _) => (Place::Flag(flag), path.clone()),
             (None, Some(path)) => (Place::Variable(variable), path.into()),
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
         match File::read(&path, place) {
             Ok(file) => {
                 report.mistakes.extend(file.unknown_keys());
-                Some(file)
+                Ok(Some(file))
             }
             Err(mistake) => {
                 report.mistakes.push(mistake);
-                None
+                Err(Lost)
             }
         }
     }
