@@ -37,7 +37,7 @@ impl CallbackParams {
     fn parse(text: &str) -> Result<Self, &'static str> {
         Ok(Self {
             state: once(text, "state", LONGEST_STATE)?,
-            code: once(text, "code", LONGEST_CODE)?,
+            code: once(text, "code", LONGEST_CODE)?.map(code).transpose()?,
             error: once(text, "error", LONGEST_ERROR)?,
             iss: once(text, "iss", LONGEST_ISS)?,
             reposted: once(text, "portico_repost", 1)?.as_deref() == Some("1"),
@@ -103,6 +103,15 @@ impl CallbackParams {
     }
 }
 
+/// A code is visible ASCII and blanks (RFC 6749 A.11); nothing else is passed on to a provider.
+fn code(text: String) -> Result<String, &'static str> {
+    if text.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
+        Ok(text)
+    } else {
+        Err("the code has other characters than a code can have")
+    }
+}
+
 impl FromRequest for CallbackParams {
     type Error = actix_web::Error;
     type Future = LocalBoxFuture<'static, Result<Self, actix_web::Error>>;
@@ -146,6 +155,11 @@ mod tests {
             ("iss=&iss=i".to_owned(), false),
             ("error=e&error=f".to_owned(), false),
             ("code=%ff".to_owned(), false),
+            ("code=%20!%7E".to_owned(), true),
+            ("code=a%1F".to_owned(), false),
+            ("code=a%00b".to_owned(), false),
+            ("code=%C3%A9".to_owned(), false),
+            ("code=a%7F".to_owned(), false),
         ] {
             assert_eq!(CallbackParams::parse(&query).is_ok(), passes, "{query}");
         }
@@ -211,7 +225,8 @@ mod tests {
             match CallbackParams::parse(&text) {
                 Err(_) => {
                     let odd = decoded.iter().any(|(name, value)| {
-                        known.contains(&name.as_str()) && (value.len() > 1 || value.contains('\u{fffd}'))
+                        let foreign = value.contains('\u{fffd}') || (name == "code" && value.contains(|c| !(' '..='~').contains(&c)));
+                        known.contains(&name.as_str()) && (value.len() > 1 || foreign)
                     });
                     proptest::prop_assert!(odd || known.iter().any(|name| named(name) > 1), "refused for nothing");
                 }
