@@ -3,7 +3,8 @@
 //! Closed, every call is made. After several failures in a row the breaker opens: calls are refused without being made.
 //! After a while one call at a time is let through; if it meets a living provider the breaker closes, otherwise the next
 //! rest is longer. An answer that refuses something proves that somebody is alive; only silence, broken connections and
-//! 5xx are failures. Each slot has its own.
+//! 5xx are failures. A 5xx of an endpoint that is sent something of one person's tells of that person's request, too: if it counted,
+//! a stranger who knows which code the provider stumbles over could keep everybody out. Each slot has its own.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub(crate) struct Breaker(Mutex<State>);
 struct State {
     /// Failures since the last answer.
     failures: u32,
+    /// Whether there was a doubtful answer since.
+    doubt: bool,
     rest: Option<Rest>,
 }
 
@@ -63,7 +66,7 @@ impl Breaker {
         match &state.rest {
             Some(rest) if now < rest.until => Health::Down,
             Some(_) => Health::Degraded,
-            None if state.failures > 0 => Health::Degraded,
+            None if state.failures > 0 || state.doubt => Health::Degraded,
             None => Health::Ok,
         }
     }
@@ -78,6 +81,11 @@ impl Trial<'_> {
     pub(crate) fn answered(mut self) {
         self.told = true;
         *self.breaker.state() = State::default();
+    }
+
+    /// Somebody answered with a failure that may be due to what was sent: worth a look, and never a rest, nor a longer one.
+    pub(crate) fn doubted(self) {
+        self.breaker.state().doubt = true;
     }
 
     /// Nobody did, or nobody who could.
@@ -134,6 +142,24 @@ mod tests {
         trial.answered();
         assert_eq!(breaker.health(at(10)), Health::Ok);
         assert!(breaker.admit(at(10)).is_some());
+    }
+
+    #[test]
+    fn a_doubtful_answer_makes_no_rest_and_no_longer_one() {
+        let (breaker, begin) = (Breaker::default(), Instant::now());
+        for _ in 0..20 {
+            breaker.admit(begin).unwrap().doubted();
+        }
+        assert_eq!(breaker.health(begin), Health::Degraded);
+        fail(&breaker, 4, begin);
+        assert_eq!(breaker.health(begin), Health::Degraded, "nor does it bring one nearer");
+        fail(&breaker, 1, begin);
+        let over = begin + FIRST_REST;
+        for _ in 0..20 {
+            breaker.admit(over).expect("the next call is tried at once").doubted();
+        }
+        breaker.admit(over).unwrap().answered();
+        assert_eq!(breaker.health(over), Health::Ok);
     }
 
     #[test]

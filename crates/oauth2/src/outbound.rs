@@ -91,6 +91,14 @@ impl Endpoint {
         }
     }
 
+    /// Whether everybody's logins send it the same; to the others go a person's code or token.
+    const fn is_asked_the_same(self) -> bool {
+        match self {
+            Self::Discovery | Self::KeySet | Self::Authorization => true,
+            Self::Token | Self::Userinfo | Self::Emails | Self::Groups => false,
+        }
+    }
+
     /// The largest body that is read, in bytes.
     const fn largest(self) -> usize {
         match self {
@@ -264,6 +272,7 @@ impl Gate {
         };
         let answer = timeout_at(deadline, exchange).await.map_err(late).and_then(|answer| answer);
         match &answer {
+            Ok(Answer { status: 500.., .. }) if !endpoint.is_asked_the_same() => trial.doubted(),
             Ok(Answer { status: 500.., .. })
             | Err(UpstreamError::Unreachable { .. } | UpstreamError::Timeout { .. }) => {
                 trial.failed(Instant::now());

@@ -242,6 +242,30 @@ async fn h08_m12_a_provider_that_fails_gets_a_rest_and_an_answer_that_refuses_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn h08_m12_what_one_person_sends_gives_no_rest_to_everybodys_provider() {
+    let (failing, calls) = answering(http("503 Service Unavailable", "")).await;
+    let (alive, _) = answering(http("200 OK", "{}")).await;
+    for endpoint in [Endpoint::Token, Endpoint::Userinfo, Endpoint::Emails, Endpoint::Groups] {
+        let client = outbound();
+        let before = calls.load(Ordering::SeqCst);
+        for _ in 0..8 {
+            let error = client.document(endpoint, &failing).await.unwrap_err();
+            assert_eq!(error.code(), Code::IdpBadResponse, "{endpoint:?}");
+        }
+        assert_eq!((calls.load(Ordering::SeqCst) - before, client.health()), (8, Health::Degraded));
+        client.document(endpoint, &alive).await.unwrap();
+        assert_eq!(client.health(), Health::Ok);
+    }
+    // Nobody at all is another matter.
+    let gone = Url::parse("http://127.0.0.1:1/").unwrap();
+    let client = outbound();
+    for _ in 0..5 {
+        client.document(Endpoint::Token, &gone).await.unwrap_err();
+    }
+    assert_eq!(client.health(), Health::Down);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn h08_so_many_wait_and_no_more() {
     let (silent, _) = server(|socket| async move {
         tokio::time::sleep(Duration::from_mins(1)).await;
