@@ -130,7 +130,7 @@ pub enum KeyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The private half does not open under the secret key or a previous one.
-    #[error("signing key {0} does not open: it was sealed under another SECURITY_SECRET_KEY")]
+    #[error("signing key {0} does not open: it was sealed under another security.secret_key")]
     Sealed(String),
     /// The key material is not what it says.
     #[error("signing key {kid}: {problem}")]
@@ -279,6 +279,26 @@ impl PublishedKey {
     }
 }
 
+/// The keys in the store, and whether one had to be made first. Of several replicas that try at once the store lets one succeed,
+/// and all read the same key afterwards.
+async fn read(
+    store: &dyn Store,
+    alg: TokenAlg,
+    seals: &Seals,
+    entropy: Entropy,
+    now: Timestamp,
+) -> Result<(KeyRing, bool), KeyError> {
+    if let Some(ring) = KeyRing::new(alg, &store.list_keys().await?, seals, now)? {
+        return Ok((ring, false));
+    }
+    store.add_key(&generate(alg, KeyState::Current, seals, entropy, now)?).await?;
+    let ring = KeyRing::new(alg, &store.list_keys().await?, seals, now)?.ok_or_else(|| KeyError::Broken {
+        kid: "(new)".to_owned(),
+        problem: "the store has no current key after one was added".to_owned(),
+    })?;
+    Ok((ring, true))
+}
+
 /// The key ring as it is now, read again from the store from time to time.
 #[derive(Debug)]
 pub struct Keys {
@@ -286,8 +306,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads the keys; makes the first one of this algorithm when there is none. Of several replicas that try at once
-    /// the store lets one succeed, and all read the same key afterwards.
+    /// Reads the keys; makes the first one of this algorithm when there is none.
     ///
     /// # Errors
     /// When the store fails or the current key does not open.
@@ -298,27 +317,27 @@ impl Keys {
         entropy: Entropy,
         now: Timestamp,
     ) -> Result<Self, KeyError> {
-        if let Some(ring) = KeyRing::new(alg, &store.list_keys().await?, seals, now)? {
-            return Ok(Self { ring: RwLock::new(Arc::new(ring)) });
-        }
-        store.add_key(&generate(alg, KeyState::Current, seals, entropy, now)?).await?;
-        let ring =
-            KeyRing::new(alg, &store.list_keys().await?, seals, now)?.ok_or_else(|| KeyError::Broken {
-                kid: "(new)".to_owned(),
-                problem: "the store has no current key after one was added".to_owned(),
-            })?;
+        let (ring, _) = read(store, alg, seals, entropy, now).await?;
         Ok(Self { ring: RwLock::new(Arc::new(ring)) })
     }
 
-    /// Reads the keys again, so that keys of other replicas become known.
+    /// Reads the keys again, so that keys of other replicas become known. When the one that signs is gone, so is what it vouched
+    /// for, and another is made.
     ///
     /// # Errors
-    /// When the store fails; the keys known so far stay.
-    pub async fn reload(&self, store: &dyn Store, seals: &Seals, now: Timestamp) -> Result<(), KeyError> {
-        let alg = self.ring().alg();
-        if let Some(ring) = KeyRing::new(alg, &store.list_keys().await?, seals, now)? {
-            *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    /// When the store fails or the current key does not open; the keys known so far stay.
+    pub async fn reload(
+        &self,
+        store: &dyn Store,
+        seals: &Seals,
+        entropy: Entropy,
+        now: Timestamp,
+    ) -> Result<(), KeyError> {
+        let (ring, made) = read(store, self.ring().alg(), seals, entropy, now).await?;
+        if made {
+            tracing::error!("the signing key is gone from the store; another one signs from now on");
         }
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
         Ok(())
     }
 

@@ -90,7 +90,7 @@ impl From<KeyError> for Failure {
         match error {
             KeyError::Store(store) => store.into(),
             KeyError::Sealed(ref kid) => Self::Configuration(format!(
-                "{error}; set the key it was sealed under, or list that key in SECURITY_SECRET_KEY_PREVIOUS; if it is lost for good, `portico keys discard {kid}`"
+                "{error}; set the key it was sealed under, or list that key in security.secret_key_previous; only if it is lost for good, `portico keys discard {kid}`"
             )),
             KeyError::Broken { .. } => Self::Failed(chain(&error)),
         }

@@ -15,6 +15,7 @@ on_both_databases!(
     a_replica_that_meets_an_unknown_key_looks_again,
     the_secret_key_changes_in_two_steps_and_nobody_is_logged_out,
     a_next_key_that_nobody_here_opens_never_signs,
+    a_signing_key_that_is_gone_is_replaced_at_once,
 );
 
 const NEW_KEY: &str = "bmV4dC1zZWNyZXQta2V5LW9mLXRoZS10ZXN0cy0wMzA0";
@@ -140,4 +141,20 @@ async fn the_secret_key_changes_in_two_steps_and_nobody_is_logged_out(backend: B
     assert!(accepts(&mut signed_in, &token).await);
     let mut again = app.browser();
     again.log_in("oidc/provider1", "ada-1").await;
+}
+
+async fn a_signing_key_that_is_gone_is_replaced_at_once(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let mut browser = app.browser();
+    browser.log_in("oidc/provider1", "ada-1").await;
+    let old = refreshed(&mut browser).await;
+    let first = kids(&app).await;
+    app.running().rotate_keys().await;
+    app.database.execute("DELETE FROM signing_keys").await;
+    app.running().tend_keys().await;
+    let now = kids(&app).await;
+    assert!(now.len() == 1 && now != first, "{now:?}");
+    assert!(!accepts(&mut browser, &old).await, "what is gone vouches for nothing");
+    let new = refreshed(&mut browser).await;
+    assert!(kid_of(&new) == now[0] && accepts(&mut browser, &new).await);
 }

@@ -274,7 +274,9 @@ async fn a_lost_secret_key_costs_a_login_and_no_account(backend: Backend) {
     lost.run(&["serve"]).exits(78).complains(&[&kid, "portico keys discard"]);
     lost.run(&["keys", "rotate"]).exits(78).complains(&[&kid]);
     assert_eq!(lost.run(&["keys", "list", "--json"]).json(), keys, "nothing was made");
-    assert_eq!(lost.run(&["keys", "discard", &kid, "--json"]).json(), keys[0]);
+    lost.run(&["keys", "discard", &kid]).exits(1).complains(&["--yes", "security.secret_key"]);
+    assert_eq!(lost.run(&["keys", "list", "--json"]).json(), keys, "nothing was discarded");
+    assert_eq!(lost.run(&["keys", "discard", &kid, "--yes", "--json"]).json(), keys[0]);
     let events = lost.run(&["audit", "--event", "key_rotated", "--json"]).json();
     assert_eq!(events[0]["reason"], format!("discarded:{kid}"));
     let service = lost.serve().await;

@@ -87,7 +87,8 @@ impl Broker {
     /// # Errors
     /// When the store fails; the keys known so far stay.
     pub async fn reload_keys(&self) -> Result<(), KeyError> {
-        self.parts.keys.reload(self.parts.store.as_ref(), &self.parts.seals, self.parts.clock.now()).await
+        let (store, now) = (self.parts.store.as_ref(), self.parts.clock.now());
+        self.parts.keys.reload(store, &self.parts.seals, Entropy, now).await
     }
 
     /// A token names a key that is not known: another replica may have made it a moment ago. Looks again, but not for

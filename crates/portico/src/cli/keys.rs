@@ -41,6 +41,9 @@ pub(super) struct Discard {
     /// The key's identifier
     #[arg(allow_hyphen_values = true)]
     kid: String,
+    /// Discard it although it signs: the secret key it was sealed under is lost for good
+    #[arg(long)]
+    yes: bool,
     /// Answer in JSON: the key as it was
     #[arg(long)]
     json: bool,
@@ -96,13 +99,22 @@ impl Discard {
                 format!("signing key {kid} opens, so it is not lost; `portico keys rotate` makes another");
             return Err(Failure::Failed(problem));
         }
+        if key.state == KeyState::Current && !self.yes {
+            let problem = format!(
+                "signing key {kid} signs at present. Under a wrong security.secret_key every key looks lost: make sure that this one is the \
+                 service's, and that the lost one is nowhere; then say it again with --yes"
+            );
+            return Err(Failure::Failed(problem));
+        }
         if !discard(store, &key).await? {
             return Err(unknown());
         }
         if self.json {
             say(&key_json(&key).to_string());
         } else {
-            say(&format!("{kid}  is gone; a service without a current key makes one when it starts."));
+            say(&format!(
+                "{kid}  is gone; a service without a current key makes one within half a minute, or when it starts."
+            ));
         }
         Ok(())
     }
