@@ -224,8 +224,8 @@ pub enum LoginError {
     /// The identity to link belongs to another account; nothing moved.
     #[error("the identity belongs to account {0} already")]
     IdentityConflict(AccountId),
-    /// The person's login is too old for what they ask.
-    #[error("the session's login is older than ten minutes")]
+    /// The person's login is too old for what they ask, or was none at a provider.
+    #[error("the session did not begin with a provider's login in the last ten minutes")]
     ReauthenticationRequired,
     /// The store failed; nothing was written.
     #[error(transparent)]
@@ -265,8 +265,8 @@ pub enum SessionError {
     /// The hand-off code or its verifier is wrong, used or expired.
     #[error("{0}")]
     HandoffInvalid(&'static str),
-    /// The person's login is too old for what they ask.
-    #[error("the session's login is older than ten minutes")]
+    /// The person's login is too old for what they ask, or was none at a provider.
+    #[error("the session did not begin with a provider's login in the last ten minutes")]
     ReauthenticationRequired,
     /// It is the account's last identity.
     #[error("it is the account's last identity")]

@@ -12,6 +12,7 @@ on_both_databases!(
     a_link_signs_in_once_with_every_provider_down,
     h02_only_our_own_page_signs_in,
     h03_m20_of_many_at_once_one_gets_in,
+    h12_a_link_opens_no_door_that_stays_open,
     h13_h14_only_whoever_is_active_gets_in,
     h09_l08_a_link_is_in_nothing_but_the_operators_hands,
     m19_looking_at_the_page_uses_nothing_up,
@@ -139,6 +140,18 @@ async fn h02_only_our_own_page_signs_in(backend: Backend) {
     enter(&mut browser, &code).await.is(303);
     browser.jar = before;
     browser.post("/auth/refresh").await.refused(401, "session_invalid");
+}
+
+/// Who was let in for an hour makes no way in for the days after, and takes away nobody's (its twins are the stories of linking).
+async fn h12_a_link_opens_no_door_that_stays_open(backend: Backend) {
+    let (service, database) = serve(backend).await;
+    let (_, code) = link(&service);
+    let mut browser = service.browser();
+    enter(&mut browser, &code).await.is(303);
+    browser.post("/auth/oauth2/provider1/link").await.refused(403, "reauthentication_required");
+    let identity = "/auth/identities/01900000-0000-7000-8000-000000000000";
+    browser.send(browser.proven("DELETE", identity)).await.refused(403, "reauthentication_required");
+    assert_eq!(database.count("identities", "1 = 1").await, 0);
 }
 
 async fn h03_m20_of_many_at_once_one_gets_in(backend: Backend) {

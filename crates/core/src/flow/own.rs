@@ -25,7 +25,7 @@ impl Broker {
     /// Begins to link one more identity to the account of this session.
     ///
     /// # Errors
-    /// [`LoginError::ReauthenticationRequired`] when the person logged in more than ten minutes ago.
+    /// [`LoginError::ReauthenticationRequired`] unless the person logged in at a provider in the last ten minutes.
     pub async fn begin_link(
         &self,
         id: SlotId,
@@ -36,14 +36,17 @@ impl Broker {
         let checked = wish.check(&self.parts.public_url, &self.parts.return_origins);
         let (return_to, _) = checked.map_err(LoginError::BadRequest)?;
         self.place(id)?;
-        if !self.is_recent(signed_in) {
+        if !self.is_proven(signed_in) {
             return Err(LoginError::ReauthenticationRequired);
         }
         self.start(id, &return_to, Intent::Link(signed_in.present.session.id), Prompt::AsConfigured).await
     }
 
-    fn is_recent(&self, signed_in: &SignedIn) -> bool {
-        self.parts.clock.now() <= signed_in.present.session.created_at.plus(RECENT_LOGIN)
+    /// Whether a provider said a moment ago who this is. A break-glass link does not: what it begins ends within the hour, and must
+    /// leave nothing behind that lets anybody in later.
+    fn is_proven(&self, signed_in: &SignedIn) -> bool {
+        let session = &signed_in.present.session;
+        session.slot.is_some() && self.parts.clock.now() <= session.created_at.plus(RECENT_LOGIN)
     }
 
     /// The identities of the person's account, oldest first.
@@ -56,14 +59,14 @@ impl Broker {
     /// Takes an identity away from the person's account, and ends the sessions it began.
     ///
     /// # Errors
-    /// [`SessionError::ReauthenticationRequired`] after an old login, [`SessionError::LastIdentity`] for the last one.
+    /// [`SessionError::ReauthenticationRequired`] as for [`Broker::begin_link`], [`SessionError::LastIdentity`] for the last one.
     pub async fn unlink(
         &self,
         signed_in: &SignedIn,
         identity: Uuid,
         caller: &Caller,
     ) -> Result<(), SessionError> {
-        if !self.is_recent(signed_in) {
+        if !self.is_proven(signed_in) {
             return Err(SessionError::ReauthenticationRequired);
         }
         let account = signed_in.present.account.id;
