@@ -23,10 +23,23 @@ CASES = {
         {
             'portico_logins_total{slot="oidc/provider1",step="callback",outcome="idp_token_invalid"}': "0+4x40",
             'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+1x40",
+            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_state_invalid"}': "0+99x40",
         },
         {
             'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_not_allowed"}': "0+4x40",
             'portico_logins_total{slot="oidc/provider1",step="callback",outcome="idp_token_invalid"}': "0+1x40",
+            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+4x40",
+            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_state_invalid"}': "0+99x40",
+        },
+        "30m",
+    ),
+    "PorticoLoginsLost": (
+        {
+            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_state_invalid"}': "0+4x40",
+            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+1x40",
+        },
+        {
+            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_state_invalid"}': "0+1x40",
             'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+4x40",
         },
         "30m",
