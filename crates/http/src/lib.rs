@@ -44,7 +44,7 @@ use actix_web::HttpRequest;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use chrono::{DateTime, SecondsFormat, Utc};
-use portico_core::clock::{Clock, Timestamp};
+use portico_core::clock::Timestamp;
 use portico_core::flow::Broker;
 use portico_core::network::Network;
 use portico_core::public_url::PublicUrl;
@@ -98,9 +98,20 @@ pub struct Surface {
 impl Portico {
     /// Puts a surface before a broker.
     pub fn new(broker: Arc<Broker>, surface: Surface) -> Self {
+        let limits = Limits::new(surface.rate_limit, broker.clock().clone());
+        Self::limited(broker, surface, limits)
+    }
+
+    /// The same in the place of another one, whose clients have spent what they have spent.
+    pub fn after(before: &Self, broker: Arc<Broker>, surface: Surface) -> Self {
+        let limits = before.front.limits.with(surface.rate_limit);
+        Self::limited(broker, surface, limits)
+    }
+
+    fn limited(broker: Arc<Broker>, surface: Surface, limits: Limits) -> Self {
         let icons = Icons::load(broker.slots().map(|(slot, _)| slot.button.icon.as_str()));
         let returns = broker.return_origins().to_vec();
-        let front = Front::new(broker.public_url().clone(), surface, returns, broker.clock().clone());
+        let front = Front::new(broker.public_url().clone(), surface, returns, limits);
         Self { broker, front: Arc::new(front), icons }
     }
 
@@ -123,8 +134,8 @@ impl Portico {
 }
 
 impl Front {
-    fn new(public_url: PublicUrl, surface: Surface, returns: Vec<WebOrigin>, clock: Clock) -> Self {
-        let Surface { error_url, cors, trusted_proxies, rate_limit } = surface;
+    fn new(public_url: PublicUrl, surface: Surface, returns: Vec<WebOrigin>, limits: Limits) -> Self {
+        let Surface { error_url, cors, trusted_proxies, rate_limit: _ } = surface;
         Self {
             cookies: CookieRules::of(&public_url),
             public_url,
@@ -132,7 +143,7 @@ impl Front {
             cors,
             returns,
             proxies: Proxies::new(trusted_proxies),
-            limits: Limits::new(rate_limit, clock),
+            limits,
         }
     }
 

@@ -82,6 +82,16 @@ impl Limits {
         Self { per_minute, clock, spent }
     }
 
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self::new(0, Clock::System)
+    }
+
+    /// Another budget for the same clients; what they spent is not forgiven.
+    pub(crate) fn with(&self, per_minute: u64) -> Self {
+        Self { per_minute, clock: self.clock.clone(), spent: self.spent.clone() }
+    }
+
     /// Takes one request from a client's budget.
     ///
     /// # Errors

@@ -76,7 +76,7 @@ impl Service {
             let keep = |slot| keep(now.broker(), &changed, slot);
             let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
             let broker = assemble(&new.settings, store, clock, &self.outbound, keep).await?;
-            self.live.replace(Portico::new(broker, surface(&new.settings)));
+            self.live.replace(Portico::after(&now, broker, surface(&new.settings)));
             self.loaded = Arc::new(new);
         }
         Ok(changed)

@@ -8,6 +8,7 @@ on_both_databases!(
     m33_each_kind_of_request_has_its_own_budget,
     m33_a_program_is_told_when_to_come_back_and_a_person_gets_a_page,
     m33_c15_clients_behind_a_trusted_proxy_are_told_apart,
+    m33_new_settings_forgive_nobody,
     m33_a_proxy_that_nobody_trusts_is_not_held_to_account,
     h27_a_flood_of_new_people_through_one_slot_is_slowed_down,
     m10_a_flood_of_starts_writes_nothing_and_hinders_nobody,
@@ -65,6 +66,20 @@ async fn m33_each_kind_of_request_has_its_own_budget(backend: Backend) {
         person.visit(&resume).await.is(303);
     }
     person.visit(&resume).await.refused(429, "rate_limited");
+}
+
+async fn m33_new_settings_forgive_nobody(backend: Backend) {
+    let mut app = app(backend, "3").await;
+    let mut browser = app.browser();
+    let request = requests(&browser)[1].clone();
+    for _ in 0..3 {
+        assert_ne!(browser.send(request.clone()).await.status, 429);
+    }
+    app.reload(&[("OIDC_PROVIDER1_DISPLAY_LABEL", Some("Another label"))]).await.unwrap();
+    browser.send(request.clone()).await.refused(429, "rate_limited");
+    app.reload(&[("SERVER_RATE_LIMIT", Some("4"))]).await.unwrap();
+    assert_ne!(browser.send(request.clone()).await.status, 429, "one more than before");
+    browser.send(request).await.refused(429, "rate_limited");
 }
 
 async fn m33_a_program_is_told_when_to_come_back_and_a_person_gets_a_page(backend: Backend) {

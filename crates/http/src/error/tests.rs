@@ -5,10 +5,9 @@ use actix_web::test::TestRequest;
 use portico_core::error::UpstreamError;
 use portico_core::public_url::PublicUrl;
 
-use portico_core::clock::Clock;
-
 use super::*;
 use crate::Surface;
+use crate::limits::Limits;
 
 const PERSON: &[(&str, &str)] = &[("accept", "text/html")];
 const PROGRAM: &[(&str, &str)] = &[("accept", "application/json")];
@@ -17,7 +16,7 @@ const UNCLEAR: &[(&str, &str)] = &[("accept", "*/*")];
 fn front(error_url: Option<&str>) -> Front {
     let public = PublicUrl::parse("https://app.example.com/sso").unwrap();
     let error_url = error_url.map(|url| Url::parse(url).unwrap());
-    Front::new(public, Surface { error_url, ..Surface::default() }, Vec::new(), Clock::System)
+    Front::new(public, Surface { error_url, ..Surface::default() }, Vec::new(), Limits::none())
 }
 
 fn asker(headers: &[(&str, &str)]) -> Asker {

@@ -7,16 +7,15 @@ use actix_web::dev::ServiceResponse;
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::web::Data;
 
-use portico_core::clock::Clock;
-
 use super::*;
+use crate::limits::Limits;
 use crate::{Front, Surface};
 
 /// The answer under a public URL with this path.
 async fn ask(base: &str, method: &Method, path: &str) -> ServiceResponse {
     let public = PublicUrl::parse(&format!("https://app.example.com{base}")).unwrap();
     let routed = routed(public.base_path());
-    let front = Data::from(Arc::new(Front::new(public, Surface::default(), Vec::new(), Clock::System)));
+    let front = Data::from(Arc::new(Front::new(public, Surface::default(), Vec::new(), Limits::none())));
     let app = App::new().app_data(front).configure(|config| super::public(config, &routed));
     let app = init_service(app).await;
     call_service(&app, TestRequest::with_uri(path).method(method.clone()).to_request()).await

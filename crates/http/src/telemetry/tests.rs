@@ -10,10 +10,9 @@ use portico_core::return_to::WebOrigin;
 use serde_json::Value;
 use tracing_actix_web::TracingLogger;
 
-use portico_core::clock::Clock;
-
 use super::*;
 use crate::Surface;
+use crate::limits::Limits;
 
 fn app() -> App<
     impl actix_web::dev::ServiceFactory<
@@ -29,7 +28,7 @@ fn app() -> App<
         PublicUrl::parse("https://app.example.com").unwrap(),
         Surface { cors, ..Surface::default() },
         Vec::new(),
-        Clock::System,
+        Limits::none(),
     );
     let routes = web::scope("")
         .route("/fine", web::get().to(|| async { HttpResponse::Ok().body("fine") }))
