@@ -1,10 +1,10 @@
-//! Settings that change while the service runs: on SIGHUP at once, and by themselves when a file that they come from says something else.
+//! Settings that change while the service runs: on SIGHUP after a moment, and by themselves when a file that they come from says something else.
 
 use std::time::Duration;
 
 use portico_core::flow::Broker;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::cli::{Failure, chain, look_at_providers};
 use crate::service::Service;
@@ -12,6 +12,10 @@ use crate::settings::{Change, Loaded, Mistake, Sources, changes};
 
 /// How often the files are read. What they say counts once it was the same twice: a file may be half written.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Who asked for it waits only so long, so many times.
+const MOMENT: Duration = Duration::from_millis(500);
+const MOST_MOMENTS: u32 = 10;
 
 /// Looks for other settings, and goes over to them.
 pub(crate) struct Reload {
@@ -51,11 +55,7 @@ impl Reload {
     }
 
     async fn look(&mut self, asked: bool) -> Result<(), Failure> {
-        let sources = self.sources.clone();
-        let read = tokio::task::spawn_blocking(move || Loaded::load(&sources)).await;
-        let new = read
-            .map_err(|error| Failure::Failed(format!("the settings could not be read: {}", chain(&error))))?
-            .map_err(Failure::Mistakes)?;
+        let new = if asked { self.settled().await } else { self.read().await }?;
         if changes(self.service.loaded(), &new).is_empty() {
             self.forget();
             if asked {
@@ -70,6 +70,30 @@ impl Reload {
             self.candidate = Some(new);
             Ok(())
         }
+    }
+
+    async fn read(&self) -> Result<Loaded, Failure> {
+        let sources = self.sources.clone();
+        let read = tokio::task::spawn_blocking(move || Loaded::load(&sources)).await;
+        read.map_err(|error| Failure::Failed(format!("the settings could not be read: {}", chain(&error))))?
+            .map_err(Failure::Mistakes)
+    }
+
+    /// What is read once it is the same for a moment; at the latest what was read last.
+    async fn settled(&self) -> Result<Loaded, Failure> {
+        let mut seen = self.read().await;
+        for _ in 0..MOST_MOMENTS {
+            sleep(MOMENT).await;
+            let before = std::mem::replace(&mut seen, self.read().await);
+            let same = match (&before, &seen) {
+                (Ok(before), Ok(now)) => changes(before, now).is_empty(),
+                (before, now) => before.is_err() && now.is_err(),
+            };
+            if same {
+                break;
+            }
+        }
+        seen
     }
 
     async fn apply(&mut self, new: Loaded) -> Result<(), Failure> {

@@ -71,7 +71,7 @@ pub(crate) async fn prepare(storage: &Storage, auto_migrate: bool) -> Result<(),
     match storage.pending().await? {
         0 => Ok(()),
         pending => Err(Failure::Store(format!(
-            "the database lacks {pending} migration(s) and STORAGE_AUTO_MIGRATE is off; run `portico migrate`"
+            "the database lacks {pending} migration(s) and storage.auto_migrate is off; run `portico migrate`"
         ))),
     }
 }

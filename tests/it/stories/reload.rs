@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig};
 use serde_json::{Value, json};
@@ -159,7 +160,7 @@ async fn under_load_nobody_notices(backend: Backend) {
         let so_far = done.load(Ordering::SeqCst);
         while done.load(Ordering::SeqCst) < so_far + 8 {
             assert!(people.iter().all(|person| !person.is_finished()), "a login failed");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         service.program.rewrite("secret", &format!("the {secret} secret\n"));
         service.program.rewrite("slots", slots);
@@ -216,6 +217,26 @@ fn states<'a>(metrics: &'a str, slot: &str) -> [&'a str; 2] {
         let series = format!("{name}{{slot=\"{slot}\"}} ");
         metrics.lines().find_map(|line| line.strip_prefix(&series)).unwrap_or("nothing")
     })
+}
+
+/// A file that is being written is read once more before anybody believes it, signal or not.
+#[tokio::test]
+async fn h28_half_a_file_is_no_file() {
+    let rule = "[security.oidc_provider_settings.provider1]\nallowed_subjects = [\"bruno-2\"]\n";
+    let whole = format!("[security]\ndefault_role = \"reader\"\n{rule}");
+    let database = Backend::Sqlite.fresh().await;
+    let program = Program::configured().set("PORTICO_STORAGE_URL", &database.url);
+    let idp = DemoIdp::start(IdpConfig::demo(program.variable("PORTICO_PUBLIC_URL"))).unwrap();
+    let program = program.set_all(slot_variables(&idp, &["oidc/provider1".to_owned()]));
+    let service = program.file("portico.toml", rule).set("PORTICO_CONFIG", "portico.toml").serve().await;
+    service.program.rewrite("portico.toml", &whole[..whole.len() - rule.len()]);
+    service.hang_up();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    service.program.rewrite("portico.toml", &whole);
+    service.has_logged("new settings are in use", 1).await;
+    service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(403, "login_not_allowed");
+    let log = service.log();
+    assert!(log.contains(r#""changed":"security.default_role""#), "{log}");
 }
 
 #[tokio::test]

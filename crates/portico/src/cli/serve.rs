@@ -90,7 +90,7 @@ async fn warn_of_adoption(service: &Service) {
         Ok(adoptable) => tracing::warn!(
             adoptable,
             "the account name fallback is on and deprecated: a first login may adopt a local account of the same name; \
-             set SECURITY_SSO_ACCOUNT_NAME_FALLBACK=false once everybody has logged in"
+             set security.sso_account_name_fallback to false once everybody has logged in"
         ),
         Err(error) => {
             tracing::warn!(error = chain(&error), "the accounts open to adoption could not be counted");
