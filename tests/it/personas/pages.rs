@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use portico_demo_idp::Realm;
 use portico_demo_idp::personas::Persona;
@@ -26,18 +27,23 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Those of one block of a page.
+    /// Those of one block of a page, as a shell has them that it was pasted into.
     pub fn of(page: &str, block: usize) -> Self {
         let text = std::fs::read_to_string(folder().join(format!("{page}.md"))).unwrap();
         let blocks: Vec<&str> =
             text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-        let lines = blocks.get(block).unwrap_or_else(|| panic!("{page} has no block {block}")).lines();
-        let variables = lines.map(|line| {
-            let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("{page}: {line}"));
-            assert!(name.starts_with("PORTICO_"), "{page}: {line}");
-            (name.to_owned(), value.trim_matches('\'').to_owned())
-        });
-        Self { variables: variables.collect() }
+        let block = blocks.get(block).unwrap_or_else(|| panic!("{page} has no block {block}"));
+        let mut shell = Command::new("sh");
+        let pasted =
+            shell.env_clear().args(["-ec", &format!("{block}\nexec /usr/bin/env -0")]).output().unwrap();
+        assert!(pasted.status.success() && pasted.stderr.is_empty(), "{page}: {pasted:?}");
+        let exported = String::from_utf8(pasted.stdout).unwrap();
+        let variables = exported.split_terminator('\0').filter_map(|variable| variable.split_once('='));
+        let variables = variables.filter(|(name, _)| name.starts_with("PORTICO_"));
+        let variables: BTreeMap<_, _> =
+            variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        assert_eq!(variables.len(), block.lines().count(), "{page}: {variables:?}");
+        Self { variables }
     }
 
     /// With the addresses and credentials of a realm in place of the provider's.
