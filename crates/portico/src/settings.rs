@@ -140,7 +140,7 @@ impl Loaded {
         let settings = Settings::put_together(&known, &enabled, &mut report);
         match settings.filter(|_| report.mistakes.is_empty()) {
             Some(settings) => {
-                let warnings = [warnings::warnings(&settings), report.warnings].concat();
+                let warnings = [warnings::warnings(&settings, &known), report.warnings].concat();
                 Ok(Self { settings, warnings, known })
             }
             None => Err(report.mistakes),

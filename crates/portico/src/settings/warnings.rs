@@ -1,9 +1,13 @@
 //! What is allowed and deserves a look: told at each start. Decides nothing.
 
 use portico_core::provider::{Kind, NonceMode, OidcSettings, Pkce, SignatureCheck, Slot};
+use portico_core::session::Lifetimes;
+use portico_core::slot::SlotId;
 use url::Url;
 
 use super::Settings;
+use super::reader::Known;
+use super::table::{self, Setting};
 
 /// Hosts of providers where anybody can have an account.
 const PUBLIC_PROVIDERS: [&str; 15] = [
@@ -25,8 +29,10 @@ const PUBLIC_PROVIDERS: [&str; 15] = [
 ];
 
 /// A sentence for each thing that an operator should know of.
-pub(super) fn warnings(settings: &Settings) -> Vec<String> {
+pub(super) fn warnings(settings: &Settings, known: &Known) -> Vec<String> {
     let mut warnings: Vec<_> = settings.slots.iter().flat_map(of_slot).collect();
+    warnings.extend(of_forgotten(settings, known));
+    warnings.extend(of_lifetimes(&settings.lifetimes));
     if settings.slots.is_empty() {
         let lists = "security.oidc_providers or security.oauth2_providers";
         warnings.push(format!("no slot is enabled, so nobody can log in; name slots in {lists}"));
@@ -34,6 +40,31 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     warnings.extend(of_fallback(settings));
     warnings.extend(of_storage(&settings.storage_url));
     warnings
+}
+
+/// Slots that somebody told a client of, and that no list names.
+fn of_forgotten(settings: &Settings, known: &Known) -> Vec<String> {
+    let enabled = |id| settings.slots.iter().any(|slot| slot.id() == id);
+    let client = |id| Setting { row: &table::CLIENT_ID, slot: Some(id) };
+    let forgotten = SlotId::all()
+        .map(client)
+        .filter(|client| known.is_set(client) && client.slot.is_some_and(|id| !enabled(id)));
+    let sentence = |client: Setting| {
+        let id = client.slot?;
+        let origin = &known.find(&client)?.origin;
+        let list = format!("security.{}_providers", id.protocol);
+        Some(format!("{id} has a client_id ({origin}) and is not enabled; name it in {list}"))
+    };
+    forgotten.filter_map(sentence).collect()
+}
+
+fn of_lifetimes(lifetimes: &Lifetimes) -> Vec<String> {
+    let all = [("access_token_lifetime", lifetimes.access_token), ("session_idle_timeout", lifetimes.idle)];
+    let longer = all.into_iter().filter(|(_, time)| *time > lifetimes.session);
+    let sentence = |(name, _)| {
+        format!("security.{name} is longer than security.refresh_token_lifetime, which ends sessions before")
+    };
+    longer.map(sentence).collect()
 }
 
 fn of_slot(slot: &Slot) -> Vec<String> {
@@ -81,8 +112,11 @@ fn of_access(slot: &Slot) -> Option<String> {
     })
 }
 
-/// Entra ID and GitHub send no `email_verified`.
+/// Entra ID and GitHub send no `email_verified`; GitHub's list of addresses has marks of its own.
 fn marks_no_email(slot: &Slot) -> bool {
+    if matches!(&slot.kind, Kind::OAuth2(oauth2) if oauth2.emails_url.is_some()) {
+        return false;
+    }
     let host = host(slot).unwrap_or_default();
     let known = host.starts_with("login.microsoftonline.") || host == "github.com";
     known && slot.claims.email_verified.as_str() == "email_verified"

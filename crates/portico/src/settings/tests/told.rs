@@ -17,11 +17,12 @@ fn traces_go_to_an_address_or_nowhere() {
     }
 }
 
+fn told(groups: &[&[(&str, &str)]], words: &str) -> bool {
+    fine(groups).warnings.iter().any(|warning| warning.contains(words))
+}
+
 #[test]
 fn what_is_weak_is_warned_about() {
-    let told = |groups: &[&[(&str, &str)]], words: &str| {
-        fine(groups).warnings.iter().any(|warning| warning.contains(words))
-    };
     assert!(told(&[], "no slot is enabled") && !told(&[&OIDC], "no slot is enabled"));
     for (name, value, words) in [
         ("OIDC_PROVIDER1_PKCE_ENABLED", "false", "pkce_enabled is false; only the nonce"),
@@ -54,6 +55,14 @@ fn what_is_weak_is_warned_about() {
     for fine in [&[domains][..], &[entra], &[domains, entra, own]] {
         assert!(!told(&[&OIDC, fine], "will refuse everybody"), "{fine:?}");
     }
+    let github = [
+        ("PORTICO_OAUTH2_PROVIDER1_AUTHORIZATION_URL", "https://github.com/login/oauth/authorize"),
+        ("PORTICO_OAUTH2_PROVIDER1_ALLOWED_EMAIL_DOMAINS", "example.com"),
+    ];
+    let list = [("PORTICO_OAUTH2_PROVIDER1_EMAILS_URL", "https://api.github.com/user/emails")];
+    let oauth2 = [OAUTH2[0], OAUTH2[1], OAUTH2[3], OAUTH2[4]];
+    assert!(told(&[&oauth2, &github], "will refuse everybody"));
+    assert!(!told(&[&oauth2, &github, &list], "will refuse everybody"), "its list of addresses says so");
     // The name fallback, where names can be chosen.
     let off = [("PORTICO_SECURITY_SSO_ACCOUNT_NAME_FALLBACK", "false")];
     let own = [("PORTICO_OAUTH2_PROVIDER1_ACCOUNT_NAME_FALLBACK", "false")];
@@ -61,6 +70,28 @@ fn what_is_weak_is_warned_about() {
     assert!(told(&[&OAUTH2], "the name fallback is on for oauth2/provider1"));
     assert!(told(&[&GOOGLE], "the name fallback is on for oidc/google, oauth2/google"));
     assert!(!told(&[&OAUTH2, &off], "name fallback") && !told(&[&OAUTH2, &own], "name fallback"));
+}
+
+#[test]
+fn what_is_forgotten_or_comes_to_nothing_is_warned_about() {
+    // A slot that somebody forgot to list.
+    let forgotten = "oidc/provider1 has a client_id (PORTICO_OIDC_PROVIDER1_CLIENT_ID) and is not enabled; name it in security.oidc_providers";
+    assert!(told(&[&OIDC[1..]], forgotten) && told(&[&OIDC[1..], &OAUTH2], forgotten));
+    assert!(!told(&[&OIDC, &OAUTH2], "and is not enabled"));
+    // Times that nothing can come of.
+    for (name, words) in [
+        (
+            "ACCESS_TOKEN_LIFETIME",
+            "security.access_token_lifetime is longer than security.refresh_token_lifetime",
+        ),
+        (
+            "SESSION_IDLE_TIMEOUT",
+            "security.session_idle_timeout is longer than security.refresh_token_lifetime",
+        ),
+    ] {
+        let name = format!("PORTICO_SECURITY_{name}");
+        assert!(told(&[&[(&name, "31d")]], words) && !told(&[&[(&name, "30d")]], words), "{words}");
+    }
 }
 
 #[test]
