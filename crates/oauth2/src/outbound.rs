@@ -215,8 +215,14 @@ impl Outbound {
         let mut request = Request::new(Method::GET, url.clone());
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         let answer = self.send(endpoint, request).await?;
-        answer.expect_ok(endpoint)?;
-        json::object(&answer.body).map_err(|error| endpoint.bad(error))
+        let document = match answer.status {
+            200 => json::object(&answer.body).map_err(|error| error.to_string()),
+            status => Err(format!("status {status}")),
+        };
+        // Its query may have a key in it.
+        document.map_err(|problem| {
+            endpoint.bad(format_args!("{problem}, at {}{}", url.origin().ascii_serialization(), url.path()))
+        })
     }
 
     /// Sends one request. When the caller goes away, the call ends too.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico_core::clock::{Clock, Entropy};
-use portico_core::error::UpstreamError;
+use portico_core::error::{UpstreamError, printable};
 use portico_core::inspect::Finding;
 use portico_core::mirror::{INVENTED, Question};
 use portico_core::provider::{ClientAuth, ResponseMode, Slot};
@@ -166,6 +166,21 @@ pub async fn client_secret(http: &Outbound, grant: &CodeGrant<'_>) -> Finding {
     }
 }
 
+/// Who answers at our public address.
+fn reached(discovery: &Map<String, Value>, public_url: &PublicUrl) -> Finding {
+    const CHECK: &str = "reachable";
+    match discovery.get("issuer").and_then(Value::as_str) {
+        Some(own) if own == public_url.as_str() => Finding::ok(CHECK, "the public URL leads to Portico"),
+        Some(other) => {
+            Finding::bad(CHECK, format!("whoever answers there has the public URL {}", printable(other)))
+        }
+        None => Finding::bad(
+            CHECK,
+            "something else answers at the public URL: does the proxy send /.well-known/ and /auth/ to Portico?",
+        ),
+    }
+}
+
 /// Whether our own public address leads to us: discovery names it, headers as large as our cookies pass, and what is on the
 /// way leaves cookies alone and says who asks.
 pub async fn public_url(http: &Outbound, public_url: &PublicUrl, seals: &Seals) -> Vec<Finding> {
@@ -173,12 +188,12 @@ pub async fn public_url(http: &Outbound, public_url: &PublicUrl, seals: &Seals) 
     let answer = document(http, Endpoint::Discovery, public).await;
     let mut found = vec![dns(public).await, tls(public, &answer)];
     match &answer {
-        Ok(members) if members.get("issuer").and_then(Value::as_str) == Some(public_url.as_str()) => {
-            found.push(Finding::ok("reachable", "the public URL leads to Portico"));
-        }
-        Ok(_) => found.push(Finding::bad("reachable", "something else answers at the public URL: does the proxy send /.well-known/ and /auth/ to Portico?")),
+        Ok(members) => found.push(reached(members, public_url)),
         Err(error) => {
-            found.push(Finding::unknown("reachable", format!("{error}; is the service running, and can its public URL be reached from here?")));
+            found.push(Finding::unknown(
+                "reachable",
+                format!("{error}; is the service running, and can its public URL be reached from here?"),
+            ));
             return found;
         }
     }
