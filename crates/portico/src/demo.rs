@@ -29,7 +29,7 @@ const PORT: u16 = 8080;
 /// Runs the demonstration until it is interrupted.
 pub(crate) fn run() -> Result<(), Failure> {
     let failed = |what: &str, error: std::io::Error| Failure::Failed(format!("{what}: {error}"));
-    let public = listen().map_err(|error| failed("no port for the demo", error))?;
+    let public = listen().map_err(|error| failed("no port for the demo (PORTICO_SERVER_LISTEN)", error))?;
     let operator = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .map_err(|error| failed("no port for health checks", error))?;
     let port = public.local_addr().map_err(|error| failed("the demo's port", error))?.port();

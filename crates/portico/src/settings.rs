@@ -188,7 +188,7 @@ fn slot_name(text: &str) -> Result<SlotName, String> {
     let known = SlotName::ALL.map(SlotName::as_str).join(", ");
     text.parse().map_err(|_| match text.to_ascii_lowercase().parse::<SlotName>() {
         Ok(name) => format!("must have slot names in lower case: {name}"),
-        Err(_) => format!("has {text:?}, which is no slot; there are {known}"),
+        Err(_) => format!("has {text:?}, which is no slot; there are {known}, with commas between them"),
     })
 }
 

@@ -20,7 +20,7 @@ use portico_oidc::OidcClient;
 use portico_storage::{OpenError, Storage};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::cli::{Failure, chain};
+use crate::cli::{Failure, chain, complain};
 use crate::settings::Settings;
 
 /// How long a process that was told to stop waits for the requests under way, in seconds.
@@ -45,7 +45,12 @@ pub(crate) fn with_store<T>(
 ) -> Result<T, Failure> {
     runtime()?.block_on(async {
         let storage = Storage::open(&settings.storage_url).await?;
-        prepare(&storage, settings.auto_migrate).await?;
+        // Somebody who meant another database should learn that this one was new.
+        if let applied @ 1.. = prepare(&storage, settings.auto_migrate).await? {
+            complain(&format!(
+                "the database that storage.url names was new or older: {applied} migration(s) were applied"
+            ));
+        }
         let done = command(storage.store().as_ref()).await;
         storage.close().await;
         done
@@ -62,14 +67,13 @@ pub(crate) fn migrate(settings: &Settings) -> Result<usize, Failure> {
     })
 }
 
-/// Migrates, or refuses a database that needs it.
-pub(crate) async fn prepare(storage: &Storage, auto_migrate: bool) -> Result<(), Failure> {
+/// Migrates, or refuses a database that needs it; how many migrations that took.
+pub(crate) async fn prepare(storage: &Storage, auto_migrate: bool) -> Result<usize, Failure> {
     if auto_migrate {
-        storage.migrate().await?;
-        return Ok(());
+        return Ok(storage.migrate().await?);
     }
     match storage.pending().await? {
-        0 => Ok(()),
+        0 => Ok(0),
         pending => Err(Failure::Store(format!(
             "the database lacks {pending} migration(s) and storage.auto_migrate is off; run `portico migrate`"
         ))),
@@ -80,6 +84,9 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Locked(_) => Self::Configuration(chain(&error)),
+            OpenError::File { .. } | OpenError::Unusable(_) => {
+                Self::Store(format!("storage.url: {}", chain(&error)))
+            }
             _ => Self::Store(chain(&error)),
         }
     }

@@ -139,7 +139,11 @@ async fn another_secret_key_is_refused_and_a_previous_one_still_opens() {
     let rekeyed = service.stop().set("PORTICO_SECURITY_SECRET_KEY", other);
     let refused = rekeyed.run(&["serve"]);
     refused.exits(78);
-    assert!(refused.stderr.contains("SECRET_KEY") && !refused.stderr.contains(other), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("security.secret_key") && !refused.stderr.contains(other),
+        "{}",
+        refused.stderr
+    );
     let service = rekeyed.set("PORTICO_SECURITY_SECRET_KEY_PREVIOUS", SECRET_KEY).serve().await;
     let mut later = service.browser();
     later.jar = browser.jar.clone();

@@ -216,7 +216,7 @@ impl Global {
 
 /// Writes beside a command's result what its person should know.
 #[expect(clippy::print_stderr, reason = "the command line answers the person who typed it")]
-fn complain(failure: &dyn fmt::Display) {
+pub(crate) fn complain(failure: &dyn fmt::Display) {
     eprintln!("{failure}");
 }
 

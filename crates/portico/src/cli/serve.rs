@@ -35,7 +35,7 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
     // It takes up to 200 ms to learn the pace of the processor's clock; the database is opened meanwhile.
     let collecting = std::thread::spawn(telemetry::collect);
     let (listen, admin_listen) = (settings.listen, settings.admin_listen);
-    let listeners = (bound(listen)?, bound(admin_listen)?);
+    let listeners = (bound("server.listen", listen)?, bound("server.admin_listen", admin_listen)?);
     let storage = others.block_on(async {
         let storage = Storage::open_for_serving(&settings.storage_url).await?;
         prepare(&storage, settings.auto_migrate).await?;
@@ -75,9 +75,9 @@ pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
     Ok(())
 }
 
-fn bound(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+fn bound(setting: &str, address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
-        .map_err(|error| Failure::Failed(format!("{address} cannot be listened on: {error}")))
+        .map_err(|error| Failure::Failed(format!("{setting}: {address} cannot be listened on: {error}")))
 }
 
 /// The name fallback is deprecated: each start says whom it could still touch.

@@ -170,7 +170,7 @@ fn table(raw: &ValueKind) -> Result<BTreeMap<String, ValueKind>, Wrong> {
         }
         ValueKind::String(text) if text.trim().is_empty() => Ok(BTreeMap::new()),
         ValueKind::String(text) => {
-            let wrong = |_| "is no JSON object".to_owned();
+            let wrong = |_| r#"is no JSON object, such as {"name": "value"}"#.to_owned();
             let object: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(text).map_err(wrong)?;
             Ok(object.into_iter().map(|(name, value)| (name, from_json(value))).collect())

@@ -91,10 +91,11 @@ impl One {
             Changed::Unchanged(account) if is_so(&account, change) => shown(&account, self.json),
             Changed::Unchanged(account) => {
                 let status = account.standing.as_str();
-                return Err(Failure::Failed(format!(
-                    "account {} is {status}: that cannot be done",
-                    account.id
-                )));
+                let only = match change {
+                    Change::Release => "only a deleted account is released",
+                    _ => "that cannot be done",
+                };
+                return Err(Failure::Failed(format!("account {} is {status}: {only}", account.id)));
             }
             Changed::Unknown => return Err(gone(&self.account)),
         }

@@ -89,7 +89,7 @@ fn lists_keep_the_operators_order_and_oidc_comes_first() {
         ("PROVIDER1", "must have slot names in lower case: provider1"),
         (
             "oidc/provider1",
-            r#"has "oidc/provider1", which is no slot; there are provider1, provider2, google"#,
+            r#"has "oidc/provider1", which is no slot; there are provider1, provider2, google, with commas between them"#,
         ),
         ("provider1,provider1", "names provider1 twice"),
         ("provider1,", "has an empty entry between its commas"),
