@@ -111,7 +111,7 @@ async fn m10_strangers_make_no_new_series(backend: Backend) {
         let service = &service;
         async move {
             let mut browser = service.browser();
-            let odd = format!("x{round}");
+            let odd = format!("hostile{round}");
             for path in [
                 format!("/auth/oidc/{odd}/login"),
                 format!("/auth/{odd}/provider1/login"),
@@ -137,7 +137,11 @@ async fn m10_strangers_make_no_new_series(backend: Backend) {
         flood(round).await;
     }
     let after = series(&service.metrics().await);
-    let new: Vec<_> = after.difference(&before).collect();
+    assert!(!after.iter().any(|series| series.contains("hostile")), "{after:#?}");
+    // The service's own upkeep may have begun meanwhile; its numbers are of the store, the providers and what is kept of them.
+    let own = ["portico_store_", "portico_provider_", "portico_idp_", "portico_cache_"];
+    let new: Vec<_> =
+        after.difference(&before).filter(|series| !own.iter().any(|name| series.starts_with(name))).collect();
     assert!(new.is_empty(), "{new:#?}");
     assert!(after.len() < 700, "{} series", after.len());
 }
