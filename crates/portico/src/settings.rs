@@ -146,6 +146,11 @@ impl Loaded {
             None => Err(report.mistakes),
         }
     }
+
+    /// What the TOML file says in vain: the path, and the variable that wins.
+    pub fn overridden(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.known.overridden()
+    }
 }
 
 /// Where traces go; nowhere unless the standard variable says so.

@@ -325,4 +325,12 @@ fn a_plan_says_what_would_change_and_tells_no_secret() {
         .exits(78)
         .complains(&["security.oidc_providers", "provider9"]);
     program.run(&["plan", "--with", "nowhere.toml"]).exits(78).complains(&["--with", "nowhere.toml"]);
+    // A variable wins over the file, so what the file says there changes nothing.
+    let shadowed = program.set("PORTICO_SECURITY_OIDC_PROVIDERS", "provider1");
+    let plan = shadowed.run(&["plan", "--with", "then.toml", "--json"]).json();
+    let expected = json!([{ "path": "security.oidc_providers", "by": "PORTICO_SECURITY_OIDC_PROVIDERS" }]);
+    assert_eq!(plan["overridden"], expected);
+    let text = shadowed.run(&["plan", "--with", "then.toml"]);
+    let line = "security.oidc_providers: PORTICO_SECURITY_OIDC_PROVIDERS is set and wins over the file";
+    assert!(text.stdout.contains(line), "{text:?}");
 }

@@ -15,7 +15,7 @@ pub(super) struct Plan {
     /// The other file
     #[arg(long, value_name = "FILE")]
     with: PathBuf,
-    /// Answer in JSON: an object with `slots`, `settings` and `warnings`, or with `mistakes`
+    /// Answer in JSON: an object with `slots`, `settings`, `overridden` and `warnings`, or with `mistakes`
     #[arg(long)]
     json: bool,
 }
@@ -63,8 +63,13 @@ impl Plan {
         if self.json {
             let slots: Vec<_> = fates.iter().map(Fate::json).collect();
             let settings: Vec<_> = changes.iter().map(as_json).collect();
-            say(&json!({ "slots": slots, "settings": settings, "warnings": warnings }).to_string());
+            let overridden: Vec<_> =
+                then.overridden().map(|(path, by)| json!({ "path": path, "by": by })).collect();
+            say(&json!({ "slots": slots, "settings": settings, "overridden": overridden, "warnings": warnings }).to_string());
             return Ok(());
+        }
+        for (path, by) in then.overridden() {
+            say(&format!("{path}: {by} is set and wins over the file"));
         }
         if changes.is_empty() {
             say("Nothing changes.");

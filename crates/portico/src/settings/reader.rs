@@ -82,6 +82,11 @@ impl Known {
         self.raw.variable_for(setting)
     }
 
+    /// What the TOML file says in vain: the path, and the variable that wins.
+    pub(super) fn overridden(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.raw.overridden()
+    }
+
     /// The value of `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(super) fn otlp_endpoint(&self) -> Option<&str> {
         self.raw.otlp_endpoint.as_deref()

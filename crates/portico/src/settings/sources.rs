@@ -36,6 +36,8 @@ pub(super) struct Raw {
     tree: Map<String, Value>,
     /// Which variable gave the value of which path.
     variables: BTreeMap<String, String>,
+    /// Paths of which the TOML file says something that a variable wins over.
+    overridden: BTreeSet<String>,
     /// The TOML file, as the operator named it.
     file: Option<String>,
     /// The prefix in use.
@@ -119,6 +121,8 @@ impl Sources {
         let file = self.file(report).ok()?;
         let mut variables: BTreeMap<_, _> =
             ours.0.iter().map(|(path, given)| (path.clone(), given.variable.clone())).collect();
+        let in_file = |path: &String| file.as_ref().is_some_and(|file| file.has(path));
+        let overridden = ours.0.keys().filter(|path| in_file(path)).cloned().collect();
         let storage = table::STORAGE_URL.path;
         let mut standard = Layer::default();
         let elsewhere = ours.0.contains_key(storage) || file.as_ref().is_some_and(|file| file.has(storage));
@@ -135,7 +139,7 @@ impl Sources {
             Map::new()
         });
         let otlp_endpoint = self.variables.get(OTLP_ENDPOINT).cloned();
-        Some(Raw { tree, variables, file: name, prefix, broken, otlp_endpoint })
+        Some(Raw { tree, variables, overridden, file: name, prefix, broken, otlp_endpoint })
     }
 
     /// The prefix of variables, without its underscore.
@@ -322,6 +326,11 @@ impl Raw {
             (None, None) => return None,
         };
         Some((value, origin))
+    }
+
+    /// What the TOML file says in vain: the path, and the variable that wins.
+    pub(super) fn overridden(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.overridden.iter().filter_map(|path| Some((path.as_str(), self.variables.get(path)?.as_str())))
     }
 
     /// Whether the setting's value could not be read, which is reported already.
