@@ -36,10 +36,15 @@ pub(crate) fn run() -> Result<(), Failure> {
     let public_url = format!("http://localhost:{port}");
     let idp = DemoIdp::start(IdpConfig::demo(&public_url))
         .map_err(|error| failed("the demo identity provider", error))?;
-    let loaded = settings(&public_url, &idp)?;
+    let environment = Sources::of_process(None, None);
+    let set: Vec<_> = environment.names().map(str::to_owned).collect();
+    let loaded = settings(environment, &public_url, &idp)?;
     let settings = &loaded.settings;
     log::start(settings.log_format, &settings.log_filter, None)
         .map_err(|error| Failure::Configuration(format!("logging could not be started: {error}")))?;
+    if !set.is_empty() {
+        say(&format!("Not as the demo would have it, but from the environment: {}", set.join(", ")));
+    }
     serve(loaded, (public, operator), &idp)
 }
 
@@ -56,7 +61,7 @@ fn listen() -> std::io::Result<TcpListener> {
     }
 }
 
-fn settings(public_url: &str, idp: &DemoIdp) -> Result<Loaded, Failure> {
+fn settings(environment: Sources, public_url: &str, idp: &DemoIdp) -> Result<Loaded, Failure> {
     let mut variables = BTreeMap::from([
         ("PORTICO_PUBLIC_URL".to_owned(), public_url.to_owned()),
         ("PORTICO_SERVER_ERROR_URL".to_owned(), format!("{public_url}/")),
@@ -72,7 +77,7 @@ fn settings(public_url: &str, idp: &DemoIdp) -> Result<Loaded, Failure> {
     for slot in idp.realms().iter().filter_map(|realm| realm.slot_settings()) {
         variables.extend(of_slot(slot));
     }
-    Loaded::load(&Sources::of_process(None, None).over(variables)).map_err(Failure::Mistakes)
+    Loaded::load(&environment.over(variables)).map_err(Failure::Mistakes)
 }
 
 fn of_slot(slot: SlotSettings) -> Vec<(String, String)> {

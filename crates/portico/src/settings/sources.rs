@@ -104,6 +104,12 @@ impl Sources {
         self
     }
 
+    /// The names of the variables that have the prefix in use.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let prefix = format!("{}_", self.prefix(&mut Report::default()));
+        self.variables.keys().filter(move |name| name.starts_with(&prefix)).map(String::as_str)
+    }
+
     /// The same with another TOML file, which this flag named.
     #[must_use]
     pub fn with_file(mut self, flag: &'static str, file: PathBuf) -> Self {
