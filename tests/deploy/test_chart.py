@@ -202,6 +202,8 @@ def test_portico_accepts_the_rendered_environment(environment: dict[str, str], t
     (["secretKey.existingSecret="], "secretKey.existingSecret is required"),
     (["storage.existingSecret="], "storage.existingSecret is required"),
     (["storage.migrationJob=true", "settings.STORAGE_AUTO_MIGRATE=true"], "settings.STORAGE_AUTO_MIGRATE"),
+    (["traces.endpoint=http://user:hush@collector:4318"], "/traces/endpoint"),
+    (["oidc.provider1.discoveryUrl=https://user@idp.example.org"], "discoveryUrl"),
     (["httpRoute.enabled=true"], "httpRoute.parentRefs is required"),
 ])
 def test_wrong_values_are_refused_by_name(helm, wrong: list[str], told: str) -> None:
