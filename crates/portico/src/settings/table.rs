@@ -196,7 +196,7 @@ table! { GLOBAL:
     SIGNING_ALG = Row::new("security.signing_alg", Global, Choice(&["ES256", "EdDSA", "RS256"]), Is("ES256"),
         "The signature algorithm of access tokens.");
     TOKEN_AUDIENCE = Row::new("security.token_audience", Global, List, Unset("the public URL"),
-        "The audience of access tokens.");
+        "The audiences of access tokens: a list.");
     ACCESS_TOKEN_LIFETIME = Row::new("security.access_token_lifetime", Global, Seconds(1..=TEN_YEARS), Is("15m"),
         "How long an access token is valid.");
     REFRESH_TOKEN_LIFETIME = Row::new("security.refresh_token_lifetime", Global, Seconds(1..=TEN_YEARS), Is("30d"),
