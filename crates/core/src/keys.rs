@@ -14,7 +14,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
 
 use crate::clock::{Entropy, Timestamp};
-use crate::seal::{Purpose, Seals};
+use crate::seal::{Purpose, Seals, sha256};
 use crate::store::{Store, StoreError};
 
 /// The algorithm our tokens are signed with (RFC 7518 3.1, RFC 8037).
@@ -195,6 +195,7 @@ fn encoding_key(alg: TokenAlg, pkcs8: &[u8]) -> Result<EncodingKey, jsonwebtoken
 pub struct KeyRing {
     signing: SigningKey,
     published: Vec<PublishedKey>,
+    fingerprint: [u8; 32],
 }
 
 struct SigningKey {
@@ -221,7 +222,9 @@ impl KeyRing {
         let published = live.map(PublishedKey::open).collect::<Result<Vec<_>, _>>()?;
         let current = stored.iter().find(|key| key.alg == alg && key.state == KeyState::Current);
         let signing = current.map(|key| SigningKey::open(key, seals)).transpose()?;
-        Ok(signing.map(|signing| Self { signing, published }))
+        let kids: Vec<_> = published.iter().flat_map(|key| [key.kid.as_bytes(), b"\n"]).collect();
+        let fingerprint = sha256(&kids);
+        Ok(signing.map(|signing| Self { signing, published, fingerprint }))
     }
 
     /// Signs claims as an access token (RFC 9068 2.1: `typ` is `at+jwt`).
@@ -240,6 +243,11 @@ impl KeyRing {
         self.published.iter().find(|key| key.kid == kid).map(|key| (&key.key, key.alg.jws()))
     }
 
+    /// Another one for every other set of published keys: what was found with one set may not be so with the next.
+    pub(crate) fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
     /// The JWK set (RFC 7517 5).
     pub fn jwks(&self) -> serde_json::Value {
         serde_json::json!({ "keys": self.published.iter().map(|key| &key.jwk).collect::<Vec<_>>() })
@@ -254,7 +262,10 @@ impl KeyRing {
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kids: Vec<_> = self.published.iter().map(|key| &key.kid).collect();
-        f.debug_struct("KeyRing").field("signing", &self.signing.kid).field("published", &kids).finish()
+        f.debug_struct("KeyRing")
+            .field("signing", &self.signing.kid)
+            .field("published", &kids)
+            .finish_non_exhaustive()
     }
 }
 

@@ -148,6 +148,7 @@ async fn a_signing_key_that_is_gone_is_replaced_at_once(backend: Backend) {
     let mut browser = app.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
     let old = refreshed(&mut browser).await;
+    assert!(accepts(&mut browser, &old).await, "and remembers that it is good");
     let first = kids(&app).await;
     app.running().rotate_keys().await;
     app.database.execute("DELETE FROM signing_keys").await;

@@ -243,7 +243,8 @@ async fn sessions_keys_and_events_are_seen_and_changed(backend: Backend) {
     assert_eq!(texts(&say(&service, &["keys", "list"]), "state"), ["current", "next"]);
 
     let current = keys[0]["kid"].as_str().unwrap();
-    service.program.run(&["keys", "discard", current]).exits(1).complains(&["keys rotate"]);
+    service.program.run(&["keys", "discard", current]).exits(1).complains(&["keys rotate", "--yes"]);
+    assert_eq!(service.program.run(&["keys", "discard", current, "--yes", "--json"]).json()["kid"], current);
     service.program.run(&["keys", "discard", "nobody"]).exits(1);
 
     let events = say(&service, &["audit", "--since", "1h", "--event", "login_succeeded"]);

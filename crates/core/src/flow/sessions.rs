@@ -127,14 +127,14 @@ impl Broker {
     /// [`SessionError::Invalid`], always.
     pub fn believe(&self, access: &str) -> Result<Arc<AccessClaims>, SessionError> {
         let now = self.parts.clock.now();
-        let hash = sha256(&[access.as_bytes()]);
+        let ring = self.parts.keys.ring();
+        let hash = sha256(&[ring.fingerprint(), access.as_bytes()]);
         let known = self.believed.get(&hash);
         count_lookup("access_tokens", known.is_some());
         if let Some(claims) = known {
             claims.check_times(now).map_err(SessionError::Invalid)?;
             return Ok(claims);
         }
-        let ring = self.parts.keys.ring();
         let claims = verify(&ring, access, &self.parts.public_url, &self.parts.audience, now);
         let claims = Arc::new(claims.map_err(SessionError::Invalid)?);
         self.believed.insert(hash, Arc::clone(&claims));

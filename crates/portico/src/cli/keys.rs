@@ -19,7 +19,7 @@ pub(super) enum Keys {
     List(List),
     /// Make the next signing key: published within half a minute, signing ten minutes later
     Rotate(Rotate),
-    /// Forget a key that no secret key opens any more: what it signed is refused from then on, and people log in once more
+    /// Forget a key at once, because it was stolen or no secret key opens it any more: what it signed is refused within half a minute
     Discard(Discard),
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Discard {
     /// The key's identifier
     #[arg(allow_hyphen_values = true)]
     kid: String,
-    /// Discard it although it signs: the secret key it was sealed under is lost for good
+    /// Discard it although it is good, or signs at present
     #[arg(long)]
     yes: bool,
     /// Answer in JSON: the key as it was
@@ -94,17 +94,19 @@ impl Discard {
         let keys = store.list_keys().await?;
         let unknown = || Failure::Failed(format!("there is no signing key {kid}"));
         let key = keys.into_iter().find(|key| key.kid == *kid).ok_or_else(unknown)?;
-        if key.opens(seals).is_ok() {
-            let problem =
-                format!("signing key {kid} opens, so it is not lost; `portico keys rotate` makes another");
-            return Err(Failure::Failed(problem));
-        }
-        if key.state == KeyState::Current && !self.yes {
-            let problem = format!(
-                "signing key {kid} signs at present. Under a wrong security.secret_key every key looks lost: make sure that this one is the \
-                 service's, and that the lost one is nowhere; then say it again with --yes"
-            );
-            return Err(Failure::Failed(problem));
+        let doubt = match (key.opens(seals), key.state) {
+            _ if self.yes => None,
+            (Ok(()), _) => Some(
+                "is good. `portico keys rotate` replaces it without haste; if it was stolen, say it again with --yes",
+            ),
+            (Err(_), KeyState::Current) => Some(
+                "signs at present. Under a wrong security.secret_key every key looks lost: make sure that this one is the service's, \
+                 and that the lost one is nowhere; then say it again with --yes",
+            ),
+            (Err(_), KeyState::Next | KeyState::Retired) => None,
+        };
+        if let Some(doubt) = doubt {
+            return Err(Failure::Failed(format!("signing key {kid} {doubt}")));
         }
         if !discard(store, &key).await? {
             return Err(unknown());
