@@ -396,7 +396,7 @@ pub enum Health {
     Ok,
     /// It works from what we remember; the last look failed.
     Degraded,
-    /// A login would fail.
+    /// A login would fail, as far as the last calls tell.
     Down,
 }
 

@@ -17,8 +17,8 @@ const MOST_FAILURES: u32 = 5;
 /// The first rest; each further one is twice as long.
 const FIRST_REST: Duration = Duration::from_secs(10);
 
-/// The longest rest.
-const LONGEST_REST: Duration = Duration::from_mins(1);
+/// The longest rest. Shorter than a minute, so that whoever asks every minute asks indeed.
+const LONGEST_REST: Duration = Duration::from_secs(40);
 
 /// How one slot's provider fared lately.
 #[derive(Debug, Default)]
@@ -60,12 +60,11 @@ impl Breaker {
         Some(Trial { breaker: self, told: false })
     }
 
-    /// Whether a call would be refused, and a login with it: down; whether the last calls failed: degraded.
-    pub(crate) fn health(&self, now: Instant) -> Health {
+    /// Down until a call succeeds, because a rest that is over proves nothing; degraded while the last calls failed.
+    pub(crate) fn health(&self) -> Health {
         let state = self.state();
         match &state.rest {
-            Some(rest) if now < rest.until => Health::Down,
-            Some(_) => Health::Degraded,
+            Some(_) => Health::Down,
             None if state.failures > 0 || state.doubt => Health::Degraded,
             None => Health::Ok,
         }
@@ -130,17 +129,17 @@ mod tests {
         let (breaker, begin) = (Breaker::default(), Instant::now());
         let at = |seconds| begin + Duration::from_secs(seconds);
         fail(&breaker, 4, begin);
-        assert_eq!(breaker.health(begin), Health::Degraded);
+        assert_eq!(breaker.health(), Health::Degraded);
         breaker.admit(begin).unwrap().answered();
-        assert_eq!(breaker.health(begin), Health::Ok, "an answer in between counts");
+        assert_eq!(breaker.health(), Health::Ok, "an answer in between counts");
         fail(&breaker, 5, begin);
-        assert_eq!(breaker.health(begin), Health::Down);
+        assert_eq!(breaker.health(), Health::Down);
         assert!(breaker.admit(begin).is_none() && breaker.admit(at(9)).is_none());
-        assert_eq!(breaker.health(at(10)), Health::Degraded);
+        assert_eq!(breaker.health(), Health::Down, "a rest that is over proves nothing");
         let trial = breaker.admit(at(10)).unwrap();
         assert!(breaker.admit(at(10)).is_none(), "one at a time");
         trial.answered();
-        assert_eq!(breaker.health(at(10)), Health::Ok);
+        assert_eq!(breaker.health(), Health::Ok);
         assert!(breaker.admit(at(10)).is_some());
     }
 
@@ -150,23 +149,23 @@ mod tests {
         for _ in 0..20 {
             breaker.admit(begin).unwrap().doubted();
         }
-        assert_eq!(breaker.health(begin), Health::Degraded);
+        assert_eq!(breaker.health(), Health::Degraded);
         fail(&breaker, 4, begin);
-        assert_eq!(breaker.health(begin), Health::Degraded, "nor does it bring one nearer");
+        assert_eq!(breaker.health(), Health::Degraded, "nor does it bring one nearer");
         fail(&breaker, 1, begin);
         let over = begin + FIRST_REST;
         for _ in 0..20 {
             breaker.admit(over).expect("the next call is tried at once").doubted();
         }
         breaker.admit(over).unwrap().answered();
-        assert_eq!(breaker.health(over), Health::Ok);
+        assert_eq!(breaker.health(), Health::Ok);
     }
 
     #[test]
-    fn rests_grow_up_to_a_minute() {
+    fn rests_grow_up_to_forty_seconds() {
         let (breaker, mut now) = (Breaker::default(), Instant::now());
         fail(&breaker, 5, now);
-        for length in [10, 20, 40, 60, 60] {
+        for length in [10, 20, 40, 40, 40] {
             let length = Duration::from_secs(length);
             assert!(
                 breaker.admit(now + length.saturating_sub(Duration::from_millis(1))).is_none(),
@@ -181,7 +180,7 @@ mod tests {
     fn a_call_that_was_given_up_tells_nothing() {
         let (breaker, now) = (Breaker::default(), Instant::now());
         drop(breaker.admit(now).unwrap());
-        assert_eq!(breaker.health(now), Health::Ok);
+        assert_eq!(breaker.health(), Health::Ok);
         fail(&breaker, 5, now);
         let later = now + FIRST_REST;
         drop(breaker.admit(later).unwrap());

@@ -256,7 +256,7 @@ impl Outbound {
 
     /// How the provider fared lately, as far as calls tell.
     pub fn health(&self) -> Health {
-        self.gate.breaker.health(Instant::now())
+        self.gate.breaker.health()
     }
 }
 
