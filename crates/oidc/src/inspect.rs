@@ -107,12 +107,12 @@ impl OidcClient {
             own => offered.contains(&own),
         };
         let offered = offered.join(", ");
-        if own == "none" && !fits {
+        if fits {
+            Finding::ok(CHECK, format!("{own} fits what the provider offers"))
+        } else if own == "none" {
             let problem =
                 format!("there is no client_secret, and the provider wants one: it offers {offered}");
             Finding::bad(CHECK, problem)
-        } else if fits {
-            Finding::ok(CHECK, format!("{own} fits what the provider offers"))
         } else {
             Finding::bad(
                 CHECK,
