@@ -79,7 +79,7 @@ impl Reload {
             .map_err(Failure::Mistakes)
     }
 
-    /// What is read once it is the same for a moment; at the latest what was read last.
+    /// What is read once it is the same for a moment; nothing while it never is.
     async fn settled(&self) -> Result<Loaded, Failure> {
         let mut seen = self.read().await;
         for _ in 0..MOST_MOMENTS {
@@ -90,10 +90,10 @@ impl Reload {
                 (before, now) => before.is_err() && now.is_err(),
             };
             if same {
-                break;
+                return seen;
             }
         }
-        seen
+        Err(Failure::Failed("the settings keep changing; they are looked at again by themselves".to_owned()))
     }
 
     async fn apply(&mut self, new: Loaded) -> Result<(), Failure> {
