@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portico_demo_idp::personas::{ALL, Persona};
-use portico_demo_idp::{Kind, Realm};
+use portico_demo_idp::{Realm, RealmKind};
 use serde_json::{Value, json};
 
 use crate::testkit::{Answer, Backend, Browser, Form, TestApp, on_both_databases};
@@ -236,6 +236,7 @@ fn every_page_has_its_persona_and_every_persona_its_page() {
     assert_eq!(pages, personas);
     assert_eq!(pages, tested);
     assert!(
-        ALL.iter().all(|persona| persona.kind == Kind::Oidc || ["github", "discord"].contains(&persona.name))
+        ALL.iter()
+            .all(|persona| persona.kind == RealmKind::Oidc || ["github", "discord"].contains(&persona.name))
     );
 }

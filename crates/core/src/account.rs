@@ -23,7 +23,7 @@ impl fmt::Display for AccountId {
 
 /// Whether an account may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum AccountStatus {
     /// It may.
     Active,
     /// An operator switched it off.
@@ -32,7 +32,7 @@ pub enum Standing {
     Deleted,
 }
 
-impl Standing {
+impl AccountStatus {
     /// The word in the store and in answers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Standing {
 
     /// The standing of that word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Disabled, Self::Deleted].into_iter().find(|standing| standing.as_str() == text)
+        [Self::Active, Self::Disabled, Self::Deleted].into_iter().find(|status| status.as_str() == text)
     }
 }
 
@@ -60,7 +60,7 @@ pub struct Account {
     /// Last known e-mail.
     pub email: Option<Email>,
     /// Whether it may be used.
-    pub standing: Standing,
+    pub status: AccountStatus,
     /// Roles granted locally.
     pub roles: Vec<String>,
     /// Groups granted locally.
@@ -156,9 +156,9 @@ pub fn decide(
     entropy: Entropy,
 ) -> Result<Decision, Refusal> {
     if let Some(known) = &found.by_identity {
-        return match known.standing {
-            Standing::Active => Ok(Decision::Use(known.id)),
-            Standing::Disabled | Standing::Deleted => Err(Refusal::NotActive(known.id)),
+        return match known.status {
+            AccountStatus::Active => Ok(Decision::Use(known.id)),
+            AccountStatus::Disabled | AccountStatus::Deleted => Err(Refusal::NotActive(known.id)),
         };
     }
     if fallback
@@ -186,7 +186,7 @@ pub fn decide_link(account: AccountId, found: &Candidates) -> Result<Decision, R
 /// Section 7.4 of the threat catalogue, F1 and F2: never linked, active, not privileged, not reserved.
 fn may_be_adopted(policy: &NamePolicy, local: &Account) -> bool {
     !local.ever_linked
-        && local.standing == Standing::Active
+        && local.status == AccountStatus::Active
         && !policy.is_privileged(local)
         && !policy.is_reserved(&local.name)
 }

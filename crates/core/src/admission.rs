@@ -45,18 +45,22 @@ impl AccessRule {
     }
 
     /// What each list says of a person.
-    pub fn judge(&self, facts: &Facts) -> [Verdict<'_>; 4] {
+    pub fn judge(&self, facts: &Facts) -> [AdmissionVerdict<'_>; 4] {
         let subject = facts.subject.as_deref();
         let groups = facts.groups.as_deref().unwrap_or_default();
         let domain = facts.email.as_deref().filter(|_| facts.email_verified).and_then(domain);
         let tenant = facts.tid.as_deref().or(facts.hd.as_deref());
         [
-            Verdict::of("allowed_subjects", &self.subjects, subject.is_some(), |one| subject == Some(one)),
-            Verdict::of("allowed_tenants", &self.tenants, tenant.is_some(), |one| tenant == Some(one)),
-            Verdict::of("allowed_email_domains", &self.email_domains, domain.is_some(), |one| {
+            AdmissionVerdict::of("allowed_subjects", &self.subjects, subject.is_some(), |one| {
+                subject == Some(one)
+            }),
+            AdmissionVerdict::of("allowed_tenants", &self.tenants, tenant.is_some(), |one| {
+                tenant == Some(one)
+            }),
+            AdmissionVerdict::of("allowed_email_domains", &self.email_domains, domain.is_some(), |one| {
                 domain.is_some_and(|own| own.eq_ignore_ascii_case(one))
             }),
-            Verdict::of("allowed_groups", &self.groups, facts.groups.is_some(), |one| {
+            AdmissionVerdict::of("allowed_groups", &self.groups, facts.groups.is_some(), |one| {
                 groups.iter().any(|own| own == one)
             }),
         ]
@@ -65,7 +69,7 @@ impl AccessRule {
 
 /// What one list of a rule says of a person.
 #[derive(Debug, Clone, Copy)]
-pub struct Verdict<'a> {
+pub struct AdmissionVerdict<'a> {
     /// The setting's name.
     pub list: &'static str,
     /// Whom it lets in; an empty list asks for nothing.
@@ -76,7 +80,7 @@ pub struct Verdict<'a> {
     pub passes: bool,
 }
 
-impl<'a> Verdict<'a> {
+impl<'a> AdmissionVerdict<'a> {
     fn of(list: &'static str, allowed: &'a [String], told: bool, fits: impl Fn(&str) -> bool) -> Self {
         let passes = allowed.is_empty() || allowed.iter().any(|one| fits(one));
         Self { list, allowed, told, passes }

@@ -1,7 +1,7 @@
 //! The one order of things: how a login begins and finishes, how a session goes on and ends.
 
 mod arrival;
-mod glass;
+mod break_glass;
 mod keys;
 mod moved;
 mod own;

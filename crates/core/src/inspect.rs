@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What a check found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CheckVerdict {
     /// It is as it must be.
     Ok,
     /// It is not, and people cannot log in or soon cannot.
@@ -13,7 +13,7 @@ pub enum Verdict {
     Unknown,
 }
 
-impl Verdict {
+impl CheckVerdict {
     /// The word in answers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ pub struct Finding {
     /// Its name: `dns`, `tls`, `discovery`, `issuer`, `jwks`, `algorithms`, `pkce`, `auth_method`, `redirect_uri`, `client_secret`.
     pub check: &'static str,
     /// What it found.
-    pub verdict: Verdict,
+    pub verdict: CheckVerdict,
     /// A sentence for the operator, with what to do; nothing secret.
     pub message: String,
 }
@@ -38,16 +38,16 @@ pub struct Finding {
 impl Finding {
     /// It is as it must be.
     pub fn ok(check: &'static str, message: impl fmt::Display) -> Self {
-        Self { check, verdict: Verdict::Ok, message: message.to_string() }
+        Self { check, verdict: CheckVerdict::Ok, message: message.to_string() }
     }
 
     /// It is not.
     pub fn bad(check: &'static str, message: impl fmt::Display) -> Self {
-        Self { check, verdict: Verdict::Bad, message: message.to_string() }
+        Self { check, verdict: CheckVerdict::Bad, message: message.to_string() }
     }
 
     /// It cannot be told.
     pub fn unknown(check: &'static str, message: impl fmt::Display) -> Self {
-        Self { check, verdict: Verdict::Unknown, message: message.to_string() }
+        Self { check, verdict: CheckVerdict::Unknown, message: message.to_string() }
     }
 }

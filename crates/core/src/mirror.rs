@@ -166,7 +166,7 @@ fn attributes(cookie: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::Verdict;
+    use crate::inspect::CheckVerdict;
 
     const NOW: Timestamp = Timestamp::from_unix(1_900_000_000);
 
@@ -222,10 +222,10 @@ mod tests {
         };
         let own = seen().set_cookie;
         let sent = "portico_check=abc";
-        assert_eq!(judge(sent, &["LB=1", &own]), Verdict::Ok);
+        assert_eq!(judge(sent, &["LB=1", &own]), CheckVerdict::Ok);
         let reordered = "__Host-portico_check=1; max-age=60; path=/; secure; httponly; samesite=lax";
-        assert_eq!(judge(sent, &[reordered]), Verdict::Ok);
-        assert_eq!(judge("portico_check=ab", &[&own]), Verdict::Bad, "another value came");
+        assert_eq!(judge(sent, &[reordered]), CheckVerdict::Ok);
+        assert_eq!(judge("portico_check=ab", &[&own]), CheckVerdict::Bad, "another value came");
         for changed in [
             own.replace("; Secure", ""),
             own.replace("; HttpOnly", ""),
@@ -235,9 +235,9 @@ mod tests {
             own.replace("Path=/", "Path=/; Domain=app.example"),
             own.replace("check=1", "check=2"),
         ] {
-            assert_eq!(judge(sent, &[&changed]), Verdict::Bad, "{changed}");
+            assert_eq!(judge(sent, &[&changed]), CheckVerdict::Bad, "{changed}");
         }
-        assert_eq!(judge(sent, &[]), Verdict::Bad);
+        assert_eq!(judge(sent, &[]), CheckVerdict::Bad);
     }
 
     #[test]
@@ -246,19 +246,19 @@ mod tests {
         const OUTSIDE: &str = "203.0.113.9";
         for (peer, trusted, client, shared, lines, verdict) in [
             // A trusted proxy appends or overwrites.
-            (INSIDE, true, "198.51.100.7", false, &["192.0.2.1, 198.51.100.7"][..], Verdict::Ok),
-            (INSIDE, true, "198.51.100.7", false, &["198.51.100.7"], Verdict::Ok),
+            (INSIDE, true, "198.51.100.7", false, &["192.0.2.1, 198.51.100.7"][..], CheckVerdict::Ok),
+            (INSIDE, true, "198.51.100.7", false, &["198.51.100.7"], CheckVerdict::Ok),
             // It passes on what anybody writes, or says nothing.
-            (INSIDE, true, "192.0.2.1", false, &["192.0.2.1"], Verdict::Bad),
-            (INSIDE, true, "192.0.2.1", false, &["192.0.2.1, 10.0.0.7"], Verdict::Unknown),
-            (INSIDE, true, INSIDE, false, &[], Verdict::Bad),
+            (INSIDE, true, "192.0.2.1", false, &["192.0.2.1"], CheckVerdict::Bad),
+            (INSIDE, true, "192.0.2.1", false, &["192.0.2.1, 10.0.0.7"], CheckVerdict::Unknown),
+            (INSIDE, true, INSIDE, false, &[], CheckVerdict::Bad),
             // A proxy that is not trusted.
-            (INSIDE, false, INSIDE, true, &["192.0.2.1, 198.51.100.7"], Verdict::Bad),
-            (OUTSIDE, false, OUTSIDE, false, &["192.0.2.1", "198.51.100.7"], Verdict::Bad),
-            (INSIDE, false, INSIDE, false, &[], Verdict::Bad),
+            (INSIDE, false, INSIDE, true, &["192.0.2.1, 198.51.100.7"], CheckVerdict::Bad),
+            (OUTSIDE, false, OUTSIDE, false, &["192.0.2.1", "198.51.100.7"], CheckVerdict::Bad),
+            (INSIDE, false, INSIDE, false, &[], CheckVerdict::Bad),
             // None, or one that does nothing.
-            (INSIDE, false, INSIDE, true, &["192.0.2.1"], Verdict::Unknown),
-            (OUTSIDE, false, OUTSIDE, false, &["192.0.2.1"], Verdict::Ok),
+            (INSIDE, false, INSIDE, true, &["192.0.2.1"], CheckVerdict::Unknown),
+            (OUTSIDE, false, OUTSIDE, false, &["192.0.2.1"], CheckVerdict::Ok),
         ] {
             let seen = Reflection {
                 peer: Some(peer.parse().unwrap()),

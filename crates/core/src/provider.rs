@@ -56,15 +56,15 @@ pub struct Slot {
     /// Whether a first login here may adopt a local account by name (deprecated).
     pub name_fallback: bool,
     /// What only one of the protocols has.
-    pub kind: Kind,
+    pub kind: ProviderKind,
 }
 
 impl Slot {
     /// The slot's full name.
     pub fn id(&self) -> SlotId {
         let protocol = match self.kind {
-            Kind::Oidc(_) => Protocol::Oidc,
-            Kind::OAuth2(_) => Protocol::OAuth2,
+            ProviderKind::Oidc(_) => Protocol::Oidc,
+            ProviderKind::OAuth2(_) => Protocol::OAuth2,
         };
         SlotId { protocol, name: self.name }
     }
@@ -72,8 +72,8 @@ impl Slot {
     /// The discovery document's address, in OIDC.
     pub fn discovery_url(&self) -> Option<&Url> {
         match &self.kind {
-            Kind::Oidc(oidc) => Some(&oidc.discovery_url),
-            Kind::OAuth2(_) => None,
+            ProviderKind::Oidc(oidc) => Some(&oidc.discovery_url),
+            ProviderKind::OAuth2(_) => None,
         }
     }
 
@@ -82,11 +82,11 @@ impl Slot {
     pub fn fingerprint(&self) -> Frozen {
         let issuer = |issuer: &Option<Issuer>| issuer.as_ref().map(ToString::to_string).unwrap_or_default();
         match &self.kind {
-            Kind::Oidc(oidc) => {
+            ProviderKind::Oidc(oidc) => {
                 let userinfo = oidc.userinfo_url.as_ref().map_or("", Url::as_str);
                 Frozen::of(&[&self.client_id, oidc.discovery_url.as_str(), &issuer(&oidc.issuer), userinfo])
             }
-            Kind::OAuth2(oauth2) => Frozen::of(&[
+            ProviderKind::OAuth2(oauth2) => Frozen::of(&[
                 &self.client_id,
                 oauth2.authorization_url.as_str(),
                 oauth2.token_url.as_str(),
@@ -110,7 +110,7 @@ pub struct Button {
 
 /// The part of a slot that depends on its protocol.
 #[derive(Debug, Clone)]
-pub enum Kind {
+pub enum ProviderKind {
     /// OpenID Connect.
     Oidc(OidcSettings),
     /// OAuth 2.0.

@@ -61,7 +61,7 @@ pub const BREAK_GLASS_SESSION: Duration = Duration::from_hours(1);
 
 /// A break-glass link about to be remembered; it takes the place of an earlier one of the same account.
 #[derive(Debug, Clone)]
-pub struct NewLink {
+pub struct NewBreakGlass {
     /// What the store knows the code by.
     pub code: TokenHash,
     /// Whose session it begins.

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::account::{Account, AccountId, Candidates, Decision, Identity, NamePolicy, Standing};
+use crate::account::{Account, AccountId, AccountStatus, Candidates, Decision, Identity, NamePolicy};
 use crate::audit::{AuditEvent, AuditFilter};
 use crate::claims::{Claims, IdentityKey};
 use crate::clock::Timestamp;
 use crate::keys::StoredKey;
 use crate::logout::{EndedSessions, LogoutNotice};
-use crate::session::{Caller, HandOff, NewHandOff, NewLink, NewSession, Session, SessionId, TokenHash};
+use crate::session::{Caller, HandOff, NewBreakGlass, NewHandOff, NewSession, Session, SessionId, TokenHash};
 use crate::slot::SlotId;
 
 /// The store did not answer, or answered nonsense. Never read as "not found".
@@ -159,7 +159,7 @@ pub struct LocalAccount {
 #[derive(Debug, Clone, Default)]
 pub struct AccountFilter {
     /// Only of this standing.
-    pub standing: Option<Standing>,
+    pub status: Option<AccountStatus>,
     /// Only of exactly this name.
     pub name: Option<String>,
     /// Only with this local role.
@@ -190,7 +190,7 @@ pub enum Grant {
 
 /// What an operator does to an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum AccountChange {
     /// Switches an active account off and ends its sessions.
     Disable,
     /// Switches a disabled account on again.
@@ -220,7 +220,7 @@ pub struct Acquainted {
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changed {
+pub enum AccountChanged {
     /// It is written; the account as it is now.
     Done(Account),
     /// There was nothing to do, or the account's status does not allow it; nothing is written.
@@ -253,9 +253,9 @@ pub enum Unlinked {
 
 /// What became of a break-glass link that somebody used.
 #[derive(Debug, Clone)]
-pub enum Linked {
+pub enum BreakGlassRedemption {
     /// A session began. The link is gone.
-    Begun(Box<Present>),
+    Started(Box<Present>),
     /// The account is disabled or deleted. The link is gone.
     Refused(AccountId),
     /// There is no such link: it never was, was used or replaced, or has expired.
@@ -264,7 +264,7 @@ pub enum Linked {
 
 /// Which sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sessions {
+pub enum SessionSelection {
     /// This one.
     One(SessionId),
     /// All of an account.
@@ -339,20 +339,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// Remembers a break-glass link of an active account, in the place of an earlier one; `false` when the account is not
     /// active. The event is written with it.
-    async fn add_link(&self, link: &NewLink, event: &AuditEvent) -> Result<bool, StoreError>;
+    async fn create_break_glass(&self, code: &NewBreakGlass, event: &AuditEvent) -> Result<bool, StoreError>;
 
     /// Takes a break-glass link and begins the session, of the account that it names. Of two at once one finds it. The event,
     /// about that account, is written with it.
-    async fn use_link(
+    async fn redeem_break_glass(
         &self,
         code: &TokenHash,
         session: &NewSession,
         event: &AuditEvent,
-    ) -> Result<Linked, StoreError>;
+    ) -> Result<BreakGlassRedemption, StoreError>;
 
     /// Revokes sessions that are not revoked; how many those were. When there were any the event is written with it. All of
     /// an account, or all there are, include those that a hand-off code or a break-glass link would begin.
-    async fn revoke_sessions(&self, which: Sessions, event: &AuditEvent) -> Result<u64, StoreError>;
+    async fn revoke_sessions(&self, which: SessionSelection, event: &AuditEvent) -> Result<u64, StoreError>;
 
     /// The ID token that a session began with, as it was sealed; none once the session is revoked.
     async fn find_id_token(&self, session: SessionId) -> Result<Option<Vec<u8>>, StoreError>;
@@ -389,9 +389,9 @@ pub trait Store: Send + Sync + 'static {
     async fn change_account(
         &self,
         account: AccountId,
-        change: &Change,
+        change: &AccountChange,
         event: &AuditEvent,
-    ) -> Result<Changed, StoreError>;
+    ) -> Result<AccountChanged, StoreError>;
 
     /// Gives identities and grants of one account to another, which is active; the first one is deleted afterwards,
     /// and the sessions of both end. The one way an identity moves.

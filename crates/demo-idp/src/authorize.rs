@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use crate::config::{Client, ClientAuth, Kind, Person};
+use crate::config::{Client, ClientAuth, Person, RealmKind};
 use crate::grants::{Binding, Consent, Scope, is_pkce_text};
 use crate::knobs::{AutoLogin, IssKnob, StateKnob};
 use crate::pages;
@@ -180,7 +180,7 @@ impl WayBack {
             StateKnob::Replace(other) => Some(other.clone()),
         };
         let iss = match &knobs.authorize.iss {
-            IssKnob::Honest => (realm.kind() == Kind::Oidc).then(|| realm.issuer().to_owned()),
+            IssKnob::Honest => (realm.kind() == RealmKind::Oidc).then(|| realm.issuer().to_owned()),
             IssKnob::Omit => None,
             IssKnob::Send(other) => Some(other.clone()),
         };

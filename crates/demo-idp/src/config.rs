@@ -11,14 +11,14 @@ use crate::knobs::Knobs;
 /// The protocol a realm speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum RealmKind {
     /// OpenID Connect: discovery, keys, ID tokens.
     Oidc,
     /// Plain OAuth 2.0: opaque access tokens and a userinfo endpoint.
     OAuth2,
 }
 
-impl Kind {
+impl RealmKind {
     /// The first segment of the realm's paths.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ pub struct IdpConfig {
 #[derive(Debug, Clone)]
 pub struct RealmConfig {
     /// The protocol it speaks.
-    pub kind: Kind,
+    pub kind: RealmKind,
     /// Its name in the path; letters, digits, `-` and `_`.
     pub name: String,
     /// Its name on the login page.
@@ -66,7 +66,7 @@ pub struct RealmConfig {
 
 impl RealmConfig {
     /// A realm with the three default people and no client.
-    pub fn new(kind: Kind, name: impl Into<String>) -> Self {
+    pub fn new(kind: RealmKind, name: impl Into<String>) -> Self {
         let name = name.into();
         Self {
             kind,
@@ -216,12 +216,12 @@ impl IdpConfig {
     pub fn demo(portico_public_url: &str) -> Self {
         let public = portico_public_url.trim_end_matches('/');
         let mut realms = vec![
-            realm(Kind::Oidc, "provider1", "Example Identity", "mdi:shield-account", basic()),
-            realm(Kind::Oidc, "provider2", "Sample Directory", "mdi:domain", ClientAuth::Public),
-            realm(Kind::Oidc, "google", "Google (demo)", "mdi:google", post()),
-            realm(Kind::OAuth2, "provider1", "Example Forge", "mdi:source-branch", basic()),
-            realm(Kind::OAuth2, "provider2", "Sample Chat", "mdi:chat-outline", post()),
-            realm(Kind::OAuth2, "google", "Google (demo)", "mdi:google", post()),
+            realm(RealmKind::Oidc, "provider1", "Example Identity", "mdi:shield-account", basic()),
+            realm(RealmKind::Oidc, "provider2", "Sample Directory", "mdi:domain", ClientAuth::Public),
+            realm(RealmKind::Oidc, "google", "Google (demo)", "mdi:google", post()),
+            realm(RealmKind::OAuth2, "provider1", "Example Forge", "mdi:source-branch", basic()),
+            realm(RealmKind::OAuth2, "provider2", "Sample Chat", "mdi:chat-outline", post()),
+            realm(RealmKind::OAuth2, "google", "Google (demo)", "mdi:google", post()),
         ];
         for realm in &mut realms {
             let callback = format!("{public}/auth/{}/{}/callback", realm.kind.as_str(), realm.name);
@@ -230,19 +230,19 @@ impl IdpConfig {
                 client.post_logout_redirect_uris = vec![format!("{public}/"), public.to_owned()];
             }
             match (realm.kind, realm.name.as_str()) {
-                (Kind::Oidc, "provider2") => {
+                (RealmKind::Oidc, "provider2") => {
                     realm.algorithm = SigningAlgorithm::EdDsa;
                     realm.knobs.id_token.profile_only_at_userinfo = true;
                 }
-                (Kind::Oidc, "google") => realm.algorithm = SigningAlgorithm::Rs256,
-                (Kind::Oidc | Kind::OAuth2, _) => {}
+                (RealmKind::Oidc, "google") => realm.algorithm = SigningAlgorithm::Rs256,
+                (RealmKind::Oidc | RealmKind::OAuth2, _) => {}
             }
         }
         Self { port: 0, workers: 1, realms }
     }
 }
 
-fn realm(kind: Kind, name: &str, title: &str, icon: &str, auth: ClientAuth) -> RealmConfig {
+fn realm(kind: RealmKind, name: &str, title: &str, icon: &str, auth: ClientAuth) -> RealmConfig {
     let id = format!("portico-{}-{name}", kind.as_str());
     let client = Client { redirect_uris: Vec::new(), ..Client::new(id, auth, "") };
     RealmConfig {
@@ -269,7 +269,7 @@ fn new_secret() -> String {
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct SlotSettings {
     /// The protocol of the slot.
-    pub protocol: Kind,
+    pub protocol: RealmKind,
     /// The name of the slot, which is the realm's name.
     pub slot: String,
     /// `client_id`.

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Reply;
-use crate::config::Kind;
+use crate::config::RealmKind;
 use crate::realm::Realm;
 use crate::traffic::Endpoint;
 use crate::world::InRealm;
@@ -13,7 +13,7 @@ use crate::world::InRealm;
 /// `GET /.well-known/openid-configuration` (OIDC Discovery 4).
 pub(crate) async fn document(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
     realm.traffic.record(Endpoint::Discovery, &request, &[]);
-    if realm.kind() != Kind::Oidc {
+    if realm.kind() != RealmKind::Oidc {
         return HttpResponse::NotFound().finish();
     }
     let knobs = realm.current_knobs();
@@ -28,7 +28,7 @@ pub(crate) async fn document(InRealm(realm): InRealm, request: HttpRequest) -> H
 /// `GET /jwks` (RFC 7517).
 pub(crate) async fn jwks(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
     realm.traffic.record(Endpoint::Jwks, &request, &[]);
-    if realm.kind() != Kind::Oidc {
+    if realm.kind() != RealmKind::Oidc {
         return HttpResponse::NotFound().finish();
     }
     let knobs = realm.current_knobs();

@@ -9,9 +9,9 @@
 //! One port serves several *realms*: `/oidc/<name>` is an OIDC issuer, `/oauth2/<name>` a plain OAuth 2.0 server.
 //!
 //! ```
-//! use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig, Kind, RealmConfig, knobs::AutoLogin};
+//! use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig, RealmKind, RealmConfig, knobs::AutoLogin};
 //!
-//! let mut realm = RealmConfig::new(Kind::Oidc, "main");
+//! let mut realm = RealmConfig::new(RealmKind::Oidc, "main");
 //! realm.clients.push(Client::new("app", ClientAuth::basic("secret"), "http://127.0.0.1:1/callback"));
 //! let idp = DemoIdp::start(IdpConfig { port: 0, workers: 1, realms: vec![realm] })?;
 //!
@@ -48,7 +48,9 @@ mod traffic;
 mod userinfo;
 mod world;
 
-pub use config::{Client, ClientAuth, IdpConfig, Kind, Person, RealmConfig, SlotEndpoints, SlotSettings};
+pub use config::{
+    Client, ClientAuth, IdpConfig, Person, RealmConfig, RealmKind, SlotEndpoints, SlotSettings,
+};
 pub use keys::{KeyError, OldKeys, SigningAlgorithm};
 pub use realm::{Issued, Realm};
 pub use server::DemoIdp;

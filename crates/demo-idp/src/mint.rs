@@ -6,7 +6,7 @@ use aws_lc_rs::{digest, hmac};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::config::{ClientAuth, Kind};
+use crate::config::{ClientAuth, RealmKind};
 use crate::grants::Consent;
 use crate::keys::{Key, KeyError, SigningAlgorithm, base64url};
 use crate::knobs::{Knobs, Overrides, Signing};
@@ -29,7 +29,7 @@ pub(crate) fn id_token(
     access_token: Option<&str>,
 ) -> Result<Option<String>, KeyError> {
     let knobs = realm.current_knobs();
-    let due = realm.kind() == Kind::Oidc || knobs.id_token.in_oauth2;
+    let due = realm.kind() == RealmKind::Oidc || knobs.id_token.in_oauth2;
     if knobs.id_token.omit || !due || !consent.scope.has("openid") {
         return Ok(None);
     }

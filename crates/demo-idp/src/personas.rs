@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{ClientAuth, Kind};
+use crate::config::{ClientAuth, RealmKind};
 use crate::keys::{OldKeys, SigningAlgorithm};
 use crate::knobs::{IssKnob, TokenFormat};
 use crate::realm::Realm;
@@ -16,7 +16,7 @@ pub struct Persona {
     /// Its name, in lower case with hyphens.
     pub name: &'static str,
     /// The protocol it speaks.
-    pub kind: Kind,
+    pub kind: RealmKind,
     /// Where its discovery document stands, below the realm.
     pub discovery: &'static str,
     dress: fn(&Realm),
@@ -36,7 +36,7 @@ pub const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 const fn oidc(name: &'static str, dress: fn(&Realm)) -> Persona {
-    Persona { name, kind: Kind::Oidc, discovery: WELL_KNOWN, dress }
+    Persona { name, kind: RealmKind::Oidc, discovery: WELL_KNOWN, dress }
 }
 
 /// All of them.
@@ -53,9 +53,9 @@ pub const ALL: [Persona; 17] = [
     Persona { discovery: "/apps/oidc/openid-configuration", ..oidc("nextcloud", nextcloud) },
     oidc("zitadel", zitadel),
     oidc("gitlab", gitlab),
-    Persona { kind: Kind::OAuth2, ..oidc("github", github) },
+    Persona { kind: RealmKind::OAuth2, ..oidc("github", github) },
     oidc("apple", apple),
-    Persona { kind: Kind::OAuth2, ..oidc("discord", discord) },
+    Persona { kind: RealmKind::OAuth2, ..oidc("discord", discord) },
     oidc("linkedin", linkedin),
     oidc("lemonldap", lemonldap),
 ];

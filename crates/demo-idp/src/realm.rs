@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use crate::config::{Client, Kind, Person, RealmConfig, SlotEndpoints, SlotSettings};
+use crate::config::{Client, Person, RealmConfig, RealmKind, SlotEndpoints, SlotSettings};
 use crate::grants::Grants;
 use crate::keys::{KeyError, KeyRing, OldKeys, SigningAlgorithm};
 use crate::knobs::Knobs;
@@ -25,7 +25,7 @@ pub struct Issued {
 
 /// One issuer (OIDC) or authorization server (OAuth 2.0). Everything about it can be changed while it runs.
 pub struct Realm {
-    kind: Kind,
+    kind: RealmKind,
     name: String,
     title: String,
     icon: String,
@@ -71,7 +71,7 @@ impl Realm {
     }
 
     /// The protocol it speaks.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> RealmKind {
         self.kind
     }
 
@@ -268,8 +268,8 @@ impl Realm {
     pub fn slot_settings(&self) -> Option<SlotSettings> {
         let client = self.first_client()?;
         let endpoints = match self.kind {
-            Kind::Oidc => SlotEndpoints::Discovery { discovery_url: self.discovery_url() },
-            Kind::OAuth2 => SlotEndpoints::Endpoints {
+            RealmKind::Oidc => SlotEndpoints::Discovery { discovery_url: self.discovery_url() },
+            RealmKind::OAuth2 => SlotEndpoints::Endpoints {
                 authorization_url: self.authorization_url(),
                 token_url: self.token_url(),
                 userinfo_url: self.userinfo_url(),

@@ -10,7 +10,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, rt, web};
 use uuid::Uuid;
 
-use crate::config::{IdpConfig, Kind, SlotSettings};
+use crate::config::{IdpConfig, RealmKind, SlotSettings};
 use crate::grants::{Consent, Scope};
 use crate::keys::KeyError;
 use crate::realm::{Realm, locked};
@@ -52,12 +52,12 @@ impl DemoIdp {
 
     /// The OIDC realm of this name.
     pub fn oidc(&self, name: &str) -> Option<Arc<Realm>> {
-        self.world.find(Kind::Oidc, name)
+        self.world.find(RealmKind::Oidc, name)
     }
 
     /// The plain OAuth 2.0 realm of this name.
     pub fn oauth2(&self, name: &str) -> Option<Arc<Realm>> {
-        self.world.find(Kind::OAuth2, name)
+        self.world.find(RealmKind::OAuth2, name)
     }
 
     /// All realms in the order of the configuration.

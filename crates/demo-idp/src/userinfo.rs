@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Reply;
-use crate::config::Kind;
+use crate::config::RealmKind;
 use crate::grants::Consent;
 use crate::mint;
 use crate::params::Params;
@@ -38,7 +38,7 @@ pub(crate) async fn userinfo(
 /// `GET /emails` on a plain OAuth 2.0 realm.
 pub(crate) async fn emails(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
     realm.traffic.record(Endpoint::Emails, &request, &[]);
-    if realm.kind() == Kind::Oidc {
+    if realm.kind() == RealmKind::Oidc {
         return HttpResponse::NotFound().finish();
     }
     let knobs = realm.current_knobs();
@@ -150,7 +150,7 @@ fn bearer(realm: &Realm, request: &HttpRequest) -> Result<Consent, Refused> {
         return Err(Refused::NoToken);
     }
     let consent = realm.grants.find_access(token.trim(), realm.now()).ok_or(Refused::InvalidToken)?;
-    if realm.kind() == Kind::Oidc && !consent.scope.has("openid") {
+    if realm.kind() == RealmKind::Oidc && !consent.scope.has("openid") {
         return Err(Refused::InsufficientScope);
     }
     Ok(consent)

@@ -9,7 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::error::{ErrorInternalServerError, ErrorNotFound};
 use actix_web::{FromRequest, HttpRequest, web};
 
-use crate::config::{Kind, RealmConfig};
+use crate::config::{RealmConfig, RealmKind};
 use crate::keys::KeyError;
 use crate::realm::Realm;
 
@@ -18,7 +18,7 @@ pub(crate) struct World {
     pub(crate) base_url: String,
     pub(crate) canary: AtomicU64,
     order: Vec<Arc<Realm>>,
-    realms: HashMap<(Kind, String), Arc<Realm>>,
+    realms: HashMap<(RealmKind, String), Arc<Realm>>,
 }
 
 impl World {
@@ -34,7 +34,7 @@ impl World {
         Ok(world)
     }
 
-    pub(crate) fn find(&self, kind: Kind, name: &str) -> Option<Arc<Realm>> {
+    pub(crate) fn find(&self, kind: RealmKind, name: &str) -> Option<Arc<Realm>> {
         self.realms.get(&(kind, name.to_owned())).cloned()
     }
 
@@ -61,7 +61,7 @@ fn find_realm(request: &HttpRequest) -> Result<InRealm, actix_web::Error> {
         .app_data::<web::Data<World>>()
         .ok_or_else(|| ErrorInternalServerError("the provider is not set up"))?;
     let segment = |name| request.match_info().get(name).unwrap_or_default();
-    Kind::parse(segment("kind"))
+    RealmKind::parse(segment("kind"))
         .and_then(|kind| world.find(kind, segment("realm")))
         .map(InRealm)
         .ok_or_else(|| ErrorNotFound("no such realm"))

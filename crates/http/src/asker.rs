@@ -20,13 +20,13 @@ use crate::error::ApiError;
 #[derive(Debug, Clone)]
 pub(crate) struct Asker {
     caller: Caller,
-    kind: Kind,
+    kind: RequestKind,
     looks_ahead: bool,
 }
 
 /// What a request says of its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum RequestKind {
     /// Not a navigation: a script, or a client that wants JSON.
     Program,
     /// A navigation as far as one can tell, of a client that does not say what it shows.
@@ -47,7 +47,7 @@ impl Asker {
             user_agent: text(headers.get(header::USER_AGENT)).map(printable),
             request_id,
         };
-        Self { caller, kind: Kind::of(headers), looks_ahead: looks_ahead(headers) }
+        Self { caller, kind: RequestKind::of(headers), looks_ahead: looks_ahead(headers) }
     }
 
     /// Who sent the request, for the record.
@@ -62,12 +62,12 @@ impl Asker {
 
     /// Whether the request is a navigation: every one that does not say otherwise.
     pub(crate) fn navigates(&self) -> bool {
-        self.kind != Kind::Program
+        self.kind != RequestKind::Program
     }
 
     /// Whether the answer is shown to a person.
     pub(crate) fn reads_pages(&self) -> bool {
-        self.kind == Kind::Person
+        self.kind == RequestKind::Person
     }
 
     /// Whether a browser only prepares for a press that may never come (threats M19).
@@ -76,7 +76,7 @@ impl Asker {
     }
 }
 
-impl Kind {
+impl RequestKind {
     /// A request is non-navigational when `Sec-Fetch-Mode` is another than `navigate`, or `Accept` names JSON and not HTML.
     fn of(headers: &HeaderMap) -> Self {
         let mode = text(headers.get("sec-fetch-mode"));
@@ -134,23 +134,23 @@ mod tests {
     #[test]
     fn a_navigation_is_every_request_that_does_not_say_otherwise() {
         const CHROME: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-        let cases: &[(&[(&str, &str)], Kind)] = &[
-            (&[], Kind::Unclear),
-            (&[("accept", "*/*")], Kind::Unclear),
-            (&[("accept", "")], Kind::Unclear),
-            (&[("accept", "application/jsonp")], Kind::Unclear),
-            (&[("accept", CHROME)], Kind::Person),
-            (&[("accept", CHROME), ("sec-fetch-mode", "navigate")], Kind::Person),
-            (&[("sec-fetch-mode", "navigate")], Kind::Person),
-            (&[("accept", "text/html, application/json")], Kind::Person),
-            (&[("accept", "application/json"), ("accept", "Text/HTML;q=0.1")], Kind::Person),
-            (&[("accept", "application/json")], Kind::Program),
-            (&[("accept", "text/plain, Application/JSON;q=0.5, */*")], Kind::Program),
-            (&[("accept", "application/json"), ("sec-fetch-mode", "navigate")], Kind::Program),
-            (&[("sec-fetch-mode", "cors")], Kind::Program),
-            (&[("accept", CHROME), ("sec-fetch-mode", "no-cors")], Kind::Program),
-            (&[("sec-fetch-mode", "Navigate")], Kind::Program),
-            (&[("sec-fetch-mode", "")], Kind::Program),
+        let cases: &[(&[(&str, &str)], RequestKind)] = &[
+            (&[], RequestKind::Unclear),
+            (&[("accept", "*/*")], RequestKind::Unclear),
+            (&[("accept", "")], RequestKind::Unclear),
+            (&[("accept", "application/jsonp")], RequestKind::Unclear),
+            (&[("accept", CHROME)], RequestKind::Person),
+            (&[("accept", CHROME), ("sec-fetch-mode", "navigate")], RequestKind::Person),
+            (&[("sec-fetch-mode", "navigate")], RequestKind::Person),
+            (&[("accept", "text/html, application/json")], RequestKind::Person),
+            (&[("accept", "application/json"), ("accept", "Text/HTML;q=0.1")], RequestKind::Person),
+            (&[("accept", "application/json")], RequestKind::Program),
+            (&[("accept", "text/plain, Application/JSON;q=0.5, */*")], RequestKind::Program),
+            (&[("accept", "application/json"), ("sec-fetch-mode", "navigate")], RequestKind::Program),
+            (&[("sec-fetch-mode", "cors")], RequestKind::Program),
+            (&[("accept", CHROME), ("sec-fetch-mode", "no-cors")], RequestKind::Program),
+            (&[("sec-fetch-mode", "Navigate")], RequestKind::Program),
+            (&[("sec-fetch-mode", "")], RequestKind::Program),
         ];
         for (headers, kind) in cases {
             assert_eq!(asker(headers).kind, *kind, "{headers:?}");

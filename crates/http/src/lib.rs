@@ -12,6 +12,7 @@
 
 mod asker;
 mod backchannel;
+mod break_glass;
 mod callback;
 mod client;
 mod cookies;
@@ -19,7 +20,6 @@ mod cors;
 mod csrf;
 mod error;
 mod extract;
-mod glass;
 mod handoff;
 mod health;
 mod icons;
@@ -148,7 +148,7 @@ impl Front {
     }
 
     /// Takes a request from its client's budget.
-    fn take(&self, kind: limits::Kind, request: &HttpRequest) -> Result<(), ApiError> {
+    fn take(&self, kind: limits::RateLimitKind, request: &HttpRequest) -> Result<(), ApiError> {
         self.limits.take(kind, self.proxies.client(request))
     }
 }

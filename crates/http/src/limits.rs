@@ -29,15 +29,15 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// What is counted, each kind for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum RateLimitKind {
     Start,
     Callback,
     Refresh,
     Token,
-    Glass,
+    BreakGlass,
 }
 
-impl Kind {
+impl RateLimitKind {
     /// As a label.
     const fn word(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Kind {
             Self::Callback => "callback",
             Self::Refresh => "refresh",
             Self::Token => "token",
-            Self::Glass => "break_glass",
+            Self::BreakGlass => "break_glass",
         }
     }
 
@@ -55,7 +55,7 @@ impl Kind {
             Self::Callback => "a callback",
             Self::Refresh => "a refresh",
             Self::Token => "the exchange of a code",
-            Self::Glass => "a break-glass link",
+            Self::BreakGlass => "a break-glass link",
         }
     }
 }
@@ -64,7 +64,7 @@ impl Kind {
 pub(crate) struct Limits {
     per_minute: u64,
     clock: Clock,
-    spent: Cache<(Kind, IpAddr), Arc<Mutex<Spent>>>,
+    spent: Cache<(RateLimitKind, IpAddr), Arc<Mutex<Spent>>>,
 }
 
 /// What a client has spent, in sixtieths of a request: `per_minute` of them come back each second.
@@ -96,7 +96,7 @@ impl Limits {
     ///
     /// # Errors
     /// After how many seconds there is room for one again.
-    pub(crate) fn take(&self, kind: Kind, client: Client) -> Result<(), ApiError> {
+    pub(crate) fn take(&self, kind: RateLimitKind, client: Client) -> Result<(), ApiError> {
         let Some(address) = client.counted().filter(|_| self.per_minute > 0) else { return Ok(()) };
         let now = self.clock.now();
         let fresh = || Arc::new(Mutex::new(Spent { sixtieths: 0, at: now }));
@@ -125,7 +125,7 @@ impl Spent {
 
 /// A kind of request, named by a type.
 pub(crate) trait Counted {
-    const KIND: Kind;
+    const KIND: RateLimitKind;
 }
 
 /// A request that was within its client's budget; handlers that are counted ask for it before anything else.
@@ -135,22 +135,22 @@ pub(crate) struct Start;
 pub(crate) struct Callback;
 pub(crate) struct Refresh;
 pub(crate) struct Token;
-pub(crate) struct Glass;
+pub(crate) struct BreakGlass;
 
 impl Counted for Start {
-    const KIND: Kind = Kind::Start;
+    const KIND: RateLimitKind = RateLimitKind::Start;
 }
 impl Counted for Callback {
-    const KIND: Kind = Kind::Callback;
+    const KIND: RateLimitKind = RateLimitKind::Callback;
 }
 impl Counted for Refresh {
-    const KIND: Kind = Kind::Refresh;
+    const KIND: RateLimitKind = RateLimitKind::Refresh;
 }
 impl Counted for Token {
-    const KIND: Kind = Kind::Token;
+    const KIND: RateLimitKind = RateLimitKind::Token;
 }
-impl Counted for Glass {
-    const KIND: Kind = Kind::Glass;
+impl Counted for BreakGlass {
+    const KIND: RateLimitKind = RateLimitKind::BreakGlass;
 }
 
 impl<K: Counted> FromRequest for Within<K> {
@@ -182,11 +182,12 @@ mod tests {
     fn a_budget_is_a_minutes_worth_and_comes_back_bit_by_bit() {
         let (limits, clock) = limits(120);
         let one = client("192.0.2.7");
-        let taken =
-            |client, most: usize| (0..most).take_while(|_| limits.take(Kind::Start, client).is_ok()).count();
+        let taken = |client, most: usize| {
+            (0..most).take_while(|_| limits.take(RateLimitKind::Start, client).is_ok()).count()
+        };
         assert_eq!(taken(one, 1000), 120);
         assert_eq!(taken(client("192.0.2.8"), 1000), 120, "another client has its own");
-        assert!(limits.take(Kind::Callback, one).is_ok(), "another kind has its own");
+        assert!(limits.take(RateLimitKind::Callback, one).is_ok(), "another kind has its own");
         clock.fetch_add(1, Ordering::SeqCst);
         assert_eq!(taken(one, 1000), 2);
         clock.fetch_add(3600, Ordering::SeqCst);
@@ -209,10 +210,10 @@ mod tests {
     #[test]
     fn none_and_shared_addresses_have_no_limit() {
         let (off, _) = limits(0);
-        assert!((0..10_000).all(|_| off.take(Kind::Token, client("192.0.2.7")).is_ok()));
+        assert!((0..10_000).all(|_| off.take(RateLimitKind::Token, client("192.0.2.7")).is_ok()));
         let (limits, _) = limits(1);
         let shared = Client { shared: true, ..client("10.0.0.1") };
-        assert!((0..100).all(|_| limits.take(Kind::Token, shared).is_ok()));
+        assert!((0..100).all(|_| limits.take(RateLimitKind::Token, shared).is_ok()));
     }
 
     #[test]
@@ -220,7 +221,7 @@ mod tests {
         let (limits, _) = limits(120);
         for number in 0..250_000_u32 {
             let address = IpAddr::from(number.to_be_bytes());
-            let _ = limits.take(Kind::Start, Client { address: Some(address), shared: false });
+            let _ = limits.take(RateLimitKind::Start, Client { address: Some(address), shared: false });
         }
         limits.spent.run_pending_tasks();
         assert!(limits.spent.entry_count() <= MOST_CLIENTS, "{}", limits.spent.entry_count());

@@ -24,7 +24,7 @@ use crate::callback::CallbackParams;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
 use crate::extract::{Credentials, LoginWish};
-use crate::limits::Kind;
+use crate::limits::RateLimitKind;
 use crate::session::{give, go_on};
 use crate::{Portico, routes};
 
@@ -98,8 +98,8 @@ pub(crate) fn repost(portico: &Portico, slot: SlotId, params: &CallbackParams) -
 /// The page of a break-glass link. Its script takes the code from the address, which it clears, into the form. The form must name
 /// its origin, which pages under `no-referrer` do not (Fetch 3.2): the page says `same-origin` for itself.
 #[derive(Template)]
-#[template(path = "glass.html")]
-struct GlassPage<'a> {
+#[template(path = "break_glass.html")]
+struct BreakGlassPage<'a> {
     style: &'a str,
     nonce: &'a str,
     action: &'a str,
@@ -111,7 +111,7 @@ pub(crate) fn break_glass(portico: &Portico) -> HttpResponse {
     let mut action = portico.broker().public_url().at("/auth/break-glass");
     // With an address of its own, what answers the form is not taken for the page that the next link leads to.
     action.set_query(Some("entered"));
-    let page = GlassPage { style: STYLE, nonce: &nonce, action: action.as_str() };
+    let page = BreakGlassPage { style: STYLE, nonce: &nonce, action: action.as_str() };
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         *STYLE_HASH
@@ -155,7 +155,7 @@ async fn resume(
     {
         return Ok(None);
     }
-    portico.front.take(Kind::Refresh, request)?;
+    portico.front.take(RateLimitKind::Refresh, request)?;
     // The refresh cookie has no prefix that keeps other hosts from planting it; the CSRF cookie has, and belongs to one
     // session (threats H02).
     let broker = portico.broker();

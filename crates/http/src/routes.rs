@@ -14,7 +14,9 @@ use url::Url;
 
 use crate::error::{ApiError, Cause};
 use crate::telemetry::{RootSpan, answer};
-use crate::{backchannel, glass, handoff, health, keys, login, mirror, openapi, own, pages, session, verify};
+use crate::{
+    backchannel, break_glass, handoff, health, keys, login, mirror, openapi, own, pages, session, verify,
+};
 
 /// The largest body, in bytes (threats 10).
 const LARGEST_BODY: usize = 64 * 1024;
@@ -43,8 +45,8 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
         )
         .service(
             web::resource(at("/auth/break-glass"))
-                .route(web::get().to(glass::page))
-                .route(web::post().to(glass::enter))
+                .route(web::get().to(break_glass::page))
+                .route(web::post().to(break_glass::enter))
                 .default_service(refuse("GET, POST")),
         )
         .service(only(Method::GET, &at("/auth/mirror"), mirror::reflect))

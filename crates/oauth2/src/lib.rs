@@ -26,7 +26,7 @@ use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
 use portico_core::inspect::Finding;
 use portico_core::provider::{
-    Ask, Finish, Frozen, Health, Issuer, Kind, OAuth2Settings, ProtocolClient, Slot, Started,
+    Ask, Finish, Frozen, Health, Issuer, OAuth2Settings, ProtocolClient, ProviderKind, Slot, Started,
 };
 use secrecy::SecretString;
 use url::Url;
@@ -47,8 +47,8 @@ impl OAuth2Client {
     /// When the slot is one of OpenID Connect.
     pub fn new(slot: Slot, http: Outbound) -> Self {
         let settings = match &slot.kind {
-            Kind::OAuth2(settings) => settings.clone(),
-            Kind::Oidc(_) => unreachable!("{} is not an OAuth 2.0 slot", slot.id()),
+            ProviderKind::OAuth2(settings) => settings.clone(),
+            ProviderKind::Oidc(_) => unreachable!("{} is not an OAuth 2.0 slot", slot.id()),
         };
         Self { slot, settings, http }
     }

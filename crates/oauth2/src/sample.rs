@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portico_core::claims::{ClaimMap, ClaimPath};
 use portico_core::provider::{
-    Button, ClientAuth, Kind, OAuth2Settings, Pkce, Slot, Transport, UserinfoMethod,
+    Button, ClientAuth, OAuth2Settings, Pkce, ProviderKind, Slot, Transport, UserinfoMethod,
 };
 use portico_core::slot::SlotName;
 
@@ -35,7 +35,7 @@ pub(crate) fn slot() -> Slot {
         transport: Transport::default(),
         access: portico_core::admission::AccessRule::default(),
         name_fallback: false,
-        kind: Kind::OAuth2(OAuth2Settings {
+        kind: ProviderKind::OAuth2(OAuth2Settings {
             authorization_url: "https://idp.example/authorize".parse().unwrap(),
             token_url: "https://idp.example/token".parse().unwrap(),
             userinfo_url: "https://idp.example/userinfo".parse().unwrap(),

@@ -5,8 +5,8 @@ use portico_core::error::Code;
 use portico_core::provider::{Answer, ClientAuth, Memory, Pkce, Prompt, Reply, Secrets, UserinfoMethod};
 use portico_demo_idp::knobs::{AutoLogin, TokenError, TokenFormat};
 use portico_demo_idp::{
-    Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, Kind as Realms, Realm,
-    RealmConfig,
+    Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, Realm, RealmConfig,
+    RealmKind as Realms,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Site {
         let idp = DemoIdp::start(IdpConfig { port: 0, workers: 1, realms: vec![realm] }).unwrap();
         let realm = idp.oauth2("main").unwrap();
         let mut slot = sample::slot();
-        slot.kind = Kind::OAuth2(OAuth2Settings {
+        slot.kind = ProviderKind::OAuth2(OAuth2Settings {
             authorization_url: realm.authorization_url().parse().unwrap(),
             token_url: realm.token_url().parse().unwrap(),
             userinfo_url: realm.userinfo_url().parse().unwrap(),
@@ -144,7 +144,7 @@ async fn m16_a_provider_that_changed_is_not_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn c07_an_issuer_is_checked_before_the_code_leaves() {
     let site = Site::new(Registered::Public, |slot| {
-        let Kind::OAuth2(settings) = &mut slot.kind else { unreachable!() };
+        let ProviderKind::OAuth2(settings) = &mut slot.kind else { unreachable!() };
         settings.issuer = Some(Issuer::new("https://idp.example"));
     });
     for (iss, passes) in [
@@ -213,7 +213,7 @@ async fn q_gh_5_only_the_primary_verified_address_of_the_list_counts() {
         });
         let url = site.realm().emails_url().parse().unwrap();
         let mut site = site;
-        let Kind::OAuth2(settings) = &mut site.slot.kind else { unreachable!() };
+        let ProviderKind::OAuth2(settings) = &mut site.slot.kind else { unreachable!() };
         settings.emails_url = Some(url);
         site
     };

@@ -22,8 +22,8 @@ use portico_core::error::{Check, UpstreamError};
 use portico_core::inspect::Finding;
 use portico_core::logout::LogoutNotice;
 use portico_core::provider::{
-    Ask, Finish, Frozen, Health, Issuer, Kind, NonceMode, OidcSettings, ProtocolClient, SignatureCheck, Slot,
-    Started, UserinfoUse,
+    Ask, Finish, Frozen, Health, Issuer, NonceMode, OidcSettings, ProtocolClient, ProviderKind,
+    SignatureCheck, Slot, Started, UserinfoUse,
 };
 use portico_oauth2::lookups;
 use portico_oauth2::userinfo::{self, Userinfo};
@@ -64,8 +64,8 @@ impl OidcClient {
     /// When the slot is one of plain OAuth 2.0.
     pub fn new(slot: Slot, http: Outbound) -> Self {
         let settings = match &slot.kind {
-            Kind::Oidc(settings) => settings.clone(),
-            Kind::OAuth2(_) => unreachable!("{} is not an OpenID Connect slot", slot.id()),
+            ProviderKind::Oidc(settings) => settings.clone(),
+            ProviderKind::OAuth2(_) => unreachable!("{} is not an OpenID Connect slot", slot.id()),
         };
         let provider = Provider::new(&slot, settings.clone(), http.clone());
         Self { slot, settings, http, provider }

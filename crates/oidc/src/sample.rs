@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use portico_core::claims::{ClaimMap, ClaimPath};
 use portico_core::provider::{
-    Button, ClientAuth, Kind, NonceMode, OidcSettings, Pkce, SignatureCheck, Slot, Transport, UserinfoMethod,
-    UserinfoUse,
+    Button, ClientAuth, NonceMode, OidcSettings, Pkce, ProviderKind, SignatureCheck, Slot, Transport,
+    UserinfoMethod, UserinfoUse,
 };
 use portico_core::slot::SlotName;
 use url::Url;
@@ -50,6 +50,6 @@ pub(crate) fn slot(settings: OidcSettings) -> Slot {
         transport: Transport::default(),
         access: portico_core::admission::AccessRule::default(),
         name_fallback: false,
-        kind: Kind::Oidc(settings),
+        kind: ProviderKind::Oidc(settings),
     }
 }

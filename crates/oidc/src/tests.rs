@@ -7,8 +7,8 @@ use portico_core::error::Code;
 use portico_core::provider::{Answer, Frozen, Memory, Prompt, Reply};
 use portico_demo_idp::knobs::{AutoLogin, Body, Knobs, Signing};
 use portico_demo_idp::{
-    Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, Kind as Realms, OldKeys, Realm,
-    RealmConfig, SigningAlgorithm,
+    Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, OldKeys, Realm, RealmConfig,
+    RealmKind as Realms, SigningAlgorithm,
 };
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portico_core::clock::Entropy;
-use portico_core::inspect::{Finding, Verdict};
+use portico_core::inspect::{CheckVerdict, Finding};
 use portico_core::provider::{Health, ProtocolClient};
 use portico_core::slot::SlotId;
 use portico_http::{Live, Portico};
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Seen {
     client: Arc<dyn ProtocolClient>,
     at: Instant,
-    verdict: Verdict,
+    verdict: CheckVerdict,
 }
 
 /// Asks, and tells what changed, until the runtime ends.
@@ -66,7 +66,7 @@ async fn look(now: &Portico, known: &mut BTreeMap<SlotId, Seen>) {
 
 /// What a look says of the credentials; where it did not come to them, what was in the way.
 fn credentials(looked: Vec<Finding>) -> Finding {
-    let in_the_way = looked.iter().find(|one| one.verdict != Verdict::Ok).map(|one| one.message.clone());
+    let in_the_way = looked.iter().find(|one| one.verdict != CheckVerdict::Ok).map(|one| one.message.clone());
     let untold = in_the_way.unwrap_or_else(|| "the provider did not answer in time".to_owned());
     let found = looked.into_iter().find(|one| one.check == "client_secret");
     found.unwrap_or_else(|| Finding::unknown("client_secret", untold))
@@ -79,19 +79,19 @@ fn is_due(same_client: bool, health: Health, since: Duration) -> bool {
 }
 
 /// A change is worth a line.
-fn tell(slot: SlotId, found: &Finding, before: Option<Verdict>) {
+fn tell(slot: SlotId, found: &Finding, before: Option<CheckVerdict>) {
     match (before, found.verdict) {
         (Some(before), now) if before == now => {}
-        (_, Verdict::Bad) => {
+        (_, CheckVerdict::Bad) => {
             tracing::error!(%slot, problem = found.message, "the provider refuses our credentials; logins there fail");
         }
-        (_, Verdict::Unknown) => {
+        (_, CheckVerdict::Unknown) => {
             tracing::warn!(%slot, problem = found.message, "it cannot be told whether the provider accepts our credentials");
         }
-        (Some(_), Verdict::Ok) => {
+        (Some(_), CheckVerdict::Ok) => {
             tracing::info!(%slot, "the provider accepts our credentials again");
         }
-        (None, Verdict::Ok) => {}
+        (None, CheckVerdict::Ok) => {}
     }
 }
 

@@ -10,10 +10,11 @@ use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
 use portico_core::logout::{EndedSessions, LogoutNotice};
-use portico_core::session::{Caller, HandOff, NewLink, NewSession, Session, SessionId, TokenHash};
+use portico_core::session::{Caller, HandOff, NewBreakGlass, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountFilter, AccountRef, Acquainted, Change, Changed, Linked, LocalAccount, Merged, Present, Retention,
-    Rotate, Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
+    AccountChange, AccountChanged, AccountFilter, AccountRef, Acquainted, BreakGlassRedemption, LocalAccount,
+    Merged, Present, Retention, Rotate, Rotation, SessionFilter, SessionSelection, Settled, Settlement,
+    Spent, Store, StoreError, Unlinked,
 };
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -60,16 +61,16 @@ metered! {
     fn rotate_refresh(rotate: &Rotate) -> Rotation;
     fn take_handoff(code: &TokenHash) -> Option<HandOff>;
     fn begin_session(handoff: &HandOff, session: &NewSession) -> Option<Present>;
-    fn revoke_sessions(which: Sessions, event: &AuditEvent) -> u64;
+    fn revoke_sessions(which: SessionSelection, event: &AuditEvent) -> u64;
     fn find_id_token(session: SessionId) -> Option<Vec<u8>>;
     fn hear_logout(notice: &LogoutNotice, caller: &Caller, now: Timestamp) -> Option<EndedSessions>;
-    fn add_link(link: &NewLink, event: &AuditEvent) -> bool;
-    fn use_link(code: &TokenHash, session: &NewSession, event: &AuditEvent) -> Linked;
+    fn create_break_glass(code: &NewBreakGlass, event: &AuditEvent) -> bool;
+    fn redeem_break_glass(code: &TokenHash, session: &NewSession, event: &AuditEvent) -> BreakGlassRedemption;
     fn list_sessions(filter: &SessionFilter) -> Vec<Session>;
     fn create_account(account: &LocalAccount, event: &AuditEvent) -> Option<Account>;
     fn list_accounts(filter: &AccountFilter) -> Vec<Account>;
     fn find_account(account: &AccountRef) -> Option<(Account, Vec<Identity>)>;
-    fn change_account(account: AccountId, change: &Change, event: &AuditEvent) -> Changed;
+    fn change_account(account: AccountId, change: &AccountChange, event: &AuditEvent) -> AccountChanged;
     fn merge_accounts(from: AccountId, into: AccountId, event: &AuditEvent) -> Merged;
     fn unlink_identity(account: AccountId, identity: Uuid, event: &AuditEvent) -> Unlinked;
     fn count_identities() -> Vec<Acquainted>;

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::cli::{Failure, chain, look_at_providers};
 use crate::service::Service;
-use crate::settings::{Change, Loaded, Mistake, Sources, changes};
+use crate::settings::{Loaded, Mistake, SettingChange, Sources, changes};
 
 /// How often the files are read. What they say counts once it was the same twice: a file may be half written.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -158,9 +158,9 @@ fn retire(before: &Broker, now: &Broker) {
 }
 
 /// Which settings count from now on, and which only after a restart.
-fn say(applied: &[Change]) {
+fn say(applied: &[SettingChange]) {
     let (later, now): (Vec<_>, Vec<_>) = applied.iter().partition(|change| change.at_start);
-    let paths = |changes: &[&Change]| {
+    let paths = |changes: &[&SettingChange]| {
         changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ")
     };
     if applied.is_empty() {

@@ -11,7 +11,7 @@ use portico_http::{Live, Portico};
 use tokio::runtime::Handle;
 
 use crate::cli::Failure;
-use crate::settings::{Change, Loaded, changes};
+use crate::settings::{Loaded, SettingChange, changes};
 use crate::wire::{assemble, surface};
 
 /// Settings of all slots whose meaning is part of each slot.
@@ -62,7 +62,7 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::begin`], and when the public URL is another one; the old settings stay.
-    pub async fn change_to(&mut self, new: Loaded) -> Result<Vec<Change>, Failure> {
+    pub async fn change_to(&mut self, new: Loaded) -> Result<Vec<SettingChange>, Failure> {
         let mut changed = changes(&self.loaded, &new);
         if self.loaded.settings.public_url != new.settings.public_url {
             let what = "main.public_url is settled at the start, and everything else leans on it: restart to change it";
@@ -84,8 +84,8 @@ impl Service {
 }
 
 /// The client of a slot that none of the changes touches.
-fn keep(broker: &Broker, changes: &[Change], slot: SlotId) -> Option<Arc<dyn ProtocolClient>> {
+fn keep(broker: &Broker, changes: &[SettingChange], slot: SlotId) -> Option<Arc<dyn ProtocolClient>> {
     let touched =
-        |change: &Change| change.slot == Some(slot) || OF_EVERY_SLOT.contains(&change.path.as_str());
+        |change: &SettingChange| change.slot == Some(slot) || OF_EVERY_SLOT.contains(&change.path.as_str());
     if changes.iter().any(touched) { None } else { broker.client(slot).cloned() }
 }

@@ -40,7 +40,7 @@ use portico_core::slot::{Protocol, SlotId, SlotName};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-pub use self::changes::{Change, changes};
+pub use self::changes::{SettingChange, changes};
 pub use self::mistake::{Mistake, Place};
 pub use self::render::render;
 pub use self::secret_key::SecretKey;

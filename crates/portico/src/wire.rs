@@ -10,7 +10,7 @@ use actix_web::{App, HttpServer};
 use portico_core::clock::{Clock, Entropy};
 use portico_core::flow::{Broker, Parts};
 use portico_core::keys::{KeyError, Keys};
-use portico_core::provider::{Kind, ProtocolClient, Slot};
+use portico_core::provider::{ProtocolClient, ProviderKind, Slot};
 use portico_core::seal::Seals;
 use portico_core::slot::SlotId;
 use portico_core::store::Store;
@@ -147,8 +147,8 @@ pub(crate) fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolC
         .map_err(|error| Failure::Failed(format!("{}: {}", slot.id(), chain(&error))))?
         .of(slot.id());
     Ok(match slot.kind {
-        Kind::Oidc(_) => Arc::new(OidcClient::new(slot.clone(), http)),
-        Kind::OAuth2(_) => Arc::new(OAuth2Client::new(slot.clone(), http)),
+        ProviderKind::Oidc(_) => Arc::new(OidcClient::new(slot.clone(), http)),
+        ProviderKind::OAuth2(_) => Arc::new(OAuth2Client::new(slot.clone(), http)),
     })
 }
 

@@ -4,9 +4,9 @@
 //! Every transaction that writes to an account holds it first, its identities and sessions after it, and of two accounts
 //! the older one first. So none waits for another that waits for it.
 
-use portico_core::account::{AccountId, Standing};
+use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::AuditEvent;
-use portico_core::store::{Change, Changed, Grant, Merged, Unlinked};
+use portico_core::store::{AccountChange, AccountChanged, Grant, Merged, Unlinked};
 use uuid::Uuid;
 
 use crate::backend::{Backend, Trouble, ask};
@@ -21,32 +21,40 @@ impl<DB: Backend> Sql<DB> {
     pub(crate) async fn change(
         &self,
         id: AccountId,
-        change: &Change,
+        change: &AccountChange,
         event: &AuditEvent,
-    ) -> Result<Changed, Trouble> {
+    ) -> Result<AccountChanged, Trouble> {
         let mut transaction = self.begin().await?;
         let done = match change {
-            Change::Disable => ask::<DB>(&mut transaction, sql::DISABLE_ACCOUNT).with(id.0).did().await?,
-            Change::Enable => ask::<DB>(&mut transaction, sql::ENABLE_ACCOUNT).with(id.0).did().await?,
-            Change::Delete => ask::<DB>(&mut transaction, sql::DELETE_ACCOUNT).with(id.0).did().await?,
-            Change::Release => ask::<DB>(&mut transaction, sql::RELEASE_IDENTITIES).with(id.0).did().await?,
-            Change::Grant(what) => grant::<DB>(&mut transaction, id, what, true).await?,
-            Change::Revoke(what) => grant::<DB>(&mut transaction, id, what, false).await?,
+            AccountChange::Disable => {
+                ask::<DB>(&mut transaction, sql::DISABLE_ACCOUNT).with(id.0).did().await?
+            }
+            AccountChange::Enable => {
+                ask::<DB>(&mut transaction, sql::ENABLE_ACCOUNT).with(id.0).did().await?
+            }
+            AccountChange::Delete => {
+                ask::<DB>(&mut transaction, sql::DELETE_ACCOUNT).with(id.0).did().await?
+            }
+            AccountChange::Release => {
+                ask::<DB>(&mut transaction, sql::RELEASE_IDENTITIES).with(id.0).did().await?
+            }
+            AccountChange::Grant(what) => grant::<DB>(&mut transaction, id, what, true).await?,
+            AccountChange::Revoke(what) => grant::<DB>(&mut transaction, id, what, false).await?,
         };
         if done {
-            if matches!(change, Change::Disable | Change::Delete) {
+            if matches!(change, AccountChange::Disable | AccountChange::Delete) {
                 end_sessions::<DB>(&mut transaction, id, None, event.time).await?;
             }
             record::<DB>(&mut transaction, event).await?;
         }
         let row = ask::<DB>(&mut transaction, sql::ACCOUNT_BY_ID).with(id.0).row().await?;
-        let Some(row) = row else { return Ok(Changed::Unknown) };
+        let Some(row) = row else { return Ok(AccountChanged::Unknown) };
         let account = rows::account::<DB>(&row)?;
         if !done {
-            return Ok(Changed::Unchanged(account));
+            return Ok(AccountChanged::Unchanged(account));
         }
         transaction.commit().await?;
-        Ok(Changed::Done(account))
+        Ok(AccountChanged::Done(account))
     }
 
     /// See [`portico_core::store::Store::merge_accounts`].
@@ -98,7 +106,7 @@ impl<DB: Backend> Sql<DB> {
         let connection = &mut *transaction;
         // Otherwise somebody whose account was switched off a moment ago, and who is still believed from a cache, could
         // free an identity and come back with it as another person.
-        if hold::<DB>(connection, account).await? != Some(Standing::Active) {
+        if hold::<DB>(connection, account).await? != Some(AccountStatus::Active) {
             return Ok(Unlinked::Unknown);
         }
         let identities = ask::<DB>(connection, sql::IDENTITIES).with(account.0).rows().await?;
@@ -126,7 +134,10 @@ async fn grant<DB: Backend>(
     what: &Grant,
     grants: bool,
 ) -> Result<bool, Trouble> {
-    if !matches!(hold::<DB>(connection, account).await?, Some(Standing::Active | Standing::Disabled)) {
+    if !matches!(
+        hold::<DB>(connection, account).await?,
+        Some(AccountStatus::Active | AccountStatus::Disabled)
+    ) {
         return Ok(false);
     }
     let (statement, text) = match (what, grants) {
@@ -143,7 +154,7 @@ async fn grant<DB: Backend>(
 pub(crate) async fn hold<DB: Backend>(
     connection: &mut DB::Connection,
     account: AccountId,
-) -> Result<Option<Standing>, Trouble> {
+) -> Result<Option<AccountStatus>, Trouble> {
     let row = ask::<DB>(connection, sql::HOLD_ACCOUNT).with(account.0).row().await?;
-    row.map(|row| Fields::<DB>::of("account", &row).parsed("status", Standing::parse)).transpose()
+    row.map(|row| Fields::<DB>::of("account", &row).parsed("status", AccountStatus::parse)).transpose()
 }

@@ -15,8 +15,8 @@
 //! ```
 
 mod backend;
+mod break_glass;
 mod change;
-mod glass;
 mod logout;
 mod migrations;
 mod pool;

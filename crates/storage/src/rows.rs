@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portico_core::account::{Account, AccountId, Identity, Standing};
+use portico_core::account::{Account, AccountId, AccountStatus, Identity};
 use portico_core::audit::{AuditEvent, Event, Outcome};
 use portico_core::claims::{Email, Facts, IdentityKey, Subject};
 use portico_core::clock::Timestamp;
@@ -89,7 +89,7 @@ pub(crate) fn account<DB: Backend>(row: &DB::Row) -> Result<Account, Trouble> {
         name: fields.get("name")?,
         label: fields.get("label")?,
         email: email.map(|address| Email { address, verified }),
-        standing: fields.parsed("status", Standing::parse)?,
+        status: fields.parsed("status", AccountStatus::parse)?,
         roles: fields.granted("granted_roles")?,
         groups: fields.granted("granted_groups")?,
         ever_linked: fields.maybe_time("ever_linked_at")?.is_some(),

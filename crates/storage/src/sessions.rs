@@ -1,11 +1,11 @@
 //! How sessions begin, go on and end. Who may have one is decided elsewhere.
 
-use portico_core::account::{AccountId, Standing};
+use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::AuditEvent;
 use portico_core::claims::Facts;
 use portico_core::clock::Timestamp;
 use portico_core::session::{HandOff, NewSession, SessionId};
-use portico_core::store::{Present, Rotate, Rotation, Sessions};
+use portico_core::store::{Present, Rotate, Rotation, SessionSelection};
 use uuid::Uuid;
 
 use crate::backend::{Backend, Trouble, ask};
@@ -58,7 +58,7 @@ impl<DB: Backend> Sql<DB> {
     ) -> Result<Option<Present>, Trouble> {
         let mut transaction = self.begin().await?;
         // Whoever ends the account's sessions at this moment waits and finds this one, or was first and is seen.
-        if hold::<DB>(&mut transaction, handoff.account).await? != Some(Standing::Active) {
+        if hold::<DB>(&mut transaction, handoff.account).await? != Some(AccountStatus::Active) {
             return Ok(None);
         }
         let origin = Origin {
@@ -76,16 +76,16 @@ impl<DB: Backend> Sql<DB> {
     }
 
     /// See [`portico_core::store::Store::revoke_sessions`].
-    pub(crate) async fn revoke(&self, which: Sessions, event: &AuditEvent) -> Result<u64, Trouble> {
+    pub(crate) async fn revoke(&self, which: SessionSelection, event: &AuditEvent) -> Result<u64, Trouble> {
         let mut transaction = self.begin().await?;
         let now = event.time;
         let revoked = match which {
-            Sessions::One(id) => {
+            SessionSelection::One(id) => {
                 let revoke = ask::<DB>(&mut transaction, sql::REVOKE_SESSION).with(id.0);
                 revoke.with(now.unix()).rows().await?
             }
-            Sessions::Of(account) => end_sessions::<DB>(&mut transaction, account, None, now).await?,
-            Sessions::All => {
+            SessionSelection::Of(account) => end_sessions::<DB>(&mut transaction, account, None, now).await?,
+            SessionSelection::All => {
                 ask::<DB>(&mut transaction, sql::DROP_HAND_OFFS).rows().await?;
                 ask::<DB>(&mut transaction, sql::DROP_LINKS).rows().await?;
                 ask::<DB>(&mut transaction, sql::REVOKE_ALL_SESSIONS).with(now.unix()).rows().await?

@@ -125,10 +125,10 @@ statements! {
     DROP_HAND_OFFS = "DELETE FROM hand_offs RETURNING account_id";
 
     // Of an account there is one link: a new one takes the place of an earlier one.
-    LINK = "INSERT INTO break_glass (code, account_id, expires_at) VALUES ($1, $2, $3) \
+    ADD_BREAK_GLASS = "INSERT INTO break_glass (code, account_id, expires_at) VALUES ($1, $2, $3) \
         ON CONFLICT (account_id) DO UPDATE SET code = excluded.code, expires_at = excluded.expires_at RETURNING code";
 
-    TAKE_LINK = "DELETE FROM break_glass WHERE code = $1 AND expires_at > $2 RETURNING account_id";
+    TAKE_BREAK_GLASS = "DELETE FROM break_glass WHERE code = $1 AND expires_at > $2 RETURNING account_id";
 
     DROP_LINK_OF = "DELETE FROM break_glass WHERE account_id = $1 RETURNING account_id";
 
@@ -178,7 +178,7 @@ statements! {
         WHERE i.id = $3 AND a.id = $2 AND a.status = 'active' RETURNING id";
 
     // By an operator's link: without an identity and without an issuer.
-    BEGIN_LINK_SESSION = "INSERT INTO sessions (id, account_id, identity_id, slot, issuer, facts, \
+    BEGIN_BREAK_GLASS_SESSION = "INSERT INTO sessions (id, account_id, identity_id, slot, issuer, facts, \
           created_at, last_used_at, expires_at, ip, user_agent) \
         VALUES ($1, $2, NULL, $3, '', $4, $5, $5, $6, $7, $8) RETURNING id";
 

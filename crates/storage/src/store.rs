@@ -9,10 +9,11 @@ use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
 use portico_core::logout::{EndedSessions, LogoutNotice};
-use portico_core::session::{Caller, HandOff, NewLink, NewSession, Session, SessionId, TokenHash};
+use portico_core::session::{Caller, HandOff, NewBreakGlass, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountFilter, AccountRef, Acquainted, Change, Changed, Linked, LocalAccount, Merged, Present, Retention,
-    Rotate, Rotation, SessionFilter, Sessions, Settled, Settlement, Spent, Store, StoreError, Unlinked,
+    AccountChange, AccountChanged, AccountFilter, AccountRef, Acquainted, BreakGlassRedemption, LocalAccount,
+    Merged, Present, Retention, Rotate, Rotation, SessionFilter, SessionSelection, Settled, Settlement,
+    Spent, Store, StoreError, Unlinked,
 };
 use uuid::Uuid;
 
@@ -115,7 +116,7 @@ impl<DB: Backend> Store for Sql<DB> {
         again!(self.redeem(handoff, session))
     }
 
-    async fn revoke_sessions(&self, which: Sessions, event: &AuditEvent) -> Result<u64, StoreError> {
+    async fn revoke_sessions(&self, which: SessionSelection, event: &AuditEvent) -> Result<u64, StoreError> {
         again!(self.revoke(which, event))
     }
 
@@ -134,16 +135,16 @@ impl<DB: Backend> Store for Sql<DB> {
         again!(self.hear(notice, caller, now))
     }
 
-    async fn add_link(&self, link: &NewLink, event: &AuditEvent) -> Result<bool, StoreError> {
-        Ok(self.link(link, event).await?)
+    async fn create_break_glass(&self, code: &NewBreakGlass, event: &AuditEvent) -> Result<bool, StoreError> {
+        Ok(self.create_break_glass_code(code, event).await?)
     }
 
-    async fn use_link(
+    async fn redeem_break_glass(
         &self,
         code: &TokenHash,
         session: &NewSession,
         event: &AuditEvent,
-    ) -> Result<Linked, StoreError> {
+    ) -> Result<BreakGlassRedemption, StoreError> {
         Ok(self.enter_by_link(code, session, event).await?)
     }
 
@@ -195,7 +196,7 @@ impl<DB: Backend> Store for Sql<DB> {
     async fn list_accounts(&self, filter: &AccountFilter) -> Result<Vec<Account>, StoreError> {
         let mut connection = self.read().await?;
         let found = ask::<DB>(&mut connection, sql::ACCOUNTS)
-            .with(filter.standing.map(|standing| standing.as_str().to_owned()))
+            .with(filter.status.map(|status| status.as_str().to_owned()))
             .with(filter.name.clone())
             .with(filter.role.clone())
             .with(filter.after.map(|after| after.0))
@@ -223,9 +224,9 @@ impl<DB: Backend> Store for Sql<DB> {
     async fn change_account(
         &self,
         account: AccountId,
-        change: &Change,
+        change: &AccountChange,
         event: &AuditEvent,
-    ) -> Result<Changed, StoreError> {
+    ) -> Result<AccountChanged, StoreError> {
         again!(self.change(account, change, event))
     }
 

@@ -149,7 +149,7 @@ pub fn slot_variables(idp: &DemoIdp, slots: &[String]) -> BTreeMap<String, Strin
                 .then(|| (format!("{prefix}_{}", name.to_uppercase()), value))
         };
         variables.extend(fields.into_iter().filter_map(set));
-        if settings.slot == "google" && settings.protocol == portico_demo_idp::Kind::Oidc {
+        if settings.slot == "google" && settings.protocol == portico_demo_idp::RealmKind::Oidc {
             // The slot's issuer is pinned to Google's own.
             let issuer = idp.oidc("google").unwrap().issuer().to_owned();
             variables.insert(format!("{prefix}_ISSUER"), issuer);

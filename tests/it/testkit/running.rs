@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use portico::service::Service;
-use portico::settings::{Change, Loaded, Sources};
+use portico::settings::{Loaded, SettingChange, Sources};
 use portico::wire::Listeners;
 use portico_core::clock::Clock;
 use portico_core::flow::Broker;
@@ -71,7 +71,7 @@ impl Running {
     }
 
     /// Does what a SIGHUP does: the settings that changed, or why the old ones stay.
-    pub async fn reload(&self, variables: &BTreeMap<String, String>) -> Result<Vec<Change>, String> {
+    pub async fn reload(&self, variables: &BTreeMap<String, String>) -> Result<Vec<SettingChange>, String> {
         let new = load(variables);
         let service = Arc::clone(&self.service);
         let changed = async move { service.lock().await.change_to(new).await };

@@ -29,7 +29,7 @@ fn local(name: &str) -> Account {
         name: name.to_owned(),
         label: name.to_owned(),
         email: None,
-        standing: Standing::Active,
+        status: AccountStatus::Active,
         roles: Vec::new(),
         groups: Vec::new(),
         ever_linked: false,
@@ -74,8 +74,8 @@ fn a_known_identity_is_its_account_whatever_the_name() {
 
 #[test]
 fn a_known_identity_of_an_account_that_is_not_active_is_refused() {
-    for standing in [Standing::Disabled, Standing::Deleted] {
-        let known = Account { standing, ..local("Jane Doe") };
+    for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
+        let known = Account { status, ..local("Jane Doe") };
         let found = Candidates { by_identity: Some(known.clone()), by_name: None };
         let jane = claims(&json!({"name": "Jane Doe"}));
         assert_eq!(decide(&POLICY(), true, &jane, &found, Entropy), Err(Refusal::NotActive(known.id)));
@@ -103,10 +103,10 @@ fn nothing_else_is_adopted() {
         creates(decide_by_name(&jane(), Account { ever_linked: true, ..local("Jane Doe") }, true)),
         "ever linked"
     );
-    for standing in [Standing::Disabled, Standing::Deleted] {
+    for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
         assert!(
-            creates(decide_by_name(&jane(), Account { standing, ..local("Jane Doe") }, true)),
-            "{standing:?}"
+            creates(decide_by_name(&jane(), Account { status, ..local("Jane Doe") }, true)),
+            "{status:?}"
         );
     }
     let privileged = Account { roles: vec!["admin".to_owned()], ..local("Jane Doe") };

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::*;
 use crate::provider::{
-    Button, ClientAuth, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, SignatureCheck, Transport,
-    UserinfoMethod, UserinfoUse,
+    Button, ClientAuth, NonceMode, OAuth2Settings, OidcSettings, Pkce, ProviderKind, SignatureCheck,
+    Transport, UserinfoMethod, UserinfoUse,
 };
 use crate::slot::SlotName;
 
@@ -40,7 +40,7 @@ pub(crate) fn slot(change: impl FnOnce(&mut Slot)) -> Slot {
         transport: Transport::default(),
         name_fallback: true,
         access: crate::admission::AccessRule::default(),
-        kind: Kind::Oidc(OidcSettings {
+        kind: ProviderKind::Oidc(OidcSettings {
             discovery_url: "https://idp.example.com/.well-known/openid-configuration".parse().unwrap(),
             issuer: None,
             issuer_aliases: Vec::new(),
@@ -59,7 +59,7 @@ fn github() -> Slot {
     slot(|slot| {
         slot.claims.subject = ClaimPath::Name("id".to_owned());
         slot.claims.name = ["name", "login"].map(|name| ClaimPath::Name(name.to_owned())).to_vec();
-        slot.kind = Kind::OAuth2(OAuth2Settings {
+        slot.kind = ProviderKind::OAuth2(OAuth2Settings {
             authorization_url: "https://git.example.com/authorize".parse().unwrap(),
             token_url: "https://git.example.com/token".parse().unwrap(),
             userinfo_url: "https://git.example.com/user".parse().unwrap(),

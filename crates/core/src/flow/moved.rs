@@ -1,7 +1,7 @@
 //! Slots that were pointed elsewhere: whom they knew before and do not know any more.
 
 use super::Broker;
-use crate::provider::{Issuer, Kind, ProtocolClient, Slot};
+use crate::provider::{Issuer, ProtocolClient, ProviderKind, Slot};
 use crate::slot::SlotId;
 use crate::store::{Acquainted, StoreError};
 
@@ -31,8 +31,8 @@ impl Broker {
 fn of_slot(slot: &Slot, client: &dyn ProtocolClient, known: &[Acquainted]) -> Estranged {
     let mut found = Estranged { slot: slot.id(), by_issuer: 0, by_client: 0 };
     let issuer = match &slot.kind {
-        Kind::OAuth2(oauth2) => Some(Issuer::new(oauth2.identity_namespace.clone())),
-        Kind::Oidc(_) => client.issuer(),
+        ProviderKind::OAuth2(oauth2) => Some(Issuer::new(oauth2.identity_namespace.clone())),
+        ProviderKind::Oidc(_) => client.issuer(),
     };
     let Some(issuer) = issuer else { return found };
     let namespace = Issuer::new(slot.claims.namespace(issuer.as_str()));

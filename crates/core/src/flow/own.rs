@@ -13,7 +13,7 @@ use crate::provider::Prompt;
 use crate::return_to::Wish;
 use crate::session::{Caller, Session, SessionId};
 use crate::slot::SlotId;
-use crate::store::{AccountRef, SessionFilter, Sessions, Unlinked};
+use crate::store::{AccountRef, SessionFilter, SessionSelection, Unlinked};
 
 /// How old a login may be for changes to who can log in.
 const RECENT_LOGIN: Duration = Duration::from_mins(10);
@@ -107,7 +107,7 @@ impl Broker {
         if found.is_none_or(|found| found.account.id != account) {
             return Err(SessionError::NotFound("session"));
         }
-        self.revoke(Sessions::One(session), account, caller).await?;
+        self.revoke(SessionSelection::One(session), account, caller).await?;
         self.sessions.invalidate(&session).await;
         Ok(())
     }
@@ -115,12 +115,17 @@ impl Broker {
     /// Ends all of the person's sessions, this one among them.
     pub async fn end_own_sessions(&self, signed_in: &SignedIn, caller: &Caller) -> Result<(), SessionError> {
         let account = signed_in.present.account.id;
-        self.revoke(Sessions::Of(account), account, caller).await?;
+        self.revoke(SessionSelection::Of(account), account, caller).await?;
         self.forget_sessions_of(account);
         Ok(())
     }
 
-    async fn revoke(&self, which: Sessions, account: AccountId, caller: &Caller) -> Result<(), SessionError> {
+    async fn revoke(
+        &self,
+        which: SessionSelection,
+        account: AccountId,
+        caller: &Caller,
+    ) -> Result<(), SessionError> {
         let event = self.event(Event::SessionRevoked).by(caller).about(account).because("owner");
         if self.parts.store.revoke_sessions(which, &event).await? > 0 {
             event.announce();

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{Broker, SignedIn, Tokens};
-use crate::account::Standing;
+use crate::account::AccountStatus;
 use crate::audit::{AuditEvent, Event};
 use crate::cache::count_lookup;
 use crate::claims::Facts;
@@ -15,7 +15,7 @@ use crate::error::{Check, LoginError, SessionError, UpstreamError};
 use crate::seal::{Purpose, base64url, from_base64url, same, sha256};
 use crate::session::{Caller, REFRESH_GRACE, RefreshToken, SessionId};
 use crate::slot::SlotId;
-use crate::store::{Present, Rotate, Rotation, Sessions, StoreError};
+use crate::store::{Present, Rotate, Rotation, SessionSelection, StoreError};
 use crate::token::{AccessClaims, UNKNOWN_KEY, verify};
 
 impl Broker {
@@ -75,9 +75,9 @@ impl Broker {
     }
 
     pub(super) fn check_present(&self, present: &Present) -> Result<(), SessionError> {
-        match present.account.standing {
-            Standing::Active => {}
-            Standing::Disabled | Standing::Deleted => {
+        match present.account.status {
+            AccountStatus::Active => {}
+            AccountStatus::Disabled | AccountStatus::Deleted => {
                 return Err(SessionError::AccountDisabled(present.account.id));
             }
         }
@@ -224,7 +224,7 @@ impl Broker {
             Some(reason) => event.because(reason),
             None => event,
         };
-        if self.parts.store.revoke_sessions(Sessions::One(present.session.id), &event).await? > 0 {
+        if self.parts.store.revoke_sessions(SessionSelection::One(present.session.id), &event).await? > 0 {
             event.announce();
         }
         self.sessions.invalidate(&present.session.id).await;

@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::account::{Account, AccountId, Standing};
+use crate::account::{Account, AccountId, AccountStatus};
 use crate::claims::Facts;
 use crate::clock::Entropy;
 use crate::keys::{KeyState, StoredKey, TokenAlg, generate};
@@ -31,7 +31,7 @@ fn present(groups: Option<Vec<String>>) -> Present {
         name: "jane".to_owned(),
         label: "Jane Doe".to_owned(),
         email: None,
-        standing: Standing::Active,
+        status: AccountStatus::Active,
         roles: vec!["staff".to_owned()],
         groups: Vec::new(),
         ever_linked: true,

@@ -1,6 +1,6 @@
 //! Codes: one whole login, and then one fault at a time, each beside its passing twin.
 
-use portico_demo_idp::{Endpoint, Kind};
+use portico_demo_idp::{Endpoint, RealmKind};
 use serde_json::json;
 
 use crate::site::{CALLBACK, CHALLENGE, Proof, SECRET, Site, VERIFIER, ask, json, landed, site, value, with};
@@ -42,7 +42,7 @@ async fn a_person_logs_in_at_an_oidc_realm() {
 #[tokio::test]
 async fn a_person_logs_in_at_a_plain_realm() {
     let site = site();
-    assert_eq!(site.oauth2.kind(), Kind::OAuth2);
+    assert_eq!(site.oauth2.kind(), RealmKind::OAuth2);
     let back = landed(&site.authorize(&site.oauth2, &ask("basic")).await);
     assert_eq!(value(&back, "iss"), None);
     let tokens = site.login(&site.oauth2).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portico_demo_idp::knobs::AutoLogin;
-use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig, Kind, Realm, RealmConfig};
+use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig, Realm, RealmConfig, RealmKind};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub struct Site {
 /// A provider with an OpenID realm `one` (and `two`) and a plain realm `plain`; each has the clients `basic`, `post` and `public`.
 pub fn site() -> Site {
     let mut config = IdpConfig { port: 0, workers: 1, realms: Vec::new() };
-    for (kind, name) in [(Kind::Oidc, "one"), (Kind::Oidc, "two"), (Kind::OAuth2, "plain")] {
+    for (kind, name) in [(RealmKind::Oidc, "one"), (RealmKind::Oidc, "two"), (RealmKind::OAuth2, "plain")] {
         let mut realm = RealmConfig::new(kind, name);
         for (id, auth) in [
             ("basic", ClientAuth::basic(SECRET)),

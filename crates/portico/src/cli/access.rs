@@ -4,9 +4,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use portico_core::admission::Verdict;
+use portico_core::admission::AdmissionVerdict;
 use portico_core::claims::{Claims, Evidence};
-use portico_core::provider::{Issuer, Kind, Slot};
+use portico_core::provider::{Issuer, ProviderKind, Slot};
 use portico_core::slot::SlotId;
 use portico_oauth2::json;
 use serde_json::{Map, Value, json};
@@ -93,10 +93,10 @@ fn evidence(
     userinfo: Option<Map<String, Value>>,
 ) -> Result<Evidence, String> {
     match &slot.kind {
-        Kind::OAuth2(oauth2) => {
+        ProviderKind::OAuth2(oauth2) => {
             Ok(Evidence::OAuth2 { namespace: oauth2.identity_namespace.clone(), userinfo: claims })
         }
-        Kind::Oidc(oidc) => {
+        ProviderKind::Oidc(oidc) => {
             let named = claims.get("iss").and_then(Value::as_str);
             let own = oidc.issuer.clone().or_else(|| named.map(Issuer::new));
             let own = own.unwrap_or_else(|| Issuer::new(oidc.discovery_url.origin().ascii_serialization()));
@@ -111,7 +111,7 @@ fn evidence(
 struct Explained<'a> {
     slot: SlotId,
     person: &'a Claims,
-    verdicts: [Verdict<'a>; 4],
+    verdicts: [AdmissionVerdict<'a>; 4],
     roles: Vec<String>,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use portico_core::clock::{Clock, Entropy};
-use portico_core::inspect::{Finding, Verdict};
+use portico_core::inspect::{CheckVerdict, Finding};
 use portico_core::login::{State, memory_of};
 use portico_core::provider::{Ask, Prompt, Slot, Transport};
 use portico_core::slot::SlotId;
@@ -62,7 +62,7 @@ impl Check {
             .iter()
             .flat_map(|slot| &slot.found)
             .chain(&public)
-            .filter(|one| one.verdict == Verdict::Bad);
+            .filter(|one| one.verdict == CheckVerdict::Bad);
         let bad = bad.count();
         if self.json {
             let slots: Vec<_> = slots.iter().map(Looked::json).collect();

@@ -3,9 +3,9 @@
 mod access;
 mod accounts;
 mod audit;
+mod break_glass;
 mod check;
 mod config;
-mod glass;
 mod keys;
 mod migrate;
 mod plan;
@@ -77,7 +77,7 @@ enum Command {
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Make a one-time login link for somebody, when no provider can be asked
-    BreakGlass(glass::BreakGlass),
+    BreakGlass(break_glass::BreakGlass),
     /// See what happened, oldest first
     Audit(audit::Audit),
     /// Print the description of the HTTP API (OpenAPI 3.1, JSON); needs no settings
@@ -188,7 +188,7 @@ pub fn run() -> ExitCode {
         Command::Accounts(accounts) => global.load().and_then(|loaded| accounts.run(&loaded)),
         Command::Sessions(sessions) => global.load().and_then(|loaded| sessions.run(&loaded)),
         Command::Keys(keys) => global.load().and_then(|loaded| keys.run(&loaded)),
-        Command::BreakGlass(glass) => global.load().and_then(|loaded| glass.run(&loaded)),
+        Command::BreakGlass(break_glass) => global.load().and_then(|loaded| break_glass.run(&loaded)),
         Command::Openapi => {
             say(portico_http::description("/").trim_end());
             Ok(())

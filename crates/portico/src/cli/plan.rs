@@ -7,7 +7,7 @@ use portico_core::slot::SlotId;
 use serde_json::{Value, json};
 
 use super::{Failure, say};
-use crate::settings::{Change, Loaded, Mistake, Settings, Sources, changes};
+use crate::settings::{Loaded, Mistake, SettingChange, Settings, Sources, changes};
 
 /// Show what another TOML file in place of the present one would change. Nothing is changed and nobody is asked.
 #[derive(Debug, Args)]
@@ -87,11 +87,12 @@ impl Plan {
     }
 }
 
-fn fates(now: &Settings, then: &Settings, changes: &[Change]) -> Vec<Fate> {
+fn fates(now: &Settings, then: &Settings, changes: &[SettingChange]) -> Vec<Fate> {
     let has = |settings: &Settings, id| settings.slots.iter().any(|slot| slot.id() == id);
     let fate = |slot| {
         let own = || changes.iter().filter(move |change| change.slot == Some(slot));
-        let is_who = |change: &Change| WHO.iter().any(|name| change.path.ends_with(&format!(".{name}")));
+        let is_who =
+            |change: &SettingChange| WHO.iter().any(|name| change.path.ends_with(&format!(".{name}")));
         let change = match (has(now, slot), has(then, slot)) {
             (false, false) => return None,
             (false, true) => "added",
@@ -139,7 +140,7 @@ impl Fate {
     }
 }
 
-fn as_json(change: &Change) -> Value {
+fn as_json(change: &SettingChange) -> Value {
     json!({
         "path": change.path,
         "variable": change.variable,
@@ -149,7 +150,7 @@ fn as_json(change: &Change) -> Value {
     })
 }
 
-fn as_line(change: &Change) -> String {
+fn as_line(change: &SettingChange) -> String {
     let text = |value: &Value| match value {
         Value::Null => "(none)".to_owned(),
         Value::String(text) => text.clone(),

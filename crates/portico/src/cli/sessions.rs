@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::Clock;
 use portico_core::session::{Session, SessionId};
-use portico_core::store::{SessionFilter, Sessions as Which, Store};
+use portico_core::store::{SessionFilter, SessionSelection as Which, Store};
 use serde_json::{Value, json};
 
 use super::{Failure, Page, accounts, say};

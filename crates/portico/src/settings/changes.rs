@@ -20,7 +20,7 @@ static AT_START: [&table::Row; 7] = [
 
 /// One setting that is not what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct SettingChange {
     /// Its TOML path.
     pub path: String,
     /// Its variable.
@@ -36,19 +36,19 @@ pub struct Change {
 }
 
 /// What the new settings change, in the order of the reference page. Settings of slots that neither enables are left out.
-pub fn changes(old: &Loaded, new: &Loaded) -> Vec<Change> {
+pub fn changes(old: &Loaded, new: &Loaded) -> Vec<SettingChange> {
     let enabled = |loaded: &Loaded, slot| loaded.settings.slots.iter().any(|own| own.id() == slot);
     let counts = |setting: &Setting| setting.slot.is_none_or(|slot| enabled(old, slot) || enabled(new, slot));
     Setting::all().filter(counts).filter_map(|setting| change(old, new, &setting)).collect()
 }
 
-fn change(old: &Loaded, new: &Loaded, setting: &Setting) -> Option<Change> {
+fn change(old: &Loaded, new: &Loaded, setting: &Setting) -> Option<SettingChange> {
     let [before, after] = [old, new].map(|loaded| loaded.known.find(setting).map(|found| &found.value));
     if before == after && !renewed(old, new, setting) {
         return None;
     }
     let shown = |value: Option<&Value>| value.map_or(Json::Null, |value| value.shown(&setting.row.kind));
-    Some(Change {
+    Some(SettingChange {
         path: setting.path(),
         variable: new.known.variable(setting),
         slot: setting.slot,

@@ -11,7 +11,7 @@ use config::ValueKind;
 use portico_core::slot::{Protocol, SlotId, SlotName};
 use serde_json::Value as Json;
 
-use super::table::{self, Home, Kind, Otherwise, Row, Setting};
+use super::table::{self, Home, Otherwise, Row, Setting, SettingKind};
 use super::values::decode;
 
 /// Stands for a value that has no default.
@@ -40,15 +40,15 @@ fn check(path: &str, expected: &str) {
 /// A default as TOML writes it, or a placeholder.
 fn toml(row: &Row, otherwise: Otherwise) -> String {
     match otherwise {
-        Otherwise::Is(text) if matches!(row.kind, Kind::Seconds(_)) => format!("\"{text}\""),
+        Otherwise::Is(text) if matches!(row.kind, SettingKind::Seconds(_)) => format!("\"{text}\""),
         Otherwise::Is(text) => {
             let shown = decode(&row.kind, &ValueKind::String(text.to_owned())).unwrap().shown(&row.kind);
             // JSON's texts, numbers, flags and lists are TOML's; empty tables, too.
             shown.to_string().replace(',', ", ")
         }
         Otherwise::Required | Otherwise::Unset(_) => match row.kind {
-            Kind::List | Kind::Words | Kind::Secrets => format!("[\"{NONE}\"]"),
-            Kind::Flag => format!("false  # {NONE}"),
+            SettingKind::List | SettingKind::Words | SettingKind::Secrets => format!("[\"{NONE}\"]"),
+            SettingKind::Flag => format!("false  # {NONE}"),
             _ => format!("\"{NONE}\""),
         },
     }
@@ -120,7 +120,12 @@ fn words(row: &Row, otherwise: Otherwise) -> String {
     match otherwise {
         Otherwise::Required => "**required**".to_owned(),
         Otherwise::Unset(words) => words.to_owned(),
-        Otherwise::Is("") if matches!(row.kind, Kind::Pairs | Kind::Lists | Kind::List | Kind::Secrets) => {
+        Otherwise::Is("")
+            if matches!(
+                row.kind,
+                SettingKind::Pairs | SettingKind::Lists | SettingKind::List | SettingKind::Secrets
+            ) =>
+        {
             "empty".to_owned()
         }
         Otherwise::Is(text) => format!("`{text}`"),
@@ -129,7 +134,7 @@ fn words(row: &Row, otherwise: Otherwise) -> String {
 
 fn about(row: &Row) -> String {
     let choices = match row.kind {
-        Kind::Choice(words) => format!(" One of `{}`.", words.join("`, `")),
+        SettingKind::Choice(words) => format!(" One of `{}`.", words.join("`, `")),
         _ => String::new(),
     };
     format!("{}{choices}", row.about)

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::Loaded;
 use super::sources::Origin;
-use super::table::{Kind, Otherwise, Setting};
+use super::table::{Otherwise, Setting, SettingKind};
 use super::values::{Value, duration_text};
 
 /// The effective settings: those of Portico and of each enabled slot, and whatever else is set. One line each, or a
@@ -56,9 +56,9 @@ const MASK: &str = "***";
 
 impl Value {
     /// The value for people to see, secrets masked.
-    pub(super) fn shown(&self, kind: &Kind) -> Json {
+    pub(super) fn shown(&self, kind: &SettingKind) -> Json {
         match self {
-            Self::Text(text) if matches!(kind, Kind::StorageUrl) => json!(without_password(text)),
+            Self::Text(text) if matches!(kind, SettingKind::StorageUrl) => json!(without_password(text)),
             Self::Text(text) => json!(text),
             Self::Secret(_) => json!(MASK),
             Self::Secrets(secrets) => json!(vec![MASK; secrets.len()]),
@@ -103,14 +103,14 @@ mod tests {
     use super::super::values::decode;
     use super::*;
 
-    fn shown(kind: &Kind, text: &str) -> Json {
+    fn shown(kind: &SettingKind, text: &str) -> Json {
         decode(kind, &ValueKind::String(text.to_owned())).unwrap().shown(kind)
     }
 
     #[test]
     fn secrets_are_masked() {
-        assert_eq!(shown(&Kind::Secret, "CANARY"), json!("***"));
-        assert_eq!(shown(&Kind::Secrets, "CANARY,CANARY"), json!(["***", "***"]));
+        assert_eq!(shown(&SettingKind::Secret, "CANARY"), json!("***"));
+        assert_eq!(shown(&SettingKind::Secrets, "CANARY,CANARY"), json!(["***", "***"]));
         for (url, seen) in [
             ("sqlite://portico.db", "sqlite://portico.db"),
             ("sqlite::memory:", "sqlite::memory:"),
@@ -118,9 +118,9 @@ mod tests {
             ("postgres://db/p?user=u&Password=CANARY", "postgres://db/p?user=u&Password=***"),
             ("postgres://u:CANARY@[db/p", "***"),
         ] {
-            assert_eq!(shown(&Kind::StorageUrl, url), json!(seen), "{url}");
+            assert_eq!(shown(&SettingKind::StorageUrl, url), json!(seen), "{url}");
         }
-        let debug = format!("{:?}", decode(&Kind::Secret, &ValueKind::String("CANARY".to_owned())));
+        let debug = format!("{:?}", decode(&SettingKind::Secret, &ValueKind::String("CANARY".to_owned())));
         assert!(!debug.contains("CANARY"), "{debug}");
     }
 }

@@ -7,8 +7,8 @@ use portico_core::admission::AccessRule;
 use portico_core::claims::{ClaimMap, ClaimPath, GroupsSeparator};
 use portico_core::issuer::is_tenant_id;
 use portico_core::provider::{
-    Button, Issuer, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, ResponseMode, SignatureCheck,
-    SigningAlg, Slot, Transport, UserinfoMethod, UserinfoUse,
+    Button, Issuer, NonceMode, OAuth2Settings, OidcSettings, Pkce, ProviderKind, ResponseMode,
+    SignatureCheck, SigningAlg, Slot, Transport, UserinfoMethod, UserinfoUse,
 };
 use portico_core::public_url::is_loopback;
 use portico_core::slot::{Protocol, SlotId, SlotName};
@@ -58,12 +58,12 @@ pub(super) fn slot(read: &mut Reader<'_>, id: SlotId, shared: Shared) -> Option<
     let transport = transport(read);
     let http = transport.as_ref().is_some_and(|transport| transport.allow_insecure_http);
     let kind = match id.protocol {
-        Protocol::Oidc => oidc(read, http).map(Kind::Oidc),
-        Protocol::OAuth2 => oauth2(read, http).map(Kind::OAuth2),
+        Protocol::Oidc => oidc(read, http).map(ProviderKind::Oidc),
+        Protocol::OAuth2 => oauth2(read, http).map(ProviderKind::OAuth2),
     };
     let verified = match &kind {
-        Some(Kind::Oidc(oidc)) => oidc.signature == SignatureCheck::Verify,
-        Some(Kind::OAuth2(_)) | None => true,
+        Some(ProviderKind::Oidc(oidc)) => oidc.signature == SignatureCheck::Verify,
+        Some(ProviderKind::OAuth2(_)) | None => true,
     };
     let (client_id, auth) = (read.text(&table::CLIENT_ID), client_auth(read));
     let (button, claims, access) = (button(read), claims(read, shared), access(read, kind.as_ref()));
@@ -147,7 +147,7 @@ fn claims(read: &mut Reader<'_>, shared: Shared) -> Option<ClaimMap> {
     })
 }
 
-fn access(read: &mut Reader<'_>, kind: Option<&Kind>) -> Option<AccessRule> {
+fn access(read: &mut Reader<'_>, kind: Option<&ProviderKind>) -> Option<AccessRule> {
     let rule = AccessRule {
         groups: read.list(&table::ALLOWED_GROUPS)?.to_vec(),
         email_domains: read.parse_each(&table::ALLOWED_EMAIL_DOMAINS, domain)?,
@@ -156,11 +156,11 @@ fn access(read: &mut Reader<'_>, kind: Option<&Kind>) -> Option<AccessRule> {
     };
     // Section 4 of the contract: a tenant is what a signed ID token says, and nothing else.
     let without_proof = match kind {
-        Some(Kind::OAuth2(_)) => Some("needs an ID token, which OAuth 2.0 has not; use an oidc slot"),
-        Some(Kind::Oidc(oidc)) if oidc.signature == SignatureCheck::SkippedByOperator => {
+        Some(ProviderKind::OAuth2(_)) => Some("needs an ID token, which OAuth 2.0 has not; use an oidc slot"),
+        Some(ProviderKind::Oidc(oidc)) if oidc.signature == SignatureCheck::SkippedByOperator => {
             Some("needs signed ID tokens; leave id_token_verify_signature true")
         }
-        Some(Kind::Oidc(_)) | None => None,
+        Some(ProviderKind::Oidc(_)) | None => None,
     };
     if let Some(message) = without_proof.filter(|_| !rule.tenants.is_empty()) {
         read.wrong(&table::ALLOWED_TENANTS, message);

@@ -7,10 +7,10 @@ use std::ops::RangeInclusive;
 use portico_core::slot::{Protocol, SlotId, SlotName};
 
 use Home::{EverySlot, Global, GoogleSlots, OAuth2Slots, OidcSlots};
-use Kind::{
+use Otherwise::{Is, Required, Unset};
+use SettingKind::{
     Choice, Flag, List, Lists, Number, Pairs, Seconds, Secret, Secrets, StorageUrl, Text, Url, Words,
 };
-use Otherwise::{Is, Required, Unset};
 
 /// One setting, or the same setting of several slots.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Row {
     /// TOML path; for a slot's setting its last part.
     pub(super) path: &'static str,
     pub(super) home: Home,
-    pub(super) kind: Kind,
+    pub(super) kind: SettingKind,
     /// What holds when nobody sets it.
     pub(super) otherwise: Otherwise,
     /// The same for the google slots, where it differs.
@@ -39,7 +39,7 @@ pub(super) enum Home {
 
 /// What a setting's value looks like.
 #[derive(Debug, Clone)]
-pub(super) enum Kind {
+pub(super) enum SettingKind {
     Text,
     /// Never shown.
     Secret,
@@ -87,7 +87,7 @@ impl Row {
     const fn new(
         path: &'static str,
         home: Home,
-        kind: Kind,
+        kind: SettingKind,
         otherwise: Otherwise,
         about: &'static str,
     ) -> Self {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use portico_core::provider::{
-    ClientAuth, Kind, NonceMode, OAuth2Settings, OidcSettings, Pkce, ResponseMode, SignatureCheck,
+    ClientAuth, NonceMode, OAuth2Settings, OidcSettings, Pkce, ProviderKind, ResponseMode, SignatureCheck,
     SigningAlg, Slot, UserinfoMethod, UserinfoUse,
 };
 use serde_json::{Value as Json, json};
@@ -109,14 +109,14 @@ fn slot(groups: &[&[(&str, &str)]]) -> Slot {
 
 fn oidc(slot: &Slot) -> &OidcSettings {
     match &slot.kind {
-        Kind::Oidc(oidc) => oidc,
-        Kind::OAuth2(_) => panic!("an OAuth 2.0 slot"),
+        ProviderKind::Oidc(oidc) => oidc,
+        ProviderKind::OAuth2(_) => panic!("an OAuth 2.0 slot"),
     }
 }
 
 fn oauth2(slot: &Slot) -> &OAuth2Settings {
     match &slot.kind {
-        Kind::OAuth2(oauth2) => oauth2,
-        Kind::Oidc(_) => panic!("an OpenID Connect slot"),
+        ProviderKind::OAuth2(oauth2) => oauth2,
+        ProviderKind::Oidc(_) => panic!("an OpenID Connect slot"),
     }
 }

@@ -7,7 +7,7 @@ use config::ValueKind;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::table::Kind;
+use super::table::SettingKind;
 
 /// A value that fits its setting's kind.
 #[derive(Debug, Clone)]
@@ -52,23 +52,23 @@ impl PartialEq for Value {
 type Wrong = String;
 
 /// Reads a raw value as this kind.
-pub(super) fn decode(kind: &Kind, raw: &ValueKind) -> Result<Value, Wrong> {
+pub(super) fn decode(kind: &SettingKind, raw: &ValueKind) -> Result<Value, Wrong> {
     match kind {
-        Kind::Text => plain_text(raw).map(Value::Text),
-        Kind::StorageUrl => text(raw).map(|text| Value::Text(text.to_owned())),
-        Kind::Secret => text(raw).map(|text| Value::Secret(text.into())),
-        Kind::Secrets => {
+        SettingKind::Text => plain_text(raw).map(Value::Text),
+        SettingKind::StorageUrl => text(raw).map(|text| Value::Text(text.to_owned())),
+        SettingKind::Secret => text(raw).map(|text| Value::Secret(text.into())),
+        SettingKind::Secrets => {
             list(raw, false).map(|texts| Value::Secrets(texts.into_iter().map(Into::into).collect()))
         }
-        Kind::Url => text(raw).and_then(address).map(Value::Url),
-        Kind::Choice(words) => choice(words, text(raw)?).map(Value::Text),
-        Kind::Flag => flag(raw).map(Value::Flag),
-        Kind::List => list(raw, false).map(Value::List),
-        Kind::Words => list(raw, true).map(Value::List),
-        Kind::Pairs => pairs(raw).map(Value::Pairs),
-        Kind::Lists => lists(raw).map(Value::Lists),
-        Kind::Seconds(range) => seconds(raw, range).map(Value::Seconds),
-        Kind::Number(range) => number(raw, range).map(Value::Number),
+        SettingKind::Url => text(raw).and_then(address).map(Value::Url),
+        SettingKind::Choice(words) => choice(words, text(raw)?).map(Value::Text),
+        SettingKind::Flag => flag(raw).map(Value::Flag),
+        SettingKind::List => list(raw, false).map(Value::List),
+        SettingKind::Words => list(raw, true).map(Value::List),
+        SettingKind::Pairs => pairs(raw).map(Value::Pairs),
+        SettingKind::Lists => lists(raw).map(Value::Lists),
+        SettingKind::Seconds(range) => seconds(raw, range).map(Value::Seconds),
+        SettingKind::Number(range) => number(raw, range).map(Value::Number),
     }
 }
 
@@ -270,11 +270,11 @@ mod tests {
 
     use super::*;
 
-    fn from_text(kind: &Kind, text: &str) -> Result<serde_json::Value, Wrong> {
+    fn from_text(kind: &SettingKind, text: &str) -> Result<serde_json::Value, Wrong> {
         decode(kind, &ValueKind::String(text.to_owned())).map(|value| value.shown(kind))
     }
 
-    fn from_toml(kind: &Kind, toml: &str) -> Result<serde_json::Value, Wrong> {
+    fn from_toml(kind: &SettingKind, toml: &str) -> Result<serde_json::Value, Wrong> {
         let file = super::super::file::File::parse("t".to_owned(), &format!("x = {toml}")).unwrap();
         let tree = config::Source::collect(&file).unwrap();
         decode(kind, &tree["x"].kind).map(|value| value.shown(kind))
@@ -283,17 +283,17 @@ mod tests {
     #[test]
     fn flags() {
         for text in ["true", "TRUE", "1", "yes", "On"] {
-            assert_eq!(from_text(&Kind::Flag, text), Ok(json!(true)), "{text}");
+            assert_eq!(from_text(&SettingKind::Flag, text), Ok(json!(true)), "{text}");
         }
         for text in ["false", "False", "0", "NO", "off"] {
-            assert_eq!(from_text(&Kind::Flag, text), Ok(json!(false)), "{text}");
+            assert_eq!(from_text(&SettingKind::Flag, text), Ok(json!(false)), "{text}");
         }
         for text in ["", "2", "t", "enabled", " true"] {
-            assert!(from_text(&Kind::Flag, text).is_err(), "{text}");
+            assert!(from_text(&SettingKind::Flag, text).is_err(), "{text}");
         }
-        assert_eq!(from_toml(&Kind::Flag, "false"), Ok(json!(false)));
-        assert!(from_toml(&Kind::Flag, "2").is_err());
-        assert!(from_toml(&Kind::Flag, "[true]").is_err());
+        assert_eq!(from_toml(&SettingKind::Flag, "false"), Ok(json!(false)));
+        assert!(from_toml(&SettingKind::Flag, "2").is_err());
+        assert!(from_toml(&SettingKind::Flag, "[true]").is_err());
     }
 
     #[test]
@@ -305,19 +305,19 @@ mod tests {
             ("a b", json!(["a b"])),
             ("[]", json!([])),
         ] {
-            assert_eq!(from_text(&Kind::List, text), Ok(items), "{text}");
+            assert_eq!(from_text(&SettingKind::List, text), Ok(items), "{text}");
         }
         for text in ["a,,b", "a,", ",", "[a]", "[1]", r#"[""]"#, r#"["a"] "#.trim_end_matches("] ")] {
-            assert!(from_text(&Kind::List, text).is_err(), "{text}");
+            assert!(from_text(&SettingKind::List, text).is_err(), "{text}");
         }
         assert_eq!(
-            from_text(&Kind::Words, "openid  email,profile"),
+            from_text(&SettingKind::Words, "openid  email,profile"),
             Ok(json!(["openid", "email", "profile"]))
         );
-        assert_eq!(from_toml(&Kind::List, r#"["a", "b,c"]"#), Ok(json!(["a", "b,c"])));
-        assert_eq!(from_toml(&Kind::List, "'name'"), Ok(json!(["name"])));
+        assert_eq!(from_toml(&SettingKind::List, r#"["a", "b,c"]"#), Ok(json!(["a", "b,c"])));
+        assert_eq!(from_toml(&SettingKind::List, "'name'"), Ok(json!(["name"])));
         for toml in ["[1]", "['']", "1", "{ a = 'b' }"] {
-            assert!(from_toml(&Kind::List, toml).is_err(), "{toml}");
+            assert!(from_toml(&SettingKind::List, toml).is_err(), "{toml}");
         }
     }
 
@@ -325,21 +325,24 @@ mod tests {
     fn tables() {
         let object = r#"{"prompt": "login", "max_age": 0, "flag": true}"#;
         let pairs = json!({"prompt": "login", "max_age": "0", "flag": "true"});
-        assert_eq!(from_text(&Kind::Pairs, object), Ok(pairs.clone()));
-        assert_eq!(from_toml(&Kind::Pairs, "{ prompt = 'login', max_age = 0, flag = true }"), Ok(pairs));
-        assert_eq!(from_text(&Kind::Pairs, ""), Ok(json!({})));
+        assert_eq!(from_text(&SettingKind::Pairs, object), Ok(pairs.clone()));
+        assert_eq!(
+            from_toml(&SettingKind::Pairs, "{ prompt = 'login', max_age = 0, flag = true }"),
+            Ok(pairs)
+        );
+        assert_eq!(from_text(&SettingKind::Pairs, ""), Ok(json!({})));
         for text in ["prompt=login", "[]", r#"{"a": ["b"]}"#, r#"{"a": null}"#, r#"{"a": 1.5}"#] {
-            assert!(from_text(&Kind::Pairs, text).is_err(), "{text}");
+            assert!(from_text(&SettingKind::Pairs, text).is_err(), "{text}");
         }
         let roles = json!({"trusted": ["staff", "oidc/provider1:ops"], "admin": ["boss"]});
-        assert_eq!(from_text(&Kind::Lists, &roles.to_string()), Ok(roles));
-        assert_eq!(from_toml(&Kind::Lists, "{ a = 'b' }"), Ok(json!({"a": ["b"]})));
-        assert!(from_text(&Kind::Lists, r#"{"a": 1}"#).is_err());
+        assert_eq!(from_text(&SettingKind::Lists, &roles.to_string()), Ok(roles));
+        assert_eq!(from_toml(&SettingKind::Lists, "{ a = 'b' }"), Ok(json!({"a": ["b"]})));
+        assert!(from_text(&SettingKind::Lists, r#"{"a": 1}"#).is_err());
     }
 
     #[test]
     fn durations_and_numbers() {
-        let day = Kind::Seconds(0..=86400);
+        let day = SettingKind::Seconds(0..=86400);
         for (text, shown) in
             [("0", "0"), ("90", "90s"), ("90s", "90s"), ("15m", "15m"), ("60m", "1h"), ("24h", "1d")]
         {
@@ -362,7 +365,7 @@ mod tests {
         }
         assert_eq!(from_toml(&day, "60"), Ok(json!("1m")));
         assert!(from_toml(&day, "-60").is_err() && from_toml(&day, "1.5").is_err());
-        let few = Kind::Number(0..=9);
+        let few = SettingKind::Number(0..=9);
         assert_eq!((from_text(&few, "9"), from_toml(&few, "0")), (Ok(json!(9)), Ok(json!(0))));
         assert!(
             from_text(&few, "10").is_err() && from_text(&few, "x").is_err() && from_toml(&few, "-1").is_err()
@@ -372,7 +375,7 @@ mod tests {
     #[test]
     fn addresses_and_texts() {
         for right in ["https://idp.example.com/a?b=c", "http://127.0.0.1:8080/x"] {
-            assert_eq!(from_text(&Kind::Url, right), Ok(json!(right)));
+            assert_eq!(from_text(&SettingKind::Url, right), Ok(json!(right)));
         }
         for wrong in [
             "",
@@ -387,15 +390,15 @@ mod tests {
             " https://idp.example.com/",
             "https://idp.example.com/\n",
         ] {
-            assert!(from_text(&Kind::Url, wrong).is_err(), "{wrong:?}");
+            assert!(from_text(&SettingKind::Url, wrong).is_err(), "{wrong:?}");
         }
         for wrong in ["", " a", "a ", "a\n", "a\u{0}b"] {
-            assert!(from_text(&Kind::Text, wrong).is_err(), "{wrong:?}");
+            assert!(from_text(&SettingKind::Text, wrong).is_err(), "{wrong:?}");
         }
-        assert!(from_toml(&Kind::Text, "7").is_err());
-        assert_eq!(from_text(&Kind::Choice(&["get", "post"]), "post"), Ok(json!("post")));
+        assert!(from_toml(&SettingKind::Text, "7").is_err());
+        assert_eq!(from_text(&SettingKind::Choice(&["get", "post"]), "post"), Ok(json!("post")));
         assert_eq!(
-            from_text(&Kind::Choice(&["get", "post"]), "POST"),
+            from_text(&SettingKind::Choice(&["get", "post"]), "POST"),
             Err("must be one of get, post".to_owned())
         );
     }

@@ -1,6 +1,6 @@
 //! What is allowed and deserves a look: told at each start. Decides nothing.
 
-use portico_core::provider::{Kind, NonceMode, OidcSettings, Pkce, SignatureCheck, Slot};
+use portico_core::provider::{NonceMode, OidcSettings, Pkce, ProviderKind, SignatureCheck, Slot};
 use portico_core::session::Lifetimes;
 use portico_core::slot::SlotId;
 use url::Url;
@@ -77,17 +77,17 @@ fn of_slot(slot: &Slot) -> Vec<String> {
     }
     match (slot.pkce, &slot.kind) {
         (Pkce::S256, _) => {}
-        (Pkce::OffByOperator, Kind::Oidc(_)) => {
+        (Pkce::OffByOperator, ProviderKind::Oidc(_)) => {
             warn("pkce_enabled is false; only the nonce ties a code to its login");
         }
-        (Pkce::OffByOperator, Kind::OAuth2(_)) => {
+        (Pkce::OffByOperator, ProviderKind::OAuth2(_)) => {
             warn("pkce_enabled is false; a stolen code can be used in another login");
         }
     }
     if slot.transport.allow_insecure_http {
         warn("allow_insecure_http is true; whoever is on the network can log in as anybody");
     }
-    if let Kind::Oidc(oidc) = &slot.kind {
+    if let ProviderKind::Oidc(oidc) = &slot.kind {
         of_oidc(oidc, &mut warn);
         if !slot.scopes.iter().any(|scope| scope == "openid") {
             warn("scopes has no openid; the provider may send no ID token");
@@ -114,7 +114,7 @@ fn of_access(slot: &Slot) -> Option<String> {
 
 /// Entra ID and GitHub send no `email_verified`; GitHub's list of addresses has marks of its own.
 fn marks_no_email(slot: &Slot) -> bool {
-    if matches!(&slot.kind, Kind::OAuth2(oauth2) if oauth2.emails_url.is_some()) {
+    if matches!(&slot.kind, ProviderKind::OAuth2(oauth2) if oauth2.emails_url.is_some()) {
         return false;
     }
     let host = host(slot).unwrap_or_default();
@@ -145,8 +145,8 @@ fn public_provider(slot: &Slot) -> Option<&str> {
 
 fn host(slot: &Slot) -> Option<&str> {
     match &slot.kind {
-        Kind::Oidc(oidc) => &oidc.discovery_url,
-        Kind::OAuth2(oauth2) => &oauth2.authorization_url,
+        ProviderKind::Oidc(oidc) => &oidc.discovery_url,
+        ProviderKind::OAuth2(oauth2) => &oauth2.authorization_url,
     }
     .host_str()
 }
@@ -154,7 +154,8 @@ fn host(slot: &Slot) -> Option<&str> {
 /// Names can be chosen at public providers, and OAuth 2.0 has no signed proof of them.
 fn of_fallback(settings: &Settings) -> Option<String> {
     let risky = |slot: &&Slot| {
-        slot.name_fallback && (public_provider(slot).is_some() || matches!(slot.kind, Kind::OAuth2(_)))
+        slot.name_fallback
+            && (public_provider(slot).is_some() || matches!(slot.kind, ProviderKind::OAuth2(_)))
     };
     let slots: Vec<_> = settings.slots.iter().filter(risky).map(|slot| slot.id().to_string()).collect();
     (!slots.is_empty()).then(|| {

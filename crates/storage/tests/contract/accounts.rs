@@ -1,6 +1,6 @@
 //! Accounts as an operator makes and sees them.
 
-use portico_core::account::{AccountId, NamePolicy, Standing};
+use portico_core::account::{AccountId, AccountStatus, NamePolicy};
 use portico_core::claims::Email;
 use portico_core::clock::Entropy;
 use portico_core::store::{AccountFilter, AccountRef};
@@ -17,7 +17,7 @@ pub async fn a_local_account_has_what_was_asked_for(bench: &Bench) {
     let made = bench.store.create_account(&asked, &event("account_created", NOON)).await.unwrap().unwrap();
     assert_eq!((made.id, made.name.as_str(), made.label.as_str()), (asked.id, "Ada", "Ada's label"));
     assert_eq!(made.email, Some(Email { address: "local@example.com".to_owned(), verified: None }));
-    assert_eq!(made.standing, Standing::Active);
+    assert_eq!(made.status, AccountStatus::Active);
     assert_eq!(made.roles, ["admin", "editor"]);
     assert!(made.groups.is_empty() && !made.ever_linked);
     assert_eq!((made.created_at, made.last_login_at), (NOON, None));
@@ -67,7 +67,7 @@ pub async fn accounts_are_listed_by_what_is_known_of_them(bench: &Bench) {
     let first = bench.local("first", &["editor"]).await;
     let second = bench.local("second", &["admin", "editor"]).await;
     let third = bench.local("third", &[]).await;
-    bench.stand(third, Standing::Disabled).await;
+    bench.stand(third, AccountStatus::Disabled).await;
     let mut in_order = vec![first, second, third];
     in_order.sort();
     let listed = async |filter: AccountFilter| -> Vec<AccountId> {
@@ -78,12 +78,13 @@ pub async fn accounts_are_listed_by_what_is_known_of_them(bench: &Bench) {
     assert_eq!(listed(AccountFilter { limit: 0, ..all() }).await, []);
     assert_eq!(listed(AccountFilter { after: Some(in_order[0]), ..all() }).await, in_order[1..]);
     assert_eq!(listed(AccountFilter { after: Some(in_order[2]), ..all() }).await, []);
-    assert_eq!(listed(AccountFilter { standing: Some(Standing::Disabled), ..all() }).await, [third]);
-    assert_eq!(listed(AccountFilter { standing: Some(Standing::Deleted), ..all() }).await, []);
+    assert_eq!(listed(AccountFilter { status: Some(AccountStatus::Disabled), ..all() }).await, [third]);
+    assert_eq!(listed(AccountFilter { status: Some(AccountStatus::Deleted), ..all() }).await, []);
     assert_eq!(listed(AccountFilter { name: Some("second".to_owned()), ..all() }).await, [second]);
     assert_eq!(listed(AccountFilter { name: Some("Second".to_owned()), ..all() }).await, []);
     assert_eq!(listed(AccountFilter { role: Some("admin".to_owned()), ..all() }).await, [second]);
-    let both = AccountFilter { role: Some("editor".to_owned()), standing: Some(Standing::Active), ..all() };
+    let both =
+        AccountFilter { role: Some("editor".to_owned()), status: Some(AccountStatus::Active), ..all() };
     assert_eq!(listed(both).await.len(), 2);
 }
 
@@ -113,7 +114,7 @@ pub async fn adoptable_accounts_are_counted(bench: &Bench) {
     bench.local("boss", &["editor", "admin"]).await;
     bench.local("ROOT", &[]).await;
     let disabled = bench.local("disabled", &[]).await;
-    bench.stand(disabled, Standing::Disabled).await;
+    bench.stand(disabled, AccountStatus::Disabled).await;
     assert_eq!(bench.store.count_adoptable(&policy).await.unwrap(), 2);
     assert_eq!(bench.store.count_adoptable(&NamePolicy::default()).await.unwrap(), 4);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portico_core::account::{AccountId, Standing};
+use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Entropy, Timestamp};
 use portico_core::session::SessionId;
@@ -77,9 +77,9 @@ impl Bench {
     }
 
     /// Gives an account another standing, as an operator will.
-    pub async fn stand(&self, account: AccountId, standing: Standing) {
+    pub async fn stand(&self, account: AccountId, status: AccountStatus) {
         let id = self.id(account.0);
-        let sql = format!("UPDATE accounts SET status = '{}' WHERE id = {id}", standing.as_str());
+        let sql = format!("UPDATE accounts SET status = '{}' WHERE id = {id}", status.as_str());
         self.database.execute(&sql).await.unwrap();
     }
 

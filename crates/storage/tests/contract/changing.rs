@@ -1,9 +1,11 @@
 //! What operators and owners change: accounts, identities, sessions, hand-offs.
 
-use portico_core::account::{AccountId, Decision, Standing};
+use portico_core::account::{AccountId, AccountStatus, Decision};
 use portico_core::clock::Entropy;
 use portico_core::session::{Challenge, NewHandOff, NewSession, OneTimeCode, RefreshToken, SessionId};
-use portico_core::store::{Change, Changed, Grant, Merged, Sessions, Settled, Unlinked, Written};
+use portico_core::store::{
+    AccountChange, AccountChanged, Grant, Merged, SessionSelection, Settled, Unlinked, Written,
+};
 
 use crate::bench::{Bench, NOON, after, event};
 use crate::people::{Person, Visit, ada};
@@ -12,7 +14,7 @@ fn work() -> Person {
     Person::new("work-7").with("name", "Ada at work")
 }
 
-async fn change(bench: &Bench, account: AccountId, change: Change) -> Changed {
+async fn change(bench: &Bench, account: AccountId, change: AccountChange) -> AccountChanged {
     bench.store.change_account(account, &change, &event("account_disabled", after(60))).await.unwrap()
 }
 
@@ -30,38 +32,50 @@ pub async fn a_disabled_account_is_out_at_once(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let other = Visit::creating(&Person::new("other"), &["Other"]);
     other.succeeds(&*bench.store).await;
-    let Changed::Done(account) = change(bench, visit.new_account, Change::Disable).await else {
+    let AccountChanged::Done(account) = change(bench, visit.new_account, AccountChange::Disable).await else {
         panic!("done")
     };
-    assert_eq!(account.standing, Standing::Disabled);
+    assert_eq!(account.status, AccountStatus::Disabled);
     assert!(bench.is_revoked(visit.session.id).await && !bench.is_revoked(other.session.id).await);
     let before = bench.rows().await;
-    assert!(matches!(change(bench, visit.new_account, Change::Disable).await, Changed::Unchanged(_)));
-    assert!(matches!(change(bench, visit.new_account, Change::Release).await, Changed::Unchanged(_)));
-    assert_eq!(change(bench, AccountId(Entropy.id(NOON)), Change::Disable).await, Changed::Unknown);
+    assert!(matches!(
+        change(bench, visit.new_account, AccountChange::Disable).await,
+        AccountChanged::Unchanged(_)
+    ));
+    assert!(matches!(
+        change(bench, visit.new_account, AccountChange::Release).await,
+        AccountChanged::Unchanged(_)
+    ));
+    assert_eq!(
+        change(bench, AccountId(Entropy.id(NOON)), AccountChange::Disable).await,
+        AccountChanged::Unknown
+    );
     assert_eq!(bench.rows().await, before, "nothing is written");
-    let Changed::Done(account) = change(bench, visit.new_account, Change::Enable).await else {
+    let AccountChanged::Done(account) = change(bench, visit.new_account, AccountChange::Enable).await else {
         panic!("done")
     };
-    assert_eq!(account.standing, Standing::Active);
+    assert_eq!(account.status, AccountStatus::Active);
     assert!(bench.is_revoked(visit.session.id).await, "the session does not come back");
 }
 
 pub async fn a_deleted_account_keeps_its_identities_until_they_are_released(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
-    assert!(matches!(change(bench, visit.new_account, Change::Delete).await, Changed::Done(_)));
+    assert!(matches!(change(bench, visit.new_account, AccountChange::Delete).await, AccountChanged::Done(_)));
     assert!(bench.is_revoked(visit.session.id).await);
     assert!(
-        matches!(change(bench, visit.new_account, Change::Enable).await, Changed::Unchanged(_)),
+        matches!(change(bench, visit.new_account, AccountChange::Enable).await, AccountChanged::Unchanged(_)),
         "for good"
     );
     let found = bench.store.find_candidates(visit.claims.identity(), None).await.unwrap();
-    assert_eq!(found.by_identity.map(|account| account.standing), Some(Standing::Deleted), "a tombstone");
-    assert!(matches!(change(bench, visit.new_account, Change::Release).await, Changed::Done(_)));
+    assert_eq!(found.by_identity.map(|account| account.status), Some(AccountStatus::Deleted), "a tombstone");
+    assert!(matches!(
+        change(bench, visit.new_account, AccountChange::Release).await,
+        AccountChanged::Done(_)
+    ));
     let found = bench.store.find_candidates(visit.claims.identity(), None).await.unwrap();
     assert_eq!(found.by_identity, None);
     let account = bench.account(visit.new_account).await;
-    assert!(account.ever_linked && account.standing == Standing::Deleted);
+    assert!(account.ever_linked && account.status == AccountStatus::Deleted);
     bench.conflicts(&Visit::new(&ada(), Decision::Adopt(visit.new_account))).await;
     let again = Visit::creating(&ada(), &["Ada", "Ada again"]).succeeds(&*bench.store).await;
     assert_eq!(again.account.name, "Ada again");
@@ -72,26 +86,33 @@ pub async fn grants_are_given_and_taken(bench: &Bench) {
     let role = |name: &str| Grant::Role(name.to_owned());
     let group = || Grant::Group("staff".to_owned());
     for (what, done) in [
-        (Change::Grant(role("admin")), true),
-        (Change::Grant(role("admin")), false),
-        (Change::Grant(group()), true),
-        (Change::Revoke(role("editor")), true),
-        (Change::Revoke(role("editor")), false),
-        (Change::Revoke(role("Admin")), false),
+        (AccountChange::Grant(role("admin")), true),
+        (AccountChange::Grant(role("admin")), false),
+        (AccountChange::Grant(group()), true),
+        (AccountChange::Revoke(role("editor")), true),
+        (AccountChange::Revoke(role("editor")), false),
+        (AccountChange::Revoke(role("Admin")), false),
     ] {
-        assert_eq!(matches!(change(bench, id, what.clone()).await, Changed::Done(_)), done, "{what:?}");
+        assert_eq!(
+            matches!(change(bench, id, what.clone()).await, AccountChanged::Done(_)),
+            done,
+            "{what:?}"
+        );
     }
     let account = bench.account(id).await;
     assert_eq!((account.roles, account.groups), (vec!["admin".to_owned()], vec!["staff".to_owned()]));
-    assert!(matches!(change(bench, id, Change::Revoke(group())).await, Changed::Done(_)));
-    bench.stand(id, Standing::Deleted).await;
-    assert!(matches!(change(bench, id, Change::Grant(role("late"))).await, Changed::Unchanged(_)));
+    assert!(matches!(change(bench, id, AccountChange::Revoke(group())).await, AccountChanged::Done(_)));
+    bench.stand(id, AccountStatus::Deleted).await;
+    assert!(matches!(
+        change(bench, id, AccountChange::Grant(role("late"))).await,
+        AccountChanged::Unchanged(_)
+    ));
 }
 
 pub async fn a_merge_moves_identities_and_grants(bench: &Bench) {
     let from = bench.newcomer(ada()).await;
-    change(bench, from.new_account, Change::Grant(Grant::Role("editor".to_owned()))).await;
-    change(bench, from.new_account, Change::Grant(Grant::Group("staff".to_owned()))).await;
+    change(bench, from.new_account, AccountChange::Grant(Grant::Role("editor".to_owned()))).await;
+    change(bench, from.new_account, AccountChange::Grant(Grant::Group("staff".to_owned()))).await;
     let into = bench.local("Ada before", &["editor", "admin"]).await;
     let merged = event("account_merged", after(60)).about(into);
     let Merged::Done(account) = bench.store.merge_accounts(from.new_account, into, &merged).await.unwrap()
@@ -106,7 +127,7 @@ pub async fn a_merge_moves_identities_and_grants(bench: &Bench) {
     let found = bench.store.find_candidates(from.claims.identity(), None).await.unwrap();
     assert_eq!(found.by_identity.map(|account| account.id), Some(into));
     let gone = bench.account(from.new_account).await;
-    assert_eq!((gone.standing, gone.roles.len(), gone.groups.len()), (Standing::Deleted, 0, 0));
+    assert_eq!((gone.status, gone.roles.len(), gone.groups.len()), (AccountStatus::Deleted, 0, 0));
     assert!(bench.is_revoked(from.session.id).await);
     bench.conflicts(&Visit::new(&ada(), Decision::Use(from.new_account))).await;
     Visit::new(&ada(), Decision::Use(into)).succeeds(&*bench.store).await;
@@ -123,13 +144,13 @@ pub async fn an_unfit_merge_moves_nothing(bench: &Bench) {
     assert_eq!(merge(ada, AccountId(Entropy.id(NOON))).await, Merged::Unknown);
     assert_eq!(merge(AccountId(Entropy.id(NOON)), ada).await, Merged::Unknown);
     assert_eq!(bench.rows().await, before);
-    for standing in [Standing::Disabled, Standing::Deleted] {
-        bench.stand(other, standing).await;
-        assert_eq!(merge(ada, other).await, Merged::Refused, "{standing:?}");
+    for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
+        bench.stand(other, status).await;
+        assert_eq!(merge(ada, other).await, Merged::Refused, "{status:?}");
     }
     assert_eq!(merge(other, ada).await, Merged::Refused, "deleted");
-    assert_eq!(bench.account(ada).await.standing, Standing::Active);
-    bench.stand(other, Standing::Active).await;
+    assert_eq!(bench.account(ada).await.status, AccountStatus::Active);
+    bench.stand(other, AccountStatus::Active).await;
     assert!(matches!(merge(ada, other).await, Merged::Done(_)), "the twin");
 }
 
@@ -143,7 +164,7 @@ pub async fn an_identity_is_unlinked_with_its_sessions(bench: &Bench) {
     assert_eq!(unlink(visit.new_account, Entropy.id(NOON)).await, Unlinked::Unknown);
     let stranger = bench.local("Stranger", &[]).await;
     assert_eq!(unlink(stranger, visit.new_identity).await, Unlinked::Unknown);
-    change(bench, stranger, Change::Delete).await;
+    change(bench, stranger, AccountChange::Delete).await;
     assert_ne!(bench.rows().await, before);
     link(bench, &visit, &work()).await;
     let at_work = Visit::new(&work(), Decision::Use(visit.new_account)).succeeds(&*bench.store).await;
@@ -163,13 +184,13 @@ pub async fn only_an_active_account_is_unlinked(bench: &Bench) {
         let told = event("identity_unlinked", after(60));
         bench.store.unlink_identity(visit.new_account, visit.new_identity, &told).await.unwrap()
     };
-    for standing in [Standing::Disabled, Standing::Deleted] {
-        bench.stand(visit.new_account, standing).await;
+    for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
+        bench.stand(visit.new_account, status).await;
         let before = bench.rows().await;
-        assert_eq!(unlink().await, Unlinked::Unknown, "{standing:?}");
+        assert_eq!(unlink().await, Unlinked::Unknown, "{status:?}");
         assert_eq!(bench.rows().await, before);
     }
-    bench.stand(visit.new_account, Standing::Active).await;
+    bench.stand(visit.new_account, AccountStatus::Active).await;
     assert_eq!(unlink().await, Unlinked::Done);
 }
 
@@ -224,17 +245,25 @@ pub async fn only_a_fit_session_links(bench: &Bench) {
         bench.conflicts(&linking(browser)).await;
     }
     bench.conflicts(&linking(Some(visit.session.id)).at(visit.session.expires_at)).await;
-    bench.stand(visit.new_account, Standing::Disabled).await;
+    bench.stand(visit.new_account, AccountStatus::Disabled).await;
     bench.conflicts(&linking(Some(visit.session.id))).await;
-    bench.stand(visit.new_account, Standing::Active).await;
+    bench.stand(visit.new_account, AccountStatus::Active).await;
     let taken = Visit {
         browser: Some(visit.session.id),
         ..Visit::new(&Person::new("other"), Decision::Link(visit.new_account))
     };
     bench.conflicts(&taken).await;
-    bench.store.revoke_sessions(Sessions::One(other.session.id), &event("logout", NOON)).await.unwrap();
+    bench
+        .store
+        .revoke_sessions(SessionSelection::One(other.session.id), &event("logout", NOON))
+        .await
+        .unwrap();
     link(bench, &visit, &work()).await;
-    bench.store.revoke_sessions(Sessions::One(visit.session.id), &event("logout", NOON)).await.unwrap();
+    bench
+        .store
+        .revoke_sessions(SessionSelection::One(visit.session.id), &event("logout", NOON))
+        .await
+        .unwrap();
     let late = Visit {
         browser: Some(visit.session.id),
         ..Visit::new(&Person::new("third"), Decision::Link(visit.new_account))
@@ -327,11 +356,11 @@ pub async fn a_hand_off_of_a_disabled_account_begins_nothing(bench: &Bench) {
     let (visit, code) = handed_off(&ada());
     visit.settle(&*bench.store).await;
     let handoff = bench.store.take_handoff(&code.hash()).await.unwrap().unwrap();
-    bench.stand(visit.new_account, Standing::Disabled).await;
+    bench.stand(visit.new_account, AccountStatus::Disabled).await;
     let before = bench.rows().await;
     assert!(bench.store.begin_session(&handoff, &session()).await.unwrap().is_none());
     assert_eq!(bench.rows().await, before);
-    bench.stand(visit.new_account, Standing::Active).await;
+    bench.stand(visit.new_account, AccountStatus::Active).await;
     assert!(bench.store.begin_session(&handoff, &session()).await.unwrap().is_some());
 }
 
@@ -354,7 +383,7 @@ pub async fn a_hand_off_ends_with_the_sessions(bench: &Bench) {
 
     let (own, other) =
         (waiting(&ada(), account).await, waiting(&Person::new("stranger"), stranger.new_account).await);
-    revoke(Sessions::Of(account)).await;
+    revoke(SessionSelection::Of(account)).await;
     assert!(!begins(own).await && begins(other).await, "the stranger's goes on");
 
     let (own, session) = (waiting(&ada(), account).await, session());
@@ -369,16 +398,16 @@ pub async fn a_hand_off_ends_with_the_sessions(bench: &Bench) {
         expires_at: after(60),
     };
     let asked = bench.store.begin_session(&handoff, &session).await.unwrap().unwrap().session.id;
-    revoke(Sessions::One(asked)).await;
+    revoke(SessionSelection::One(asked)).await;
     assert!(begins(own).await, "one session is not all of them");
 
     let own = waiting(&ada(), account).await;
-    revoke(Sessions::All).await;
+    revoke(SessionSelection::All).await;
     assert!(!begins(own).await);
 
     let own = waiting(&ada(), account).await;
-    change(bench, account, Change::Disable).await;
-    change(bench, account, Change::Enable).await;
+    change(bench, account, AccountChange::Disable).await;
+    change(bench, account, AccountChange::Enable).await;
     assert!(!begins(own).await, "enabled again before it was exchanged");
 
     let asking = Visit::new(&ada(), Decision::Use(account));
@@ -401,7 +430,7 @@ pub async fn a_default_group_is_granted_at_a_first_login(bench: &Bench) {
     let local = bench.local("Local", &[]).await;
     let adopting = Visit { default_group: Some("everybody"), ..Visit::new(&work(), Decision::Adopt(local)) };
     assert_eq!(adopting.succeeds(&*bench.store).await.account.groups, ["everybody"]);
-    change(bench, local, Change::Revoke(Grant::Group("everybody".to_owned()))).await;
+    change(bench, local, AccountChange::Revoke(Grant::Group("everybody".to_owned()))).await;
     let again = Visit { default_group: Some("everybody"), ..Visit::new(&work(), Decision::Use(local)) };
     assert!(again.succeeds(&*bench.store).await.account.groups.is_empty(), "only at the first one");
 }

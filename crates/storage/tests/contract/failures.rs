@@ -5,10 +5,10 @@ use portico_core::audit::AuditFilter;
 use portico_core::clock::Entropy;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
 use portico_core::logout::{LogoutNotice, Whose};
-use portico_core::session::{Caller, Challenge, HandOff, NewLink, NewSession, RefreshToken, SessionId};
+use portico_core::session::{Caller, Challenge, HandOff, NewBreakGlass, NewSession, RefreshToken, SessionId};
 use portico_core::store::{
-    AccountFilter, AccountRef, Begins, Change, Retention, Rotate, SessionFilter, Sessions, Settlement, Store,
-    StoreError,
+    AccountChange, AccountFilter, AccountRef, Begins, Retention, Rotate, SessionFilter, SessionSelection,
+    Settlement, Store, StoreError,
 };
 use portico_storage::Storage;
 
@@ -56,7 +56,10 @@ async fn ask_everything(store: &dyn Store, visit: &Visit) -> Vec<(&'static str, 
         ("rotate_refresh", store.rotate_refresh(&rotate).await.err()),
         (
             "revoke_sessions",
-            store.revoke_sessions(Sessions::One(visit.session.id), &event("logout", NOON)).await.err(),
+            store
+                .revoke_sessions(SessionSelection::One(visit.session.id), &event("logout", NOON))
+                .await
+                .err(),
         ),
         (
             "create_account",
@@ -97,17 +100,17 @@ async fn ask_for_changes(store: &dyn Store, visit: &Visit) -> Vec<(&'static str,
     let done = event("account_disabled", NOON);
     let next = RefreshToken::first(Entropy).hash();
     let whose = Whose::Session { issuer: "i".to_owned(), sid: "s".to_owned() };
-    let link = NewLink { code: next, account, expires_at: NOON };
+    let code = NewBreakGlass { code: next, account, expires_at: NOON };
     let notice = LogoutNotice { whose, once: [0; 32], forget_at: NOON };
     vec![
         ("take_handoff", store.take_handoff(&next).await.err()),
         ("begin_session", store.begin_session(&handoff, &begun).await.err()),
-        ("add_link", store.add_link(&link, &event("break_glass_issued", NOON)).await.err()),
-        ("use_link", store.use_link(&next, &begun, &event("break_glass_used", NOON)).await.err()),
+        ("add_link", store.create_break_glass(&code, &event("break_glass_issued", NOON)).await.err()),
+        ("use_link", store.redeem_break_glass(&next, &begun, &event("break_glass_used", NOON)).await.err()),
         ("find_id_token", store.find_id_token(session).await.err()),
         ("hear_logout", store.hear_logout(&notice, &Caller::default(), NOON).await.err()),
         ("list_sessions", store.list_sessions(&sessions).await.err()),
-        ("change_account", store.change_account(account, &Change::Disable, &done).await.err()),
+        ("change_account", store.change_account(account, &AccountChange::Disable, &done).await.err()),
         ("merge_accounts", store.merge_accounts(account, account, &done).await.err()),
         ("unlink_identity", store.unlink_identity(account, session.0, &done).await.err()),
         ("promote_key", store.promote_key("nobody", NOON, &done).await.err()),

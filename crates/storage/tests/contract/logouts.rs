@@ -7,7 +7,7 @@ use portico_core::clock::Entropy;
 use portico_core::logout::{LogoutNotice, Whose};
 use portico_core::session::{Caller, Challenge, NewHandOff, NewSession, RefreshToken, SessionId};
 use portico_core::slot::Protocol;
-use portico_core::store::{Retention, Sessions};
+use portico_core::store::{Retention, SessionSelection};
 
 use crate::bench::{Bench, NOON, after, event};
 use crate::people::{Person, Visit};
@@ -150,7 +150,11 @@ pub async fn an_id_token_is_kept_as_long_as_its_session_is_live(bench: &Bench) {
         next.session.id_token.clone_from(&sealed);
         next.succeeds(&*bench.store).await;
         assert_eq!(kept(next.session.id).await, sealed);
-        let which = [Sessions::One(next.session.id), Sessions::Of(visit.new_account), Sessions::All][way];
+        let which = [
+            SessionSelection::One(next.session.id),
+            SessionSelection::Of(visit.new_account),
+            SessionSelection::All,
+        ][way];
         bench.store.revoke_sessions(which, &event("logout", after(1))).await.unwrap();
         assert_eq!(kept(next.session.id).await, None, "{which:?}");
     }

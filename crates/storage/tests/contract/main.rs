@@ -15,10 +15,10 @@
 
 mod accounts;
 mod bench;
+mod break_glass;
 mod changing;
 mod database;
 mod failures;
-mod glass;
 mod logouts;
 mod opening;
 mod people;
@@ -69,7 +69,7 @@ promises! {
         people_of_one_name_get_accounts_of_their_own, one_of_many_rotations_wins, a_local_account_is_adopted_once,
         a_revoked_session_does_not_rotate, one_of_many_first_keys_wins, one_of_many_local_accounts_gets_the_name,
         those_who_meet_in_one_account_do_not_fail, one_of_many_merges_wins;
-    glass:
+    break_glass:
         a_link_begins_one_session, a_link_is_good_for_a_while_and_the_last_one_counts, only_an_active_account_has_a_link,
         one_of_many_who_have_a_link_gets_in;
     logouts:

@@ -8,7 +8,7 @@ use portico_core::admission::AccessRule;
 use portico_core::claims::{ClaimMap, ClaimPath, Claims, Evidence, GroupsSeparator};
 use portico_core::clock::{Entropy, Timestamp};
 use portico_core::provider::{
-    Button, ClientAuth, Issuer, Kind, NonceMode, OidcSettings, Pkce, SignatureCheck, Slot, Transport,
+    Button, ClientAuth, Issuer, NonceMode, OidcSettings, Pkce, ProviderKind, SignatureCheck, Slot, Transport,
     UserinfoMethod, UserinfoUse,
 };
 use portico_core::session::{Caller, NewHandOff, NewSession, RefreshToken, SessionId};
@@ -72,7 +72,7 @@ fn slot() -> Slot {
         transport: Transport::default(),
         name_fallback: true,
         access: AccessRule::default(),
-        kind: Kind::Oidc(OidcSettings {
+        kind: ProviderKind::Oidc(OidcSettings {
             discovery_url: "https://idp.example.com/.well-known/openid-configuration".parse().unwrap(),
             issuer: None,
             issuer_aliases: Vec::new(),

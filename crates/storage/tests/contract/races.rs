@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use portico_core::account::{Decision, Standing};
+use portico_core::account::{AccountStatus, Decision};
 use portico_core::clock::Entropy;
 use portico_core::keys::{KeyState, TokenAlg, generate};
 use portico_core::seal::Seals;
 use portico_core::session::RefreshToken;
-use portico_core::store::{Change, Merged, Rotate, Rotation, Sessions, Spent, Store};
+use portico_core::store::{AccountChange, Merged, Rotate, Rotation, SessionSelection, Spent, Store};
 use portico_storage::Storage;
 use tokio::runtime::Handle;
 use tokio::sync::Barrier;
@@ -125,7 +125,10 @@ pub async fn a_revoked_session_does_not_rotate(bench: &Bench) {
     let (presented, session) = (visit.token.hash(), visit.session.id);
     let ended = at_once(bench, async move |store, number| {
         if number < MANY / 2 {
-            return store.revoke_sessions(Sessions::One(session), &event("logout", after(60))).await.unwrap()
+            return store
+                .revoke_sessions(SessionSelection::One(session), &event("logout", after(60)))
+                .await
+                .unwrap()
                 > 0;
         }
         let next = RefreshToken::first(Entropy).hash();
@@ -180,14 +183,14 @@ pub async fn those_who_meet_in_one_account_do_not_fail(bench: &Bench) {
                 store.unlink_identity(account, linked.new_identity, &told).await.unwrap();
             }
             _ => {
-                for change in [Change::Disable, Change::Enable] {
+                for change in [AccountChange::Disable, AccountChange::Enable] {
                     let told = event("account_disabled", after(60));
                     store.change_account(account, &change, &told).await.unwrap();
                 }
             }
         })
         .await;
-        bench.stand(account, Standing::Active).await;
+        bench.stand(account, AccountStatus::Active).await;
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use portico_core::account::{Decision, Standing};
+use portico_core::account::{AccountStatus, Decision};
 use portico_core::clock::Entropy;
 use portico_core::session::{RefreshToken, SessionId, TokenHash};
-use portico_core::store::{Rotate, Rotation, SessionFilter, Sessions, Spent};
+use portico_core::store::{Rotate, Rotation, SessionFilter, SessionSelection, Spent};
 
 use crate::bench::{Bench, NOON, after, event};
 use crate::people::{Person, Visit, ada};
@@ -33,7 +33,10 @@ pub async fn an_unknown_session_is_none(bench: &Bench) {
     assert_eq!(bench.store.find_refresh(&fresh()).await.unwrap(), None);
     let rotate = Rotate { presented: fresh(), session: nobody, next: fresh(), now: NOON };
     assert!(matches!(bench.store.rotate_refresh(&rotate).await.unwrap(), Rotation::Unknown));
-    assert_eq!(bench.store.revoke_sessions(Sessions::One(nobody), &event("logout", NOON)).await.unwrap(), 0);
+    assert_eq!(
+        bench.store.revoke_sessions(SessionSelection::One(nobody), &event("logout", NOON)).await.unwrap(),
+        0
+    );
     assert!(bench.database.events().await.is_empty());
 }
 
@@ -81,19 +84,23 @@ pub async fn only_a_live_session_rotates(bench: &Bench) {
     let over = visit.session.expires_at.unix() - NOON.unix();
     let before = bench.rows().await;
     assert!(!rotates(first, second, over).await, "expired");
-    for standing in [Standing::Disabled, Standing::Deleted] {
-        bench.stand(visit.new_account, standing).await;
-        assert!(!rotates(first, second, 1).await, "{standing:?}");
+    for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
+        bench.stand(visit.new_account, status).await;
+        assert!(!rotates(first, second, 1).await, "{status:?}");
     }
-    bench.stand(visit.new_account, Standing::Active).await;
+    bench.stand(visit.new_account, AccountStatus::Active).await;
     assert_eq!(bench.rows().await, before);
     assert!(rotates(first, second, over - 1).await, "until the last second");
     assert!(rotates(first, fresh(), over - 1).await, "superseded is known, too");
     assert!(!rotates(first, fresh(), over).await);
-    bench.stand(visit.new_account, Standing::Disabled).await;
+    bench.stand(visit.new_account, AccountStatus::Disabled).await;
     assert!(!rotates(first, fresh(), 1).await);
-    bench.stand(visit.new_account, Standing::Active).await;
-    bench.store.revoke_sessions(Sessions::One(visit.session.id), &event("logout", after(1))).await.unwrap();
+    bench.stand(visit.new_account, AccountStatus::Active).await;
+    bench
+        .store
+        .revoke_sessions(SessionSelection::One(visit.session.id), &event("logout", after(1)))
+        .await
+        .unwrap();
     assert!(!rotates(second, fresh(), 1).await, "revoked");
     assert!(!rotates(first, fresh(), 1).await);
 }
@@ -118,9 +125,12 @@ pub async fn a_token_belongs_to_its_session(bench: &Bench) {
 pub async fn a_session_is_revoked_once(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let id = visit.session.id;
-    assert_eq!(bench.store.revoke_sessions(Sessions::One(id), &event("logout", after(60))).await.unwrap(), 1);
     assert_eq!(
-        bench.store.revoke_sessions(Sessions::One(id), &event("logout", after(120))).await.unwrap(),
+        bench.store.revoke_sessions(SessionSelection::One(id), &event("logout", after(60))).await.unwrap(),
+        1
+    );
+    assert_eq!(
+        bench.store.revoke_sessions(SessionSelection::One(id), &event("logout", after(120))).await.unwrap(),
         0
     );
     let found = bench.store.find_session(id).await.unwrap().unwrap();
@@ -136,7 +146,7 @@ pub async fn live_sessions_are_listed(bench: &Bench) {
     let revoked =
         Visit::new(&ada(), Decision::Use(first.new_account)).at(after(3)).succeeds(&*bench.store).await;
     let logout = event("logout", after(4));
-    bench.store.revoke_sessions(Sessions::One(revoked.session.id), &logout).await.unwrap();
+    bench.store.revoke_sessions(SessionSelection::One(revoked.session.id), &logout).await.unwrap();
     let all = SessionFilter { account: None, used_since: NOON, now: after(10), after: None, limit: 100 };
     let listed = async |filter: SessionFilter| -> Vec<SessionId> {
         bench.store.list_sessions(&filter).await.unwrap().iter().map(|session| session.id).collect()
@@ -172,10 +182,10 @@ pub async fn sessions_are_revoked_by_account_or_all(bench: &Bench) {
     let other = Visit::creating(&Person::new("other"), &["Other"]).succeeds(&*bench.store).await;
     let revoke =
         async |which| bench.store.revoke_sessions(which, &event("session_revoked", after(60))).await.unwrap();
-    assert_eq!(revoke(Sessions::Of(first.new_account)).await, 2);
+    assert_eq!(revoke(SessionSelection::Of(first.new_account)).await, 2);
     assert!(bench.is_revoked(second.session.id).await && !bench.is_revoked(other.session.id).await);
-    assert_eq!(revoke(Sessions::All).await, 1);
-    assert_eq!(revoke(Sessions::All).await, 0);
+    assert_eq!(revoke(SessionSelection::All).await, 1);
+    assert_eq!(revoke(SessionSelection::All).await, 0);
     let revoked = bench.database.count("audit_events", "event = 'session_revoked'").await;
     assert_eq!(revoked, 2, "none where nothing was done");
 }

@@ -1,6 +1,6 @@
 //! Logins: what is written, and each premise that must hold when it is.
 
-use portico_core::account::{Decision, Standing};
+use portico_core::account::{AccountStatus, Decision};
 use portico_core::claims::Email;
 use portico_core::clock::Entropy;
 use portico_core::session::SessionId;
@@ -21,7 +21,7 @@ pub async fn a_first_login_writes_everything(bench: &Bench) {
         (visit.new_account, "Ada", "Ada")
     );
     assert_eq!(account.email, Some(Email { address: "ada@example.com".to_owned(), verified: Some(true) }));
-    assert_eq!(account.standing, Standing::Active);
+    assert_eq!(account.status, AccountStatus::Active);
     assert!(account.ever_linked && account.roles.is_empty());
     assert_eq!((account.created_at, account.last_login_at), (NOON, Some(NOON)));
     let session = &present.session;
@@ -77,11 +77,11 @@ pub async fn a_login_without_an_email_keeps_the_last_one(bench: &Bench) {
 
 pub async fn only_an_active_account_is_entered(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
-    for standing in [Standing::Disabled, Standing::Deleted] {
-        bench.stand(first.new_account, standing).await;
+    for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
+        bench.stand(first.new_account, status).await;
         bench.conflicts(&Visit::new(&ada(), Decision::Use(first.new_account))).await;
     }
-    bench.stand(first.new_account, Standing::Active).await;
+    bench.stand(first.new_account, AccountStatus::Active).await;
     Visit::new(&ada(), Decision::Use(first.new_account)).succeeds(&*bench.store).await;
 }
 
@@ -177,11 +177,11 @@ pub async fn only_a_fit_account_is_adopted(bench: &Bench) {
     bench.database.execute("DELETE FROM identities").await.unwrap();
     bench.conflicts(&Visit::new(&ada(), Decision::Adopt(privileged))).await;
     bench.conflicts(&Visit::new(&ada(), Decision::Adopt(linked))).await;
-    for standing in [Standing::Disabled, Standing::Deleted] {
-        bench.stand(fit, standing).await;
+    for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
+        bench.stand(fit, status).await;
         bench.conflicts(&Visit::new(&ada(), Decision::Adopt(fit))).await;
     }
-    bench.stand(fit, Standing::Active).await;
+    bench.stand(fit, AccountStatus::Active).await;
     Visit::creating(&ada(), &["Somewhere else"]).succeeds(&*bench.store).await;
     bench.conflicts(&Visit::new(&ada(), Decision::Adopt(fit))).await;
     Visit::new(&Person::new("ada-2"), Decision::Adopt(fit)).succeeds(&*bench.store).await;

@@ -5,7 +5,7 @@ use portico_core::audit::{AuditEvent, AuditFilter, Event, Outcome};
 use portico_core::clock::{Entropy, Timestamp};
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
 use portico_core::slot::SlotId;
-use portico_core::store::{Retention, Rotate, Sessions};
+use portico_core::store::{Retention, Rotate, SessionSelection};
 
 use crate::bench::{Bench, NOON, after, event};
 use crate::people::{Person, Visit, ada};
@@ -80,7 +80,7 @@ pub async fn what_ended_is_forgotten_in_time(bench: &Bench) {
     bench.store.rotate_refresh(&rotate).await.unwrap();
     bench
         .store
-        .revoke_sessions(Sessions::One(revoked.session.id), &event("logout", after(DAY)))
+        .revoke_sessions(SessionSelection::One(revoked.session.id), &event("logout", after(DAY)))
         .await
         .unwrap();
     let mut living = Visit::creating(&Person::new("cleo"), &["Cleo"]);

@@ -1,9 +1,9 @@
 //! Grants, switches and unlinking.
 
 use clap::Args;
-use portico_core::account::{Account, Standing};
+use portico_core::account::{Account, AccountStatus};
 use portico_core::audit::Event;
-use portico_core::store::{Change, Changed, Grant as What, Store, Unlinked};
+use portico_core::store::{AccountChange, AccountChanged, Grant as What, Store, Unlinked};
 use serde_json::json;
 
 use super::{MOST_ROLES, account_json, account_line, by_operator, find};
@@ -49,7 +49,7 @@ impl Grant {
         self,
         store: &dyn Store,
         event: Event,
-        change: impl FnOnce(What) -> Change,
+        change: impl FnOnce(What) -> AccountChange,
     ) -> Result<(), Failure> {
         let (what, named) = match (self.role, self.group) {
             (Some(role), None) => (format!("role:{role}"), What::Role(role)),
@@ -69,60 +69,67 @@ impl Grant {
             return Err(Failure::Failed(format!("an account has at most {MOST_ROLES} roles")));
         }
         match store.change_account(account.id, &change, &event).await? {
-            Changed::Done(account) => shown(&account, self.json),
+            AccountChanged::Done(account) => shown(&account, self.json),
             // Granting what is granted is done already. Revoking what is not may be a slip, or the provider's groups give it.
-            Changed::Unchanged(account) => {
+            AccountChanged::Unchanged(account) => {
                 shown(&account, self.json);
-                if matches!(change, Change::Revoke(_)) {
+                if matches!(change, AccountChange::Revoke(_)) {
                     complain(&format!("nothing was taken back: {what} was never granted by an operator"));
                 }
             }
-            Changed::Unknown => return Err(gone(&self.account)),
+            AccountChanged::Unknown => return Err(gone(&self.account)),
         }
         Ok(())
     }
 }
 
 impl One {
-    pub(super) async fn run(self, store: &dyn Store, event: Event, change: &Change) -> Result<(), Failure> {
+    pub(super) async fn run(
+        self,
+        store: &dyn Store,
+        event: Event,
+        change: &AccountChange,
+    ) -> Result<(), Failure> {
         let (account, _) = find(store, &self.account).await?;
         match store.change_account(account.id, change, &by_operator(event, account.id)).await? {
-            Changed::Done(account) => shown(&account, self.json),
-            Changed::Unchanged(account) if is_so(&account, change) => shown(&account, self.json),
-            Changed::Unchanged(account) => {
-                let status = account.standing.as_str();
+            AccountChanged::Done(account) => shown(&account, self.json),
+            AccountChanged::Unchanged(account) if is_so(&account, change) => shown(&account, self.json),
+            AccountChanged::Unchanged(account) => {
+                let status = account.status.as_str();
                 let only = match change {
-                    Change::Release => "only a deleted account is released",
+                    AccountChange::Release => "only a deleted account is released",
                     _ => "that cannot be done",
                 };
                 return Err(Failure::Failed(format!("account {} is {status}: {only}", account.id)));
             }
-            Changed::Unknown => return Err(gone(&self.account)),
+            AccountChanged::Unknown => return Err(gone(&self.account)),
         }
         Ok(())
     }
 }
 
 /// Whether the change grants a further role to an account that has all it may have.
-fn is_one_role_too_many(account: &Account, change: &Change) -> bool {
+fn is_one_role_too_many(account: &Account, change: &AccountChange) -> bool {
     match change {
-        Change::Grant(What::Role(role)) => account.roles.len() >= MOST_ROLES && !account.roles.contains(role),
-        Change::Grant(What::Group(_))
-        | Change::Revoke(_)
-        | Change::Disable
-        | Change::Enable
-        | Change::Delete
-        | Change::Release => false,
+        AccountChange::Grant(What::Role(role)) => {
+            account.roles.len() >= MOST_ROLES && !account.roles.contains(role)
+        }
+        AccountChange::Grant(What::Group(_))
+        | AccountChange::Revoke(_)
+        | AccountChange::Disable
+        | AccountChange::Enable
+        | AccountChange::Delete
+        | AccountChange::Release => false,
     }
 }
 
 /// Whether the account already is what the change makes of it.
-fn is_so(account: &Account, change: &Change) -> bool {
+fn is_so(account: &Account, change: &AccountChange) -> bool {
     match change {
-        Change::Disable => account.standing == Standing::Disabled,
-        Change::Enable => account.standing == Standing::Active,
-        Change::Delete | Change::Release => account.standing == Standing::Deleted,
-        Change::Grant(_) | Change::Revoke(_) => true,
+        AccountChange::Disable => account.status == AccountStatus::Disabled,
+        AccountChange::Enable => account.status == AccountStatus::Active,
+        AccountChange::Delete | AccountChange::Release => account.status == AccountStatus::Deleted,
+        AccountChange::Grant(_) | AccountChange::Revoke(_) => true,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `portico accounts list` and `show`.
 
 use clap::{Args, ValueEnum};
-use portico_core::account::{AccountId, Standing};
+use portico_core::account::{AccountId, AccountStatus};
 use portico_core::clock::Clock;
 use portico_core::session::Lifetimes;
 use portico_core::store::{AccountFilter, SessionFilter, Store};
@@ -43,11 +43,11 @@ enum Status {
 }
 
 impl Status {
-    const fn standing(self) -> Standing {
+    const fn status(self) -> AccountStatus {
         match self {
-            Self::Active => Standing::Active,
-            Self::Disabled => Standing::Disabled,
-            Self::Deleted => Standing::Deleted,
+            Self::Active => AccountStatus::Active,
+            Self::Disabled => AccountStatus::Disabled,
+            Self::Deleted => AccountStatus::Deleted,
         }
     }
 }
@@ -55,7 +55,7 @@ impl Status {
 impl List {
     pub(super) async fn run(self, store: &dyn Store) -> Result<(), Failure> {
         let filter = AccountFilter {
-            standing: self.status.map(Status::standing),
+            status: self.status.map(Status::status),
             name: self.name,
             role: self.role,
             after: self.page.after.map(AccountId),

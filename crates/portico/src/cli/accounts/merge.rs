@@ -1,7 +1,7 @@
 //! `portico accounts merge`: the one way an identity moves.
 
 use clap::Args;
-use portico_core::account::{Account, Identity, Standing};
+use portico_core::account::{Account, AccountStatus, Identity};
 use portico_core::audit::Event;
 use portico_core::store::{Merged, Store};
 use serde_json::json;
@@ -30,7 +30,7 @@ impl Merge {
         if from.id == into.id {
             return Err(Failure::Failed("both are the same account".to_owned()));
         }
-        if from.standing == Standing::Deleted || into.standing != Standing::Active {
+        if from.status == AccountStatus::Deleted || into.status != AccountStatus::Active {
             return Err(refused());
         }
         if !self.yes {

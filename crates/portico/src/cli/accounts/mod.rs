@@ -47,18 +47,18 @@ pub(super) enum Accounts {
 
 impl Accounts {
     pub(super) fn run(self, loaded: &Loaded) -> Result<(), Failure> {
-        use portico_core::store::Change;
+        use portico_core::store::AccountChange;
         wire::with_store(&loaded.settings, async |store| match self {
             Self::Create(create) => create.run(store).await,
             Self::Import(import) => import.run(store).await,
             Self::List(list) => list.run(store).await,
             Self::Show(show) => show.run(store, &loaded.settings.lifetimes).await,
-            Self::Grant(grant) => grant.run(store, Event::RoleGranted, Change::Grant).await,
-            Self::Revoke(grant) => grant.run(store, Event::RoleRevoked, Change::Revoke).await,
-            Self::Disable(one) => one.run(store, Event::AccountDisabled, &Change::Disable).await,
-            Self::Enable(one) => one.run(store, Event::AccountEnabled, &Change::Enable).await,
-            Self::Delete(one) => one.run(store, Event::AccountDeleted, &Change::Delete).await,
-            Self::Release(one) => one.run(store, Event::AccountReleased, &Change::Release).await,
+            Self::Grant(grant) => grant.run(store, Event::RoleGranted, AccountChange::Grant).await,
+            Self::Revoke(grant) => grant.run(store, Event::RoleRevoked, AccountChange::Revoke).await,
+            Self::Disable(one) => one.run(store, Event::AccountDisabled, &AccountChange::Disable).await,
+            Self::Enable(one) => one.run(store, Event::AccountEnabled, &AccountChange::Enable).await,
+            Self::Delete(one) => one.run(store, Event::AccountDeleted, &AccountChange::Delete).await,
+            Self::Release(one) => one.run(store, Event::AccountReleased, &AccountChange::Release).await,
             Self::Merge(merge) => merge.run(store).await,
             Self::Unlink(unlink) => unlink.run(store).await,
         })
@@ -115,7 +115,7 @@ pub(super) async fn find(store: &dyn Store, named: &str) -> Result<(Account, Vec
 fn account_line(account: &Account) -> String {
     let roles =
         if account.roles.is_empty() { String::new() } else { format!("  [{}]", account.roles.join(", ")) };
-    format!("{}  {:8}  {}  ({}){roles}", account.id, account.standing.as_str(), account.name, account.label)
+    format!("{}  {:8}  {}  ({}){roles}", account.id, account.status.as_str(), account.name, account.label)
 }
 
 fn account_json(account: &Account) -> Value {
@@ -125,7 +125,7 @@ fn account_json(account: &Account) -> Value {
         "label": account.label,
         "email": account.email.as_ref().map(|email| &email.address),
         "email_verified": account.email.as_ref().and_then(|email| email.verified),
-        "status": account.standing.as_str(),
+        "status": account.status.as_str(),
         "roles": account.roles,
         "groups": account.groups,
         "ever_linked": account.ever_linked,

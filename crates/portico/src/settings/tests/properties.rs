@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::table::{Kind as Form, Setting};
+use super::super::table::{Setting, SettingKind as Form};
 use super::*;
 
 /// Every variable of a service with one slot of each protocol.

@@ -5,7 +5,7 @@ use crate::audit::Event;
 use crate::clock::Entropy;
 use crate::error::LoginError;
 use crate::session::{BREAK_GLASS_SESSION, Caller, NewSession, OneTimeCode, RefreshToken};
-use crate::store::Linked;
+use crate::store::BreakGlassRedemption;
 
 impl Broker {
     /// Begins the session that a break-glass link is good for. The link is gone whatever comes of it, and so is the
@@ -33,10 +33,10 @@ impl Broker {
         let expires_at = session.expires_at.min(now.plus(BREAK_GLASS_SESSION));
         let session = NewSession { expires_at, ..session };
         let event = self.event(Event::BreakGlassUsed).by(caller);
-        let present = match self.parts.store.use_link(&code.hash(), &session, &event).await? {
-            Linked::Begun(present) => present,
-            Linked::Refused(account) => return Err(LoginError::AccountDisabled(account)),
-            Linked::Unknown => {
+        let present = match self.parts.store.redeem_break_glass(&code.hash(), &session, &event).await? {
+            BreakGlassRedemption::Started(present) => present,
+            BreakGlassRedemption::Refused(account) => return Err(LoginError::AccountDisabled(account)),
+            BreakGlassRedemption::Unknown => {
                 return Err(LoginError::StateInvalid(
                     "the break-glass link is unknown, used, replaced or expired",
                 ));

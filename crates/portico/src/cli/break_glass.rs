@@ -1,9 +1,9 @@
-//! `portico break-glass`: a link that signs one person in once, when no provider can be asked.
+//! `portico break-break_glass`: a link that signs one person in once, when no provider can be asked.
 
 use clap::Args;
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Clock, Entropy};
-use portico_core::session::{BREAK_GLASS_LIFETIME, NewLink, OneTimeCode};
+use portico_core::session::{BREAK_GLASS_LIFETIME, NewBreakGlass, OneTimeCode};
 use portico_core::store::Store;
 use serde_json::json;
 
@@ -31,7 +31,7 @@ impl BreakGlass {
             let code = OneTimeCode::random(Entropy);
             let now = Clock::System.now();
             let expires_at = now.plus(BREAK_GLASS_LIFETIME);
-            add(store, &NewLink { code: code.hash(), account: account.id, expires_at }).await?;
+            add(store, &NewBreakGlass { code: code.hash(), account: account.id, expires_at }).await?;
             let mut url = public.at("/auth/break-glass");
             url.set_fragment(Some(code.reveal()));
             let until = portico_http::rfc3339(expires_at);
@@ -45,11 +45,11 @@ impl BreakGlass {
     }
 }
 
-async fn add(store: &dyn Store, link: &NewLink) -> Result<(), Failure> {
+async fn add(store: &dyn Store, code: &NewBreakGlass) -> Result<(), Failure> {
     let event =
-        AuditEvent::new(Event::BreakGlassIssued, Clock::System.now()).about(link.account).because("operator");
-    if store.add_link(link, &event).await? {
+        AuditEvent::new(Event::BreakGlassIssued, Clock::System.now()).about(code.account).because("operator");
+    if store.create_break_glass(code, &event).await? {
         return Ok(());
     }
-    Err(Failure::Failed(format!("the account {} is not active", link.account)))
+    Err(Failure::Failed(format!("the account {} is not active", code.account)))
 }

@@ -1,10 +1,10 @@
 //! Links that let one person in without a provider, once.
 
-use portico_core::account::{AccountId, Standing};
+use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::AuditEvent;
 use portico_core::claims::Facts;
-use portico_core::session::{BREAK_GLASS, NewLink, NewSession, TokenHash};
-use portico_core::store::Linked;
+use portico_core::session::{BREAK_GLASS, NewBreakGlass, NewSession, TokenHash};
+use portico_core::store::BreakGlassRedemption;
 
 use crate::backend::{Backend, Trouble, ask};
 use crate::change::hold;
@@ -15,38 +15,42 @@ use crate::sql;
 use crate::store::record;
 
 impl<DB: Backend> Sql<DB> {
-    /// See [`portico_core::store::Store::add_link`].
-    pub(crate) async fn link(&self, link: &NewLink, event: &AuditEvent) -> Result<bool, Trouble> {
+    /// See [`portico_core::store::Store::create_break_glass`].
+    pub(crate) async fn create_break_glass_code(
+        &self,
+        code: &NewBreakGlass,
+        event: &AuditEvent,
+    ) -> Result<bool, Trouble> {
         let mut transaction = self.begin().await?;
-        if hold::<DB>(&mut transaction, link.account).await? != Some(Standing::Active) {
+        if hold::<DB>(&mut transaction, code.account).await? != Some(AccountStatus::Active) {
             return Ok(false);
         }
-        let add = ask::<DB>(&mut transaction, sql::LINK).with(link.code.0.to_vec());
-        add.with(link.account.0).with(link.expires_at.unix()).did().await?;
+        let add = ask::<DB>(&mut transaction, sql::ADD_BREAK_GLASS).with(code.code.0.to_vec());
+        add.with(code.account.0).with(code.expires_at.unix()).did().await?;
         record::<DB>(&mut transaction, event).await?;
         transaction.commit().await?;
         Ok(true)
     }
 
-    /// See [`portico_core::store::Store::use_link`].
+    /// See [`portico_core::store::Store::redeem_break_glass`].
     pub(crate) async fn enter_by_link(
         &self,
         code: &TokenHash,
         session: &NewSession,
         event: &AuditEvent,
-    ) -> Result<Linked, Trouble> {
+    ) -> Result<BreakGlassRedemption, Trouble> {
         let mut transaction = self.begin().await?;
-        let take = ask::<DB>(&mut transaction, sql::TAKE_LINK).with(code.0.to_vec());
+        let take = ask::<DB>(&mut transaction, sql::TAKE_BREAK_GLASS).with(code.0.to_vec());
         let Some(taken) = take.with(session.created_at.unix()).row().await? else {
-            return Ok(Linked::Unknown);
+            return Ok(BreakGlassRedemption::Unknown);
         };
         let account = AccountId(Fields::<DB>::of("break-glass link", &taken).get("account_id")?);
-        if hold::<DB>(&mut transaction, account).await? != Some(Standing::Active) {
+        if hold::<DB>(&mut transaction, account).await? != Some(AccountStatus::Active) {
             transaction.commit().await?;
-            return Ok(Linked::Refused(account));
+            return Ok(BreakGlassRedemption::Refused(account));
         }
         let facts = Facts { amr: Some(vec![BREAK_GLASS.to_owned()]), ..Facts::default() };
-        ask::<DB>(&mut transaction, sql::BEGIN_LINK_SESSION)
+        ask::<DB>(&mut transaction, sql::BEGIN_BREAK_GLASS_SESSION)
             .with(session.id.0)
             .with(account.0)
             .with(BREAK_GLASS.to_owned())
@@ -62,9 +66,10 @@ impl<DB: Backend> Sql<DB> {
         record::<DB>(&mut transaction, &event.clone().about(account)).await?;
         let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
         transaction.commit().await?;
-        row.as_ref()
-            .map(rows::present::<DB>)
-            .transpose()
-            .map(|present| present.map_or(Linked::Unknown, |present| Linked::Begun(Box::new(present))))
+        row.as_ref().map(rows::present::<DB>).transpose().map(|present| {
+            present.map_or(BreakGlassRedemption::Unknown, |present| {
+                BreakGlassRedemption::Started(Box::new(present))
+            })
+        })
     }
 }

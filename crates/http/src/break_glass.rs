@@ -17,7 +17,7 @@ use crate::cookies::Brought;
 use crate::csrf;
 use crate::error::{ApiError, Cause};
 use crate::extract::is_of_kind;
-use crate::limits::{Glass, Within};
+use crate::limits::{BreakGlass, Within};
 use crate::pages;
 use crate::query::once;
 use crate::session::{TokenAnswer, give};
@@ -26,9 +26,9 @@ use crate::session::{TokenAnswer, give};
 const LONGEST_CODE: usize = 256;
 
 /// The form that the page sends.
-pub(crate) struct LinkForm(SecretString);
+pub(crate) struct BreakGlassForm(SecretString);
 
-impl LinkForm {
+impl BreakGlassForm {
     fn parse(body: &[u8]) -> Result<Self, Cause> {
         let text = std::str::from_utf8(body).map_err(|_| Cause::BadRequest("the form is not UTF-8"))?;
         let code = once(text, "code", LONGEST_CODE).map_err(Cause::BadRequest)?;
@@ -36,7 +36,7 @@ impl LinkForm {
     }
 }
 
-impl FromRequest for LinkForm {
+impl FromRequest for BreakGlassForm {
     type Error = actix_web::Error;
     type Future = LocalBoxFuture<'static, Result<Self, actix_web::Error>>;
 
@@ -51,18 +51,18 @@ impl FromRequest for LinkForm {
     }
 }
 
-/// `GET /auth/break-glass`
+/// `GET /auth/break-break_glass`
 pub(crate) async fn page(portico: Data<Portico>) -> HttpResponse {
     pages::break_glass(&portico)
 }
 
-/// `POST /auth/break-glass`, from that page only: another site must not sign somebody in as whom it chose (threats H02).
+/// `POST /auth/break-break_glass`, from that page only: another site must not sign somebody in as whom it chose (threats H02).
 pub(crate) async fn enter(
-    _: Within<Glass>,
+    _: Within<BreakGlass>,
     portico: Data<Portico>,
     asker: Asker,
     request: HttpRequest,
-    LinkForm(code): LinkForm,
+    BreakGlassForm(code): BreakGlassForm,
     brought: Brought,
 ) -> Result<HttpResponse, ApiError> {
     csrf::check_origin(&portico, &request)?;

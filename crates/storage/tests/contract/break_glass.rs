@@ -2,22 +2,28 @@
 
 use std::time::Duration;
 
-use portico_core::account::{AccountId, Standing};
+use portico_core::account::{AccountId, AccountStatus};
 use portico_core::clock::{Entropy, Timestamp};
-use portico_core::session::{Caller, NewLink, NewSession, OneTimeCode, RefreshToken, SessionId, TokenHash};
-use portico_core::store::{Linked, Sessions, Store};
+use portico_core::session::{
+    Caller, NewBreakGlass, NewSession, OneTimeCode, RefreshToken, SessionId, TokenHash,
+};
+use portico_core::store::{BreakGlassRedemption, SessionSelection, Store};
 
 use crate::bench::{Bench, NOON, after, event};
 use crate::races::{MANY, at_once, count};
 
 async fn add(bench: &Bench, account: AccountId) -> Option<TokenHash> {
     let code = OneTimeCode::random(Entropy).hash();
-    let link = NewLink { code, account, expires_at: after(600) };
-    let added = bench.store.add_link(&link, &event("break_glass_issued", NOON).about(account)).await.unwrap();
+    let new = NewBreakGlass { code, account, expires_at: after(600) };
+    let added = bench
+        .store
+        .create_break_glass(&new, &event("break_glass_issued", NOON).about(account))
+        .await
+        .unwrap();
     added.then_some(code)
 }
 
-async fn follow(store: &dyn Store, code: TokenHash, at: Timestamp) -> Linked {
+async fn follow(store: &dyn Store, code: TokenHash, at: Timestamp) -> BreakGlassRedemption {
     let session = NewSession {
         id: SessionId(Entropy.id(at)),
         created_at: at,
@@ -26,17 +32,19 @@ async fn follow(store: &dyn Store, code: TokenHash, at: Timestamp) -> Linked {
         id_token: None,
         caller: Caller::default(),
     };
-    store.use_link(&code, &session, &event("break_glass_used", at)).await.unwrap()
+    store.redeem_break_glass(&code, &session, &event("break_glass_used", at)).await.unwrap()
 }
 
 pub async fn a_link_begins_one_session(bench: &Bench) {
     let account = bench.local("Sam", &["admin"]).await;
     let code = add(bench, account).await.unwrap();
-    let Linked::Begun(present) = follow(&*bench.store, code, after(599)).await else { panic!("it is good") };
+    let BreakGlassRedemption::Started(present) = follow(&*bench.store, code, after(599)).await else {
+        panic!("it is good")
+    };
     assert_eq!((present.account.id, present.session.slot, present.session.identity), (account, None, None));
     assert_eq!(present.session.facts.amr.as_deref(), Some(&["break-glass".to_owned()][..]));
     assert_eq!(bench.store.find_session(present.session.id).await.unwrap().unwrap().session, present.session);
-    assert!(matches!(follow(&*bench.store, code, after(599)).await, Linked::Unknown));
+    assert!(matches!(follow(&*bench.store, code, after(599)).await, BreakGlassRedemption::Unknown));
     assert_eq!(
         bench.database.count("audit_events", "event = 'break_glass_used' AND account_id IS NOT NULL").await,
         1
@@ -48,30 +56,46 @@ pub async fn a_link_is_good_for_a_while_and_the_last_one_counts(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
     let first = add(bench, account).await.unwrap();
     let second = add(bench, account).await.unwrap();
-    assert!(matches!(follow(&*bench.store, first, after(1)).await, Linked::Unknown));
-    assert!(matches!(follow(&*bench.store, second, after(600)).await, Linked::Unknown), "it has expired");
-    assert!(matches!(follow(&*bench.store, second, after(599)).await, Linked::Begun(_)));
-    assert!(matches!(follow(&*bench.store, TokenHash([7; 32]), after(1)).await, Linked::Unknown));
+    assert!(matches!(follow(&*bench.store, first, after(1)).await, BreakGlassRedemption::Unknown));
+    assert!(
+        matches!(follow(&*bench.store, second, after(600)).await, BreakGlassRedemption::Unknown),
+        "it has expired"
+    );
+    assert!(matches!(follow(&*bench.store, second, after(599)).await, BreakGlassRedemption::Started(_)));
+    assert!(matches!(
+        follow(&*bench.store, TokenHash([7; 32]), after(1)).await,
+        BreakGlassRedemption::Unknown
+    ));
 }
 
 pub async fn only_an_active_account_has_a_link(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
-    for standing in [Standing::Disabled, Standing::Deleted] {
-        bench.stand(account, standing).await;
+    for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
+        bench.stand(account, status).await;
         assert_eq!(add(bench, account).await, None);
         assert_eq!(bench.database.count("audit_events", "event = 'break_glass_issued'").await, 0);
     }
-    bench.stand(account, Standing::Active).await;
+    bench.stand(account, AccountStatus::Active).await;
     let code = add(bench, account).await.unwrap();
-    bench.stand(account, Standing::Disabled).await;
+    bench.stand(account, AccountStatus::Disabled).await;
     let refused = follow(&*bench.store, code, after(1)).await;
-    assert!(matches!(refused, Linked::Refused(_) | Linked::Unknown), "{refused:?}");
-    bench.stand(account, Standing::Active).await;
-    assert!(matches!(follow(&*bench.store, code, after(1)).await, Linked::Unknown), "it is gone");
-    let code = add(bench, account).await.unwrap();
-    bench.store.revoke_sessions(Sessions::Of(account), &event("session_revoked", NOON)).await.unwrap();
     assert!(
-        matches!(follow(&*bench.store, code, after(1)).await, Linked::Unknown),
+        matches!(refused, BreakGlassRedemption::Refused(_) | BreakGlassRedemption::Unknown),
+        "{refused:?}"
+    );
+    bench.stand(account, AccountStatus::Active).await;
+    assert!(
+        matches!(follow(&*bench.store, code, after(1)).await, BreakGlassRedemption::Unknown),
+        "it is gone"
+    );
+    let code = add(bench, account).await.unwrap();
+    bench
+        .store
+        .revoke_sessions(SessionSelection::Of(account), &event("session_revoked", NOON))
+        .await
+        .unwrap();
+    assert!(
+        matches!(follow(&*bench.store, code, after(1)).await, BreakGlassRedemption::Unknown),
         "it ends with the sessions"
     );
 }
@@ -80,7 +104,7 @@ pub async fn one_of_many_who_have_a_link_gets_in(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
     let code = add(bench, account).await.unwrap();
     let entered = at_once(bench, async move |store, _| {
-        matches!(follow(&*store, code, after(1)).await, Linked::Begun(_))
+        matches!(follow(&*store, code, after(1)).await, BreakGlassRedemption::Started(_))
     })
     .await;
     assert_eq!(entered.len(), MANY);
