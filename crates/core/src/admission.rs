@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::claims::Facts;
+use crate::claims::SessionClaims;
 use crate::slot::SlotId;
 
 /// A slot's access rule. Each list that is not empty must let the person in; with none everybody may come.
@@ -39,17 +39,18 @@ impl AccessRule {
     ///
     /// # Errors
     /// The first list that does not let the person in.
-    pub fn check(&self, facts: &Facts) -> Result<(), NotAllowed> {
-        let failed = self.judge(facts).into_iter().find(|verdict| !verdict.passes);
+    pub fn check(&self, session_claims: &SessionClaims) -> Result<(), NotAllowed> {
+        let failed = self.judge(session_claims).into_iter().find(|verdict| !verdict.passes);
         failed.map_or(Ok(()), |verdict| Err(NotAllowed { list: verdict.list, told: verdict.told }))
     }
 
     /// What each list says of a person.
-    pub fn judge(&self, facts: &Facts) -> [AdmissionVerdict<'_>; 4] {
-        let subject = facts.subject.as_deref();
-        let groups = facts.groups.as_deref().unwrap_or_default();
-        let domain = facts.email.as_deref().filter(|_| facts.email_verified).and_then(domain);
-        let tenant = facts.tid.as_deref().or(facts.hd.as_deref());
+    pub fn judge(&self, session_claims: &SessionClaims) -> [AdmissionVerdict<'_>; 4] {
+        let subject = session_claims.subject.as_deref();
+        let groups = session_claims.groups.as_deref().unwrap_or_default();
+        let domain =
+            session_claims.email.as_deref().filter(|_| session_claims.email_verified).and_then(domain);
+        let tenant = session_claims.tid.as_deref().or(session_claims.hd.as_deref());
         [
             AdmissionVerdict::of("allowed_subjects", &self.subjects, subject.is_some(), |one| {
                 subject == Some(one)
@@ -60,7 +61,7 @@ impl AccessRule {
             AdmissionVerdict::of("allowed_email_domains", &self.email_domains, domain.is_some(), |one| {
                 domain.is_some_and(|own| own.eq_ignore_ascii_case(one))
             }),
-            AdmissionVerdict::of("allowed_groups", &self.groups, facts.groups.is_some(), |one| {
+            AdmissionVerdict::of("allowed_groups", &self.groups, session_claims.groups.is_some(), |one| {
                 groups.iter().any(|own| own == one)
             }),
         ]
@@ -157,21 +158,21 @@ mod tests {
         list.iter().map(|&text| text.to_owned()).collect()
     }
 
-    fn person() -> Facts {
-        Facts {
+    fn person() -> SessionClaims {
+        SessionClaims {
             subject: Some("42".to_owned()),
             email: Some("ada@corp.example".to_owned()),
             email_verified: true,
             groups: Some(texts(&["staff", "ops"])),
             tid: Some("t1".to_owned()),
-            ..Facts::default()
+            ..SessionClaims::default()
         }
     }
 
     #[test]
     fn without_a_rule_everybody_may_come() {
         assert!(AccessRule::default().admits_everyone());
-        assert_eq!(AccessRule::default().check(&Facts::default()), Ok(()));
+        assert_eq!(AccessRule::default().check(&SessionClaims::default()), Ok(()));
     }
 
     #[test]
@@ -188,7 +189,7 @@ mod tests {
             (rule(|rule| rule.tenants = texts(&["t1"])), "allowed_tenants"),
         ] {
             assert_eq!(rule.check(&person()), Ok(()), "{list}");
-            assert_eq!(rule.check(&Facts::default()), Err(NotAllowed { list, told: false }));
+            assert_eq!(rule.check(&SessionClaims::default()), Err(NotAllowed { list, told: false }));
         }
         let all = AccessRule {
             groups: texts(&["ops"]),
@@ -207,7 +208,12 @@ mod tests {
     fn h22_a_domain_is_exact_and_of_one_verified_address() {
         let rule = AccessRule { email_domains: texts(&["corp.example"]), ..AccessRule::default() };
         let check = |email: &str, email_verified| {
-            rule.check(&Facts { email: Some(email.to_owned()), email_verified, ..Facts::default() }).is_ok()
+            rule.check(&SessionClaims {
+                email: Some(email.to_owned()),
+                email_verified,
+                ..SessionClaims::default()
+            })
+            .is_ok()
         };
         for good in ["ada@corp.example", "ada@CORP.example"] {
             assert!(check(good, true), "{good}");
@@ -234,10 +240,10 @@ mod tests {
         for (group, passes) in
             [("admin", true), ("Admin", false), ("admin ", false), ("xadmin", false), ("adm", false)]
         {
-            let facts = Facts { groups: Some(texts(&[group])), ..Facts::default() };
-            assert_eq!(rule.check(&facts).is_ok(), passes, "{group:?}");
+            let session_claims = SessionClaims { groups: Some(texts(&[group])), ..SessionClaims::default() };
+            assert_eq!(rule.check(&session_claims).is_ok(), passes, "{group:?}");
         }
-        let overage = Facts { groups: None, groups_overage: true, ..Facts::default() };
+        let overage = SessionClaims { groups: None, groups_overage: true, ..SessionClaims::default() };
         assert!(rule.check(&overage).is_err(), "unknown is not a member");
     }
 

@@ -194,7 +194,7 @@ pub struct ClaimedName {
 /// What the provider said beyond identity; belongs to the session, replaced at every login.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-pub struct Facts {
+pub struct SessionClaims {
     /// Groups; `None` when the provider sent none at all, which is not the same as an empty list.
     pub groups: Option<Vec<String>>,
     /// The provider left groups out because there were too many (Entra ID).
@@ -226,7 +226,7 @@ pub struct Claims {
     name: Option<ClaimedName>,
     preferred_username: Option<String>,
     email: Option<Email>,
-    facts: Facts,
+    session_claims: SessionClaims,
     groups_unknown: bool,
     id_token: Option<SecretString>,
 }
@@ -251,7 +251,7 @@ impl Claims {
             client_id: slot.client_id.clone(),
             name: documents.name(map),
             preferred_username: documents.text(&ClaimPath::Name("preferred_username".to_owned())),
-            facts: documents.facts(map, &subject, email.as_ref()),
+            session_claims: documents.session_claims(map, &subject, email.as_ref()),
             identity: IdentityKey { protocol: slot.id().protocol, issuer, subject },
             email,
             groups_unknown: false,
@@ -263,8 +263,8 @@ impl Claims {
     #[must_use]
     pub fn with_email(mut self, address: String) -> Self {
         if is_address(&address) {
-            self.facts.email = Some(address.clone());
-            self.facts.email_verified = true;
+            self.session_claims.email = Some(address.clone());
+            self.session_claims.email_verified = true;
             self.email = Some(Email { address, verified: Some(true) });
         }
         self
@@ -273,8 +273,8 @@ impl Claims {
     /// With the groups that were looked up, in place of whatever the documents say; `None` when nobody could tell.
     #[must_use]
     pub fn with_groups(mut self, groups: Option<Vec<String>>) -> Self {
-        self.facts.groups = groups.filter(|groups| is_fit(groups));
-        self.groups_unknown = self.facts.groups.is_none();
+        self.session_claims.groups = groups.filter(|groups| is_fit(groups));
+        self.groups_unknown = self.session_claims.groups.is_none();
         self
     }
 
@@ -321,12 +321,12 @@ impl Claims {
 
     /// Whether the person may have groups that nobody could tell: not the same as having been sent none.
     pub fn groups_unknown(&self) -> bool {
-        self.groups_unknown || self.facts.groups_overage
+        self.groups_unknown || self.session_claims.groups_overage
     }
 
     /// What belongs to the session.
-    pub fn facts(&self) -> &Facts {
-        &self.facts
+    pub fn session_claims(&self) -> &SessionClaims {
+        &self.session_claims
     }
 }
 

@@ -1,10 +1,10 @@
 //! The one order of things: how a login begins and finishes, how a session goes on and ends.
 
-mod arrival;
 mod break_glass;
+mod completion;
+mod issuer_drift;
 mod keys;
-mod moved;
-mod own;
+mod self_service;
 mod sessions;
 
 use std::collections::HashMap;
@@ -22,27 +22,27 @@ use crate::error::{LoginError, UpstreamError};
 use crate::inspect::Finding;
 use crate::keys::Keys;
 use crate::login::{
-    Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, memory_of,
+    Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, login_secrets,
 };
 use crate::mirror::{Question, Reflection};
 use crate::provider::{Answer, Ask, Finish, Health, Prompt, ProtocolClient, Reply, Slot};
 use crate::public_url::PublicUrl;
-use crate::return_to::{ReturnTo, WebOrigin, Wish};
+use crate::return_to::{LoginParams, ReturnTo, WebOrigin};
 use crate::seal::Seals;
 use crate::session::{Caller, Lifetimes, RefreshToken, SessionId};
 use crate::slot::SlotId;
-use crate::store::{Present, Retention, Spent, Store, StoreError};
+use crate::store::{Retention, SessionWithAccount, Spent, Store, StoreError};
 use crate::token::{AccessClaims, Issuance, issue};
 
-use arrival::Arrival;
+use completion::LoginCompletion;
+pub use issuer_drift::OrphanedIdentities;
 pub use keys::KEY_NOTICE;
-pub use moved::Estranged;
 
 /// How long a revocation on another replica may go unnoticed here.
 pub const REVOCATION_DELAY: Duration = Duration::from_secs(5);
 
 /// Everything a broker is made of.
-pub struct Parts {
+pub struct BrokerConfig {
     /// Our address.
     pub public_url: PublicUrl,
     /// The enabled slots in the order of their buttons, each with its client.
@@ -75,18 +75,18 @@ pub struct Parts {
 
 /// The login broker.
 pub struct Broker {
-    parts: Parts,
-    places: HashMap<SlotId, usize>,
-    sessions: Cache<SessionId, Arc<Present>>,
+    config: BrokerConfig,
+    slot_index: HashMap<SlotId, usize>,
+    sessions: Cache<SessionId, Arc<SessionWithAccount>>,
     /// Access tokens whose signature was verified a moment ago, by hash.
-    believed: moka::sync::Cache<[u8; 32], Arc<AccessClaims>>,
+    verified_tokens: moka::sync::Cache<[u8; 32], Arc<AccessClaims>>,
     /// Looks for keys that a token named and nobody knew, by the short span of time they fell into.
     key_looks: Cache<i64, ()>,
 }
 
 /// A login that has begun.
 #[derive(Debug)]
-pub struct Begun {
+pub struct LoginStarted {
     /// Where to send the browser.
     pub location: Url,
     /// The cookie to set.
@@ -105,14 +105,14 @@ pub struct Callback {
     /// What the provider answers.
     pub reply: Reply,
     /// What the browser has of a session already.
-    pub browser: Held,
+    pub browser: PresentedTokens,
     /// Who sent it.
     pub caller: Caller,
 }
 
 /// What a browser holds of a session, believed in nothing yet.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct PresentedTokens {
     /// An access token.
     pub access: Option<String>,
     /// A refresh token.
@@ -151,7 +151,7 @@ pub struct Tokens {
     /// The opaque refresh token.
     pub refresh: RefreshToken,
     /// The session and its account.
-    pub present: Present,
+    pub entry: SessionWithAccount,
 }
 
 /// A request whose access token was believed and whose session is live.
@@ -160,104 +160,110 @@ pub struct SignedIn {
     /// The token's claims.
     pub claims: Arc<AccessClaims>,
     /// The session and its account, at most [`REVOCATION_DELAY`] old.
-    pub present: Arc<Present>,
+    pub entry: Arc<SessionWithAccount>,
 }
 
 impl Broker {
     /// Puts the parts together.
-    pub fn new(parts: Parts) -> Self {
-        let places = parts.slots.iter().enumerate().map(|(place, (slot, _))| (slot.id(), place)).collect();
+    pub fn new(config: BrokerConfig) -> Self {
+        let slot_index =
+            config.slots.iter().enumerate().map(|(index, (slot, _))| (slot.id(), index)).collect();
         let sessions = Cache::builder()
             .max_capacity(10_000)
             .time_to_live(REVOCATION_DELAY)
             .support_invalidation_closures()
             .build();
-        let believed =
+        let verified_tokens =
             moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REVOCATION_DELAY).build();
-        Self { parts, places, sessions, believed, key_looks: Cache::new(2) }
+        Self { config, slot_index, sessions, verified_tokens, key_looks: Cache::new(2) }
     }
 
     /// Our address.
     pub fn public_url(&self) -> &PublicUrl {
-        &self.parts.public_url
+        &self.config.public_url
     }
 
     /// The enabled slots in the order of their buttons, each with its client.
     pub fn slots(&self) -> impl Iterator<Item = (&Slot, &dyn ProtocolClient)> {
-        self.parts.slots.iter().map(|(slot, client)| (slot, client.as_ref()))
+        self.config.slots.iter().map(|(slot, client)| (slot, client.as_ref()))
     }
 
     /// The client of a slot.
     pub fn client(&self, slot: SlotId) -> Option<&Arc<dyn ProtocolClient>> {
-        self.parts.slots.get(*self.places.get(&slot)?).map(|(_, client)| client)
+        self.config.slots.get(*self.slot_index.get(&slot)?).map(|(_, client)| client)
     }
 
     /// Answers a question of our own with how it arrived; to anybody else's there is no answer.
     pub fn reflect(&self, question: &str, seen: impl FnOnce() -> Reflection) -> Option<String> {
-        let Parts { seals, public_url, clock, .. } = &self.parts;
+        let BrokerConfig { seals, public_url, clock, .. } = &self.config;
         let question = Question::parse(question, seals, public_url, clock.now())?;
         Some(question.answer(seals, &seen()))
     }
 
     /// Looks at a slot's provider without a person, in less than five seconds.
     pub async fn inspect(&self, id: SlotId) -> Vec<Finding> {
-        let Ok((_, client)) = self.place(id) else { return Vec::new() };
+        let Ok((_, client)) = self.enabled_slot(id) else { return Vec::new() };
         let state = State::random(Entropy);
-        let memory = memory_of(&state, &self.parts.seals);
-        let redirect_uri = self.parts.public_url.callback(id);
+        let login_secrets = login_secrets(&state, &self.config.seals);
+        let redirect_uri = self.config.public_url.callback(id);
         let ask = Ask {
             redirect_uri: &redirect_uri,
             state: state.as_str(),
-            memory: &memory,
+            login_secrets: &login_secrets,
             prompt: Prompt::Nobody,
         };
-        client.inspect(ask, self.parts.clock.now()).await
+        client.inspect(ask, self.config.clock.now()).await
     }
 
     /// Origins beside the public one that a login may lead back to.
     pub fn return_origins(&self) -> &[WebOrigin] {
-        &self.parts.return_origins
+        &self.config.return_origins
     }
 
     /// Our signing keys.
     pub fn keys(&self) -> &Keys {
-        &self.parts.keys
+        &self.config.keys
     }
 
     /// The memory.
     pub fn store(&self) -> &dyn Store {
-        self.parts.store.as_ref()
+        self.config.store.as_ref()
     }
 
     /// The time.
     pub fn clock(&self) -> &Clock {
-        &self.parts.clock
+        &self.config.clock
     }
 
     /// How long things last.
     pub fn lifetimes(&self) -> &Lifetimes {
-        &self.parts.lifetimes
+        &self.config.lifetimes
     }
 
-    fn place(&self, id: SlotId) -> Result<&(Slot, Arc<dyn ProtocolClient>), LoginError> {
-        self.places.get(&id).and_then(|place| self.parts.slots.get(*place)).ok_or(LoginError::ProviderUnknown)
+    fn enabled_slot(&self, id: SlotId) -> Result<&(Slot, Arc<dyn ProtocolClient>), LoginError> {
+        self.slot_index
+            .get(&id)
+            .and_then(|index| self.config.slots.get(*index))
+            .ok_or(LoginError::ProviderUnknown)
     }
 
     /// Whether a slot's provider can be used at the moment.
     pub fn health(&self, id: SlotId) -> Health {
-        match (self.check_rivals(id), self.place(id)) {
+        match (self.check_issuer_conflict(id), self.enabled_slot(id)) {
             (Ok(()), Ok((_, client))) => client.health(),
             _ => Health::Down,
         }
     }
 
     /// Two slots with one issuer must mean one provider: the same discovery document. The later one is down otherwise.
-    fn check_rivals(&self, id: SlotId) -> Result<(), LoginError> {
-        let (slot, client) = self.place(id)?;
+    fn check_issuer_conflict(&self, id: SlotId) -> Result<(), LoginError> {
+        let (slot, client) = self.enabled_slot(id)?;
         let Some(issuer) = client.issuer() else { return Ok(()) };
-        let earlier = self.parts.slots.iter().take_while(|(other, _)| other.id() != id);
-        for (other, rival) in earlier {
-            if rival.issuer().as_ref() == Some(&issuer) && other.discovery_url() != slot.discovery_url() {
+        let earlier = self.config.slots.iter().take_while(|(other, _)| other.id() != id);
+        for (other, other_client) in earlier {
+            if other_client.issuer().as_ref() == Some(&issuer)
+                && other.discovery_url() != slot.discovery_url()
+            {
                 let problem = format!(
                     "the issuer {issuer} is that of {} already, under another discovery_url",
                     other.id()
@@ -270,20 +276,25 @@ impl Broker {
 
     /// Learns the issuers of the slots before this one that could be its rivals: those of the same origin, because an issuer
     /// that nobody pinned has the origin of its document. One that cannot be asked has nobody to be taken for.
-    async fn learn_of_rivals(&self, id: SlotId) {
-        let Ok((slot, _)) = self.place(id) else { return };
+    async fn load_issuers_of_same_origin(&self, id: SlotId) {
+        let Ok((slot, _)) = self.enabled_slot(id) else { return };
         let Some(own) = slot.discovery_url() else { return };
-        for (other, rival) in self.parts.slots.iter().take_while(|(other, _)| other.id() != id) {
+        for (other, other_client) in self.config.slots.iter().take_while(|(other, _)| other.id() != id) {
             let same = other.discovery_url().is_some_and(|url| url != own && url.origin() == own.origin());
-            if same && rival.issuer().is_none() {
-                rival.learn().await;
+            if same && other_client.issuer().is_none() {
+                other_client.load_metadata().await;
             }
         }
     }
 
     /// Begins a login: nothing is written anywhere but into the browser's cookie.
-    pub async fn begin(&self, id: SlotId, wish: &Wish<'_>, prompt: Prompt) -> Result<Begun, LoginError> {
-        let checked = wish.check(&self.parts.public_url, &self.parts.return_origins);
+    pub async fn begin(
+        &self,
+        id: SlotId,
+        login_params: &LoginParams<'_>,
+        prompt: Prompt,
+    ) -> Result<LoginStarted, LoginError> {
+        let checked = login_params.check(&self.config.public_url, &self.config.return_origins);
         let (return_to, challenge) = checked.map_err(LoginError::BadRequest)?;
         self.start(id, &return_to, challenge.map_or(Intent::SignIn, Intent::HandOff), prompt).await
     }
@@ -294,61 +305,63 @@ impl Broker {
         return_to: &ReturnTo,
         intent: Intent,
         prompt: Prompt,
-    ) -> Result<Begun, LoginError> {
-        let (slot, client) = self.place(id)?;
+    ) -> Result<LoginStarted, LoginError> {
+        let (slot, client) = self.enabled_slot(id)?;
         let state = State::random(Entropy);
-        let memory = memory_of(&state, &self.parts.seals);
-        let redirect_uri = self.parts.public_url.callback(id);
-        let ask = Ask { redirect_uri: &redirect_uri, state: state.as_str(), memory: &memory, prompt };
+        let login_secrets = login_secrets(&state, &self.config.seals);
+        let redirect_uri = self.config.public_url.callback(id);
+        let ask =
+            Ask { redirect_uri: &redirect_uri, state: state.as_str(), login_secrets: &login_secrets, prompt };
         let started = client.start(ask).await?;
-        self.learn_of_rivals(id).await;
-        self.check_rivals(id)?;
+        self.load_issuers_of_same_origin(id).await;
+        self.check_issuer_conflict(id)?;
         let sealing = Sealing {
             slot: id,
             state: &state,
-            started: self.parts.clock.now(),
+            started: self.config.clock.now(),
             intent,
             return_to,
             settings: slot.fingerprint(),
             provider: started.frozen,
         };
-        Ok(Begun { location: started.location, cookie: sealing.seal(&self.parts.seals) })
+        Ok(LoginStarted { location: started.location, cookie: sealing.seal(&self.config.seals) })
     }
 
     /// Finishes a login. Up to and including the spending of the login no other host is asked anything; from there on
     /// the login can never be tried again, however it ends.
     pub async fn finish(&self, callback: Callback) -> Result<Finished, LoginError> {
-        let (slot, client) = self.place(callback.slot)?;
+        let (slot, client) = self.enabled_slot(callback.slot)?;
         let pending = self.open(slot, client.as_ref(), &callback)?;
-        let held = &callback.browser;
-        let browser = self.session_of(held.access.as_deref(), held.refresh.as_ref()).await?;
+        let presented = &callback.browser;
+        let browser = self.session_of(presented.access.as_deref(), presented.refresh.as_ref()).await?;
         if let Intent::Link(session) = pending.intent
             && browser != Some(session)
         {
             let why = "the browser's session is not the one that asked for the link";
             return Err(LoginError::StateInvalid(why));
         }
-        let return_to = pending.return_to.url(&self.parts.public_url).map_err(LoginError::Internal)?;
+        let return_to = pending.return_to.url(&self.config.public_url).map_err(LoginError::Internal)?;
         let forget_at = callback.cookie.tag.started().plus(LOGIN_LIFETIME).plus(SPENT_MARGIN);
-        match self.parts.store.spend_login(&callback.state.hash(), forget_at).await? {
+        match self.config.store.spend_login(&callback.state.hash(), forget_at).await? {
             Spent::Now => {}
             Spent::Before => return Err(LoginError::StateInvalid("the login was spent before")),
         }
         let finish = Finish {
-            redirect_uri: self.parts.public_url.callback(callback.slot),
-            memory: pending.memory,
+            redirect_uri: self.config.public_url.callback(callback.slot),
+            login_secrets: pending.login_secrets,
             frozen: pending.provider,
             reply: callback.reply,
-            now: self.parts.clock.now(),
+            now: self.config.clock.now(),
         };
         let (caller, intent) = (&callback.caller, pending.intent);
         let finished = async {
             if matches!(finish.reply.answer, Answer::Nothing) {
                 return Err(LoginError::BadRequest("the callback has neither a code nor an error"));
             }
-            self.check_rivals(callback.slot)?;
+            self.check_issuer_conflict(callback.slot)?;
             let claims = client.finish(finish).await?;
-            self.settle(&Arrival { slot, claims: &claims, intent, browser, caller }, return_to).await
+            self.complete(&LoginCompletion { slot, claims: &claims, intent, browser, caller }, return_to)
+                .await
         };
         let finished = finished.await;
         if let Err(error) = &finished {
@@ -364,9 +377,9 @@ impl Broker {
         client: &dyn ProtocolClient,
         callback: &Callback,
     ) -> Result<PendingLogin, LoginError> {
-        let now = self.parts.clock.now();
+        let now = self.config.clock.now();
         let pending =
-            PendingLogin::open(&callback.cookie, callback.slot, &callback.state, now, &self.parts.seals)
+            PendingLogin::open(&callback.cookie, callback.slot, &callback.state, now, &self.config.seals)
                 .map_err(LoginError::StateInvalid)?;
         if pending.settings != slot.fingerprint() {
             return Err(LoginError::StateInvalid("the slot's settings changed since the login started"));
@@ -374,7 +387,7 @@ impl Broker {
         if client.frozen().is_some_and(|known| known != pending.provider) {
             return Err(LoginError::StateInvalid("the provider changed since the login started"));
         }
-        if !pending.return_to.is_allowed(&self.parts.public_url, &self.parts.return_origins) {
+        if !pending.return_to.is_allowed(&self.config.public_url, &self.config.return_origins) {
             return Err(LoginError::StateInvalid("the login leads to an origin that is no longer allowed"));
         }
         Ok(pending)
@@ -388,7 +401,7 @@ impl Broker {
             LoginError::AccountDisabled(account) => event.about(*account),
             _ => event,
         };
-        match self.parts.store.record(&event).await {
+        match self.config.store.record(&event).await {
             Ok(()) => event.announce(),
             Err(failure) => {
                 tracing::warn!(error = %failure, "the audit event of a failed login could not be written");
@@ -401,35 +414,35 @@ impl Broker {
     /// # Errors
     /// When the store fails.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
-        let now = self.parts.clock.now();
-        let kept = self.parts.audit_retention;
+        let now = self.config.clock.now();
+        let kept = self.config.audit_retention;
         let audit_before = (!kept.is_zero()).then(|| now.minus(kept));
-        self.parts.store.sweep(&Retention { audit_before, now }).await
+        self.config.store.sweep(&Retention { audit_before, now }).await
     }
 
     fn event(&self, event: Event) -> AuditEvent {
-        AuditEvent::new(event, self.parts.clock.now())
+        AuditEvent::new(event, self.config.clock.now())
     }
 
     /// All roles of a person, by the map as it is now.
-    pub fn roles(&self, present: &Present) -> Vec<String> {
-        let groups = present.session.facts.groups.as_deref();
-        self.parts.roles.roles(present.session.slot, groups, &present.account.roles)
+    pub fn roles(&self, entry: &SessionWithAccount) -> Vec<String> {
+        let groups = entry.session.session_claims.groups.as_deref();
+        self.config.roles.roles(entry.session.slot, groups, &entry.account.roles)
     }
 
-    fn tokens(&self, present: Present, refresh: RefreshToken) -> Result<Tokens, &'static str> {
-        let now = self.parts.clock.now();
+    fn tokens(&self, entry: SessionWithAccount, refresh: RefreshToken) -> Result<Tokens, &'static str> {
+        let now = self.config.clock.now();
         let under = Issuance {
-            public_url: &self.parts.public_url,
-            audience: &self.parts.audience,
-            roles: self.roles(&present),
-            lifetimes: &self.parts.lifetimes,
+            public_url: &self.config.public_url,
+            audience: &self.config.audience,
+            roles: self.roles(&entry),
+            lifetimes: &self.config.lifetimes,
             now,
             id: Entropy.id(now),
         };
-        let (access, expires) = issue(&self.parts.keys.ring(), &under, &present)
+        let (access, expires) = issue(&self.config.keys.ring(), &under, &entry)
             .map_err(|_| "the access token could not be signed")?;
         let expires_in = u64::try_from(expires.unix() - now.unix()).unwrap_or_default();
-        Ok(Tokens { access, expires_in, refresh, present })
+        Ok(Tokens { access, expires_in, refresh, entry })
     }
 }

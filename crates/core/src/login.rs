@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::{Entropy, Timestamp};
-use crate::provider::{Frozen, Memory};
+use crate::provider::{Frozen, LoginSecrets};
 use crate::return_to::ReturnTo;
 use crate::seal::{Purpose, SealKey, Seals, base64url, from_base64url, sha256};
 use crate::session::{Challenge, SessionId};
@@ -52,9 +52,9 @@ impl State {
         sha256(&[self.0.as_bytes()])
     }
 
-    fn memory(&self, key: &SealKey) -> Memory {
+    fn login_secrets(&self, key: &SealKey) -> LoginSecrets {
         let derive = |purpose| base64url(&key.mac(purpose, &[self.0.as_bytes()])).into();
-        Memory::new(derive(Purpose::Verifier), derive(Purpose::Nonce))
+        LoginSecrets::new(derive(Purpose::Verifier), derive(Purpose::Nonce))
     }
 }
 
@@ -155,7 +155,7 @@ impl Intent {
 #[derive(Debug)]
 pub struct PendingLogin {
     /// Verifier and nonce.
-    pub memory: Memory,
+    pub login_secrets: LoginSecrets,
     /// What it is for.
     pub intent: Intent,
     /// Where the browser goes afterwards.
@@ -189,8 +189,8 @@ pub struct Sealing<'a> {
 }
 
 /// Verifier and nonce of a login that starts now.
-pub fn memory_of(state: &State, seals: &Seals) -> Memory {
-    state.memory(seals.current())
+pub fn login_secrets(state: &State, seals: &Seals) -> LoginSecrets {
+    state.login_secrets(seals.current())
 }
 
 impl Sealing<'_> {
@@ -245,7 +245,7 @@ impl PendingLogin {
         let (provider, rest) = rest.split_first_chunk::<8>()?;
         let (intent, return_to) = Intent::split(rest)?;
         Some(Self {
-            memory: state.memory(key),
+            login_secrets: state.login_secrets(key),
             intent,
             return_to: ReturnTo::remembered(String::from_utf8(return_to.to_vec()).ok()?),
             settings: Frozen(*settings),
@@ -319,13 +319,13 @@ mod tests {
     fn verifier_and_nonce_survive_a_change_of_the_secret_key() {
         use secrecy::ExposeSecret as _;
         let (seals, state, cookie) = sealed("/", Intent::SignIn);
-        let before = memory_of(&state, &seals);
+        let before = login_secrets(&state, &seals);
         let rotated = Seals::new(b"new", &[b"key".to_vec()]);
         let slot = "oidc/provider1".parse().unwrap();
         let pending =
             PendingLogin::open(&cookie, slot, &state, Timestamp::from_unix(1_800_000_000), &rotated).unwrap();
-        assert_eq!(pending.memory.verifier().expose_secret(), before.verifier().expose_secret());
-        assert_eq!(pending.memory.nonce().expose_secret(), before.nonce().expose_secret());
+        assert_eq!(pending.login_secrets.verifier().expose_secret(), before.verifier().expose_secret());
+        assert_eq!(pending.login_secrets.nonce().expose_secret(), before.nonce().expose_secret());
         assert_ne!(before.nonce().expose_secret(), before.verifier().expose_secret());
     }
 

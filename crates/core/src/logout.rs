@@ -8,7 +8,7 @@ use crate::session::SessionId;
 
 /// A logout token that passed its checks (OIDC Back-Channel Logout 1.0, 2.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogoutNotice {
+pub struct LogoutToken {
     /// Whose sessions end.
     pub whose: Whose,
     /// Names the token; it is heard once.
@@ -17,7 +17,7 @@ pub struct LogoutNotice {
     pub forget_at: Timestamp,
 }
 
-impl LogoutNotice {
+impl LogoutToken {
     /// The name of a token that this issuer gave this `jti`.
     pub fn name(issuer: &str, jti: &str) -> [u8; 32] {
         let length = (issuer.len() as u64).to_be_bytes();

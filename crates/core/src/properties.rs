@@ -184,14 +184,14 @@ proptest! {
             let subject = claims.identity().subject.as_str();
             prop_assert!(!subject.is_empty());
             prop_assert_eq!(id_token.get("sub").and_then(Value::as_str), Some(subject));
-            if claims.facts().email_verified {
+            if claims.session_claims().email_verified {
                 let says = |value: &Value| *value == json!(true) || *value == json!("true");
                 prop_assert!(claims.email().is_some());
                 let Evidence::Oidc { userinfo, .. } = &evidence else { unreachable!() };
                 let sources = [Some(&id_token), userinfo.as_ref()];
                 prop_assert!(sources.iter().flatten().any(|source| source.get("email_verified").is_some_and(says)));
             }
-            if let Some(groups) = &claims.facts().groups {
+            if let Some(groups) = &claims.session_claims().groups {
                 prop_assert!(groups.iter().all(|group| !group.is_empty()), "{groups:?}");
             }
         }
@@ -203,7 +203,7 @@ proptest! {
         let issuer = Issuer::new("https://idp.example.com");
         let id_token = json!({ "sub": "ada", "groups": groups }).as_object().unwrap().clone();
         let claims = Claims::read(&slot(|_| {}), &Evidence::Oidc { issuer, id_token, signed: true, userinfo: None }).unwrap();
-        let found = claims.facts().groups.as_deref();
+        let found = claims.session_claims().groups.as_deref();
         match &groups {
             Value::Null | Value::Bool(_) | Value::Number(_) => prop_assert_eq!(found, None),
             Value::Array(items) if items.is_empty() => prop_assert_eq!(found, Some(&[][..])),

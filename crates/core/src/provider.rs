@@ -14,7 +14,7 @@ use crate::claims::{ClaimMap, Claims};
 use crate::clock::Timestamp;
 use crate::error::UpstreamError;
 use crate::inspect::Finding;
-use crate::logout::LogoutNotice;
+use crate::logout::LogoutToken;
 use crate::slot::{Protocol, SlotId, SlotName};
 
 pub use crate::client_auth::{ClientAuth, ClientKey, Secrets};
@@ -280,7 +280,7 @@ pub struct Ask<'a> {
     /// The opaque handle of this login (RFC 6749 4.1.1).
     pub state: &'a str,
     /// Verifier and nonce of this login.
-    pub memory: &'a Memory,
+    pub login_secrets: &'a LoginSecrets,
     /// Whether the person must prove anew who they are, whatever the slot's own parameters say.
     pub prompt: Prompt,
 }
@@ -297,12 +297,12 @@ pub enum Prompt {
 }
 
 /// What must be remembered between the start of a login and its callback.
-pub struct Memory {
+pub struct LoginSecrets {
     verifier: SecretString,
     nonce: SecretString,
 }
 
-impl Memory {
+impl LoginSecrets {
     /// Puts the two together.
     pub fn new(verifier: SecretString, nonce: SecretString) -> Self {
         Self { verifier, nonce }
@@ -319,7 +319,7 @@ impl Memory {
     }
 }
 
-impl fmt::Debug for Memory {
+impl fmt::Debug for LoginSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Memory([REDACTED])")
     }
@@ -380,7 +380,7 @@ pub struct Finish {
     /// Our callback, exactly as at the start (RFC 6749 4.1.3).
     pub redirect_uri: Url,
     /// Verifier and nonce of this login.
-    pub memory: Memory,
+    pub login_secrets: LoginSecrets,
     /// The provider as the login saw it at the start.
     pub frozen: Frozen,
     /// What came back.
@@ -416,11 +416,11 @@ pub trait ProtocolClient: Send + Sync + 'static {
 
     /// Verifies what the provider says of sessions that ended there (OIDC Back-Channel Logout 1.0, 2.6). `None` where
     /// nobody may say so: in OAuth 2.0, and where signatures are not checked.
-    async fn read_logout(
+    async fn verify_logout_token(
         &self,
         _token: &SecretString,
         _now: Timestamp,
-    ) -> Result<Option<LogoutNotice>, UpstreamError> {
+    ) -> Result<Option<LogoutToken>, UpstreamError> {
         Ok(None)
     }
 
@@ -434,7 +434,7 @@ pub trait ProtocolClient: Send + Sync + 'static {
     async fn inspect(&self, ask: Ask<'_>, now: Timestamp) -> Vec<Finding>;
 
     /// Learns what a provider says of itself, where that is not known yet.
-    async fn learn(&self) {}
+    async fn load_metadata(&self) {}
 
     /// The issuer in whose name identities are stored, when it is known already; OAuth 2.0 has none.
     fn issuer(&self) -> Option<Issuer> {

@@ -122,7 +122,7 @@ impl ReturnTo {
 
 /// What the start of a login may ask for.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wish<'a> {
+pub struct LoginParams<'a> {
     /// `return_to`.
     pub return_to: Option<&'a str>,
     /// `code_challenge`: the frontend wants a hand-off.
@@ -131,7 +131,7 @@ pub struct Wish<'a> {
     pub code_challenge_method: Option<&'a str>,
 }
 
-impl Wish<'_> {
+impl LoginParams<'_> {
     /// Checks it all. A challenge asks for a hand-off; without one, the address must be of use for cookies.
     ///
     /// # Errors
@@ -280,24 +280,26 @@ mod tests {
 
     #[test]
     fn another_site_needs_a_challenge() {
-        let wish = |return_to, code_challenge| Wish {
+        let login_params = |return_to, code_challenge| LoginParams {
             return_to: Some(return_to),
             code_challenge,
-            ..Wish::default()
+            ..LoginParams::default()
         };
-        let check =
-            |wish: Wish<'_>| wish.check(&public(), &others()).map(|(_, challenge)| challenge.is_some());
-        assert_eq!(check(wish("/home", None)), Ok(false));
-        assert_eq!(check(wish("https://spa.example.com/cb", None)), Ok(false), "the same site");
-        assert_eq!(check(wish("https://spa.example.com/cb", Some(CHALLENGE))), Ok(true));
-        assert_eq!(check(wish("https://spa.example.org:8443/cb", Some(CHALLENGE))), Ok(true));
-        assert!(check(wish("https://spa.example.org:8443/cb", None)).is_err());
-        assert!(check(wish("https://spa.example.org:8443/cb?code=1", Some(CHALLENGE))).is_err());
-        assert!(check(wish("https://spa.example.org:8443/cb?c%6fde=1", Some(CHALLENGE))).is_err());
-        assert!(check(wish("https://spa.example.org:8443/cb", Some("short"))).is_err());
-        let plain = Wish { code_challenge_method: Some("plain"), ..wish("/", Some(CHALLENGE)) };
+        let check = |login_params: LoginParams<'_>| {
+            login_params.check(&public(), &others()).map(|(_, challenge)| challenge.is_some())
+        };
+        assert_eq!(check(login_params("/home", None)), Ok(false));
+        assert_eq!(check(login_params("https://spa.example.com/cb", None)), Ok(false), "the same site");
+        assert_eq!(check(login_params("https://spa.example.com/cb", Some(CHALLENGE))), Ok(true));
+        assert_eq!(check(login_params("https://spa.example.org:8443/cb", Some(CHALLENGE))), Ok(true));
+        assert!(check(login_params("https://spa.example.org:8443/cb", None)).is_err());
+        assert!(check(login_params("https://spa.example.org:8443/cb?code=1", Some(CHALLENGE))).is_err());
+        assert!(check(login_params("https://spa.example.org:8443/cb?c%6fde=1", Some(CHALLENGE))).is_err());
+        assert!(check(login_params("https://spa.example.org:8443/cb", Some("short"))).is_err());
+        let plain =
+            LoginParams { code_challenge_method: Some("plain"), ..login_params("/", Some(CHALLENGE)) };
         assert!(check(plain).is_err());
-        let s256 = Wish { code_challenge_method: Some("S256"), ..wish("/", Some(CHALLENGE)) };
+        let s256 = LoginParams { code_challenge_method: Some("S256"), ..login_params("/", Some(CHALLENGE)) };
         assert_eq!(check(s256), Ok(true));
     }
 }

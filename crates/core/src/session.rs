@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use crate::account::AccountId;
-use crate::claims::Facts;
+use crate::claims::SessionClaims;
 use crate::clock::{Entropy, Timestamp};
 use crate::seal::{Purpose, SealKey, Seals, base64url, from_base64url, same, sha256};
 use crate::slot::SlotId;
@@ -35,7 +35,7 @@ pub struct Session {
     /// The slot the person came through; `None` when an operator's break-glass link let them in.
     pub slot: Option<SlotId>,
     /// What the provider said at the login.
-    pub facts: Facts,
+    pub session_claims: SessionClaims,
     /// When the person logged in.
     pub created_at: Timestamp,
     /// The last refresh, or the login.
@@ -104,7 +104,7 @@ pub struct HandOff {
     /// The slot the person came through.
     pub slot: SlotId,
     /// What the provider said at the login.
-    pub facts: Facts,
+    pub session_claims: SessionClaims,
     /// What the verifier must hash to.
     pub challenge: Challenge,
     /// The ID token of the login, sealed for this code.

@@ -10,7 +10,7 @@ use crate::audit::{AuditEvent, AuditFilter};
 use crate::claims::{Claims, IdentityKey};
 use crate::clock::Timestamp;
 use crate::keys::StoredKey;
-use crate::logout::{EndedSessions, LogoutNotice};
+use crate::logout::{EndedSessions, LogoutToken};
 use crate::session::{Caller, HandOff, NewBreakGlass, NewHandOff, NewSession, Session, SessionId, TokenHash};
 use crate::slot::SlotId;
 
@@ -41,7 +41,7 @@ pub enum Spent {
 
 /// What begins when a login is written.
 #[derive(Debug, Clone, Copy)]
-pub enum Begins<'a> {
+pub enum SessionKind<'a> {
     /// A session of this browser.
     Session(&'a NewSession),
     /// Nothing yet: a code that its owner exchanges for a session.
@@ -52,7 +52,7 @@ pub enum Begins<'a> {
 
 /// A login about to be written: everything or nothing.
 #[derive(Debug)]
-pub struct Settlement<'a> {
+pub struct LoginCommit<'a> {
     /// Which account; the premises it rests on are checked again in the same transaction.
     pub decision: &'a Decision,
     /// The identifier of the account if one is created.
@@ -64,7 +64,7 @@ pub struct Settlement<'a> {
     /// The display label, cleaned.
     pub label: Option<&'a str>,
     /// What begins.
-    pub begins: Begins<'a>,
+    pub session_kind: SessionKind<'a>,
     /// The session of the same browser: a login ends it; for [`Decision::Link`] it must be live and of that account,
     /// and is the only one that goes on.
     pub browser: Option<SessionId>,
@@ -80,16 +80,16 @@ pub struct Settlement<'a> {
 
 /// How a settlement ended.
 #[derive(Debug)]
-pub enum Settled {
+pub enum Committed {
     /// Everything is written.
-    Done(Box<Written>),
+    Done(Box<CommittedLogin>),
     /// A premise no longer holds (somebody was faster); nothing is written. Look again.
     Conflict,
 }
 
 /// A login that is written.
 #[derive(Debug)]
-pub struct Written {
+pub struct CommittedLogin {
     /// The account as it is now.
     pub account: Account,
     /// The session, if one began.
@@ -100,7 +100,7 @@ pub struct Written {
 
 /// A session together with its account.
 #[derive(Debug, Clone)]
-pub struct Present {
+pub struct SessionWithAccount {
     /// The session.
     pub session: Session,
     /// Its account.
@@ -111,11 +111,11 @@ pub struct Present {
 #[derive(Debug)]
 pub enum Rotation {
     /// It was the current one and is superseded by the successor now.
-    Rotated(Present),
+    Rotated(SessionWithAccount),
     /// It was superseded before; nothing is written.
     Superseded {
         /// The session it belongs to.
-        present: Present,
+        entry: SessionWithAccount,
         /// When it was superseded.
         at: Timestamp,
         /// The session's current token.
@@ -207,7 +207,7 @@ pub enum AccountChange {
 
 /// People who last came through one slot, under one issuer and client id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acquainted {
+pub struct IdentityCount {
     /// The slot.
     pub slot: SlotId,
     /// As in their identity keys.
@@ -255,7 +255,7 @@ pub enum Unlinked {
 #[derive(Debug, Clone)]
 pub enum BreakGlassRedemption {
     /// A session began. The link is gone.
-    Started(Box<Present>),
+    Started(Box<SessionWithAccount>),
     /// The account is disabled or deleted. The link is gone.
     Refused(AccountId),
     /// There is no such link: it never was, was used or replaced, or has expired.
@@ -316,10 +316,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes a login: account, identity, session, refresh token, the end of the replaced session, and audit events,
     /// in one transaction that repeats every premise of the decision as a guard.
-    async fn settle(&self, settlement: &Settlement<'_>) -> Result<Settled, StoreError>;
+    async fn commit_login(&self, commit: &LoginCommit<'_>) -> Result<Committed, StoreError>;
 
     /// A session with its account, whatever their state.
-    async fn find_session(&self, id: SessionId) -> Result<Option<Present>, StoreError>;
+    async fn find_session(&self, id: SessionId) -> Result<Option<SessionWithAccount>, StoreError>;
 
     /// The session that a refresh token belongs to, current or superseded.
     async fn find_refresh(&self, presented: &TokenHash) -> Result<Option<SessionId>, StoreError>;
@@ -335,7 +335,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         handoff: &HandOff,
         session: &NewSession,
-    ) -> Result<Option<Present>, StoreError>;
+    ) -> Result<Option<SessionWithAccount>, StoreError>;
 
     /// Remembers a break-glass link of an active account, in the place of an earlier one; `false` when the account is not
     /// active. The event is written with it.
@@ -359,9 +359,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends the sessions that a provider says have ended, and those that a hand-off code would begin. `None` when this
     /// notice was heard before.
-    async fn hear_logout(
+    async fn backchannel_logout(
         &self,
-        notice: &LogoutNotice,
+        logout_token: &LogoutToken,
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Option<EndedSessions>, StoreError>;
@@ -412,7 +412,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Unlinked, StoreError>;
 
     /// How many people last came through each slot, under which names.
-    async fn count_identities(&self) -> Result<Vec<Acquainted>, StoreError>;
+    async fn count_identities(&self) -> Result<Vec<IdentityCount>, StoreError>;
 
     /// How many accounts a first login could still adopt by name.
     async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError>;

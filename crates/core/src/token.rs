@@ -9,7 +9,7 @@ use crate::keys::KeyRing;
 use crate::login::REPLICA_SKEW;
 use crate::public_url::PublicUrl;
 use crate::session::{Lifetimes, SessionId};
-use crate::store::Present;
+use crate::store::SessionWithAccount;
 
 /// The longest access token, in bytes: it must fit a cookie.
 pub const MAX_TOKEN: usize = 3500;
@@ -84,9 +84,9 @@ pub struct Issuance<'a> {
 }
 
 /// All groups of a person: the provider's and those granted locally; `None` when neither is known.
-pub fn groups_of(present: &Present) -> Option<Vec<String>> {
-    let local = &present.account.groups;
-    match &present.session.facts.groups {
+pub fn groups_of(entry: &SessionWithAccount) -> Option<Vec<String>> {
+    let local = &entry.account.groups;
+    match &entry.session.session_claims.groups {
         None if local.is_empty() => None,
         said => {
             let mut groups = said.clone().unwrap_or_default();
@@ -103,16 +103,16 @@ pub fn groups_of(present: &Present) -> Option<Vec<String>> {
 pub fn issue(
     ring: &KeyRing,
     under: &Issuance<'_>,
-    present: &Present,
+    entry: &SessionWithAccount,
 ) -> Result<(String, Timestamp), jsonwebtoken::errors::Error> {
-    let expires = under.now.plus(under.lifetimes.access_token).min(present.session.expires_at);
-    let mut claims = claims_of(under, present, expires);
+    let expires = under.now.plus(under.lifetimes.access_token).min(entry.session.expires_at);
+    let mut claims = claims_of(under, entry, expires);
     fit(&mut claims);
     Ok((ring.sign(&claims)?, expires))
 }
 
-fn claims_of(under: &Issuance<'_>, present: &Present, expires: Timestamp) -> AccessClaims {
-    let Present { session, account } = present;
+fn claims_of(under: &Issuance<'_>, entry: &SessionWithAccount, expires: Timestamp) -> AccessClaims {
+    let SessionWithAccount { session, account } = entry;
     AccessClaims {
         iss: under.public_url.as_str().to_owned(),
         aud: under.audience.to_vec(),
@@ -127,13 +127,13 @@ fn claims_of(under: &Issuance<'_>, present: &Present, expires: Timestamp) -> Acc
         preferred_username: account.name.clone(),
         email: account.email.as_ref().map(|email| email.address.clone()),
         email_verified: account.email.as_ref().and_then(|email| email.verified),
-        groups: groups_of(present),
+        groups: groups_of(entry),
         groups_truncated: false,
-        groups_overage: session.facts.groups_overage,
+        groups_overage: session.session_claims.groups_overage,
         roles: under.roles.clone(),
         idp: session.idp(),
-        amr: session.facts.amr.clone(),
-        acr: session.facts.acr.clone(),
+        amr: session.session_claims.amr.clone(),
+        acr: session.session_claims.acr.clone(),
     }
 }
 

@@ -34,10 +34,10 @@ pub(crate) async fn arrive(InRealm(realm): InRealm, request: HttpRequest) -> Htt
         return ask.back.refuse(&realm, error);
     }
     match &knobs.authorize.auto_login {
-        AutoLogin::As(sub) => settle(&realm, ask, realm.find_person(sub)),
+        AutoLogin::As(sub) => resolve(&realm, ask, realm.find_person(sub)),
         AutoLogin::NewPersonEachTime => {
             let visitor = realm.new_visitor();
-            settle(&realm, ask, Some(visitor))
+            resolve(&realm, ask, Some(visitor))
         }
         // Nobody is ever signed in here beforehand (OIDC Core 3.1.2.6).
         AutoLogin::Ask if ask.silent => ask.back.refuse(&realm, "login_required"),
@@ -54,13 +54,13 @@ pub(crate) async fn choose(InRealm(realm): InRealm, request: HttpRequest, body: 
     match checked {
         Ok((ask, params)) if params.find("deny").is_some() => ask.back.refuse(&realm, "access_denied"),
         Ok((ask, params)) => {
-            settle(&realm, ask, params.find("person").and_then(|sub| realm.find_person(sub)))
+            resolve(&realm, ask, params.find("person").and_then(|sub| realm.find_person(sub)))
         }
         Err(fault) => fault.answer(&realm),
     }
 }
 
-fn settle(realm: &Realm, ask: Ask, person: Option<Arc<Person>>) -> HttpResponse {
+fn resolve(realm: &Realm, ask: Ask, person: Option<Arc<Person>>) -> HttpResponse {
     let Some(person) = person else { return ask.back.refuse(realm, "access_denied") };
     let now = realm.now();
     let consent = Consent {

@@ -43,14 +43,14 @@ impl FromRequest for LogoutForm {
 }
 
 /// `POST /auth/oidc/{slot}/backchannel-logout`. Also 200 when the session was over already, or never was one.
-pub(crate) async fn hear(
+pub(crate) async fn backchannel_logout(
     portico: Data<Portico>,
     asker: Asker,
     SlotPath(slot): SlotPath,
     LogoutForm(form): LogoutForm,
 ) -> Result<HttpResponse, ApiError> {
     let heard = match &form {
-        Ok(token) => portico.broker().hear_logout(slot, token, asker.caller()).await,
+        Ok(token) => portico.broker().backchannel_logout(slot, token, asker.caller()).await,
         Err(why) => Err(LoginError::BadRequest(why)),
     };
     match heard {

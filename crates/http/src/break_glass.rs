@@ -8,7 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use futures_util::future::LocalBoxFuture;
-use portico_core::flow::Held;
+use portico_core::flow::PresentedTokens;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::Portico;
@@ -66,8 +66,8 @@ pub(crate) async fn enter(
     brought: Brought,
 ) -> Result<HttpResponse, ApiError> {
     csrf::check_origin(&portico, &request)?;
-    let held = Held { access: brought.access, refresh: brought.refresh };
-    let tokens = portico.broker().break_glass(code.expose_secret(), &held, asker.caller()).await?;
+    let presented = PresentedTokens { access: brought.access, refresh: brought.refresh };
+    let tokens = portico.broker().break_glass(code.expose_secret(), &presented, asker.caller()).await?;
     let onward = portico.broker().public_url().at("/");
     let status = if asker.navigates() { StatusCode::SEE_OTHER } else { StatusCode::OK };
     let mut answer = give(HttpResponse::build(status), &portico, &tokens);

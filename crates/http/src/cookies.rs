@@ -63,7 +63,7 @@ impl CookieRules {
 
     /// The three cookies of a session.
     pub(crate) fn session(&self, tokens: &Tokens, csrf: String, now: Timestamp) -> [Cookie<'static>; 3] {
-        let life = Duration::seconds(tokens.present.session.expires_at.unix().saturating_sub(now.unix()));
+        let life = Duration::seconds(tokens.entry.session.expires_at.unix().saturating_sub(now.unix()));
         let access_life = Duration::seconds(tokens.expires_in.try_into().unwrap_or(i64::MAX));
         [
             self.cookie(self.on_host(ACCESS), tokens.access.clone(), access_life, Readable::No),

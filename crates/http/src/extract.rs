@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use portico_core::error::{LoginError, SessionError};
 use portico_core::flow::SignedIn;
 use portico_core::public_url::PublicUrl;
-use portico_core::return_to::{WebOrigin, Wish};
+use portico_core::return_to::{LoginParams, WebOrigin};
 use portico_core::session::RefreshToken;
 use portico_core::slot::SlotId;
 use serde::Deserialize;
@@ -35,7 +35,7 @@ pub(crate) struct SlotPath(pub(crate) SlotId);
 
 /// What the start of a login asks for: a `return_to` that leads nowhere but to an allowed origin, and perhaps a hand-off.
 #[derive(Debug)]
-pub(crate) struct LoginWish {
+pub(crate) struct LoginQuery {
     /// As it was written; none means `/`.
     pub(crate) return_to: Option<String>,
     /// The frontend's challenge.
@@ -88,22 +88,22 @@ impl SlotPath {
     }
 }
 
-impl LoginWish {
+impl LoginQuery {
     fn parse(query: &str, public: &PublicUrl, others: &[WebOrigin]) -> Result<Self, &'static str> {
         let return_to = once(query, "return_to", LONGEST_RETURN_TO)?;
         let code_challenge = once(query, "code_challenge", LONGEST_CHALLENGE)?;
         let code_challenge_method = once(query, "code_challenge_method", LONGEST_CHALLENGE)?;
-        let wish = Wish {
+        let login_params = LoginParams {
             return_to: return_to.as_deref(),
             code_challenge: code_challenge.as_deref(),
             code_challenge_method: code_challenge_method.as_deref(),
         };
-        let url = wish.check(public, others)?.0.url(public)?;
+        let url = login_params.check(public, others)?.0.url(public)?;
         Ok(Self { return_to, code_challenge, code_challenge_method, url })
     }
 
-    pub(crate) fn as_wish(&self) -> Wish<'_> {
-        Wish {
+    pub(crate) fn as_params(&self) -> LoginParams<'_> {
+        LoginParams {
             return_to: self.return_to.as_deref(),
             code_challenge: self.code_challenge.as_deref(),
             code_challenge_method: self.code_challenge_method.as_deref(),
@@ -129,7 +129,7 @@ impl Owner {
             Credentials::Header(_) => false,
             Credentials::Cookies(brought) => {
                 if !request.method().is_safe() {
-                    let session = signed_in.present.session.id;
+                    let session = signed_in.entry.session.id;
                     csrf::check(portico, &request, brought.csrf.as_deref(), session)?;
                 }
                 true
@@ -185,7 +185,7 @@ impl FromRequest for SlotPath {
     }
 }
 
-impl FromRequest for LoginWish {
+impl FromRequest for LoginQuery {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
@@ -281,7 +281,8 @@ mod tests {
     fn a_return_to_stays_at_home() {
         let public = PublicUrl::parse("https://app.example.com/sso").unwrap();
         let parse = |query: &str| {
-            LoginWish::parse(query, &public, &[]).map(|wish| (wish.return_to, wish.url.to_string()))
+            LoginQuery::parse(query, &public, &[])
+                .map(|login_params| (login_params.return_to, login_params.url.to_string()))
         };
         assert_eq!(parse("x=y"), Ok((None, "https://app.example.com/".to_owned())));
         let good = (Some("/a/../b?c".to_owned()), "https://app.example.com/b?c".to_owned());

@@ -5,7 +5,7 @@ use actix_web::cookie::Cookie;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Json};
 use portico_core::error::LoginError;
-use portico_core::flow::{Callback, Finished, Held};
+use portico_core::flow::{Callback, Finished, PresentedTokens};
 use portico_core::provider::{Health, Prompt, Slot};
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::asker::Asker;
 use crate::callback::CallbackParams;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
-use crate::extract::{LoginWish, SlotPath};
+use crate::extract::{LoginQuery, SlotPath};
 use crate::limits::{Callback as Callbacks, Start, Within};
 use crate::session::{TokenAnswer, give};
 use crate::{Portico, meter, pages, routes};
@@ -66,7 +66,7 @@ pub(crate) async fn start(
     portico: Data<Portico>,
     asker: Asker,
     SlotPath(slot): SlotPath,
-    wish: LoginWish,
+    login_params: LoginQuery,
     brought: Brought,
 ) -> Result<HttpResponse, ApiError> {
     if asker.looks_ahead() {
@@ -77,12 +77,12 @@ pub(crate) async fn start(
         return Err(ApiError::from(Cause::NotANavigation { login_url }).at(slot));
     }
     let prompt = if brought.signed_out { Prompt::Login } else { Prompt::AsConfigured };
-    let begun = portico.broker().begin(slot, &wish.as_wish(), prompt).await;
-    meter::login(slot, "start", &begun);
-    let begun = begun.map_err(|error| ApiError::from(error).at(slot))?;
+    let started = portico.broker().begin(slot, &login_params.as_params(), prompt).await;
+    meter::login(slot, "start", &started);
+    let started = started.map_err(|error| ApiError::from(error).at(slot))?;
     let cookies = &portico.front.cookies;
     let mut answer = HttpResponse::SeeOther();
-    answer.insert_header((header::LOCATION, begun.location.as_str())).cookie(cookies.login(begun.cookie));
+    answer.insert_header((header::LOCATION, started.location.as_str())).cookie(cookies.login(started.cookie));
     for oldest in brought.crowded_out() {
         answer.cookie(cookies.login_gone(&oldest));
     }
@@ -111,7 +111,7 @@ pub(crate) async fn finish(
     let gone = portico.front.cookies.login_gone(&cookie.tag);
     let finished = async {
         let reply = params.reply();
-        let browser = Held { access: brought.access, refresh: brought.refresh };
+        let browser = PresentedTokens { access: brought.access, refresh: brought.refresh };
         let caller = asker.caller().clone();
         portico.broker().finish(Callback { slot, state, cookie, reply, browser, caller }).await
     };

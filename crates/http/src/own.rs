@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::asker::Asker;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
-use crate::extract::{LoginWish, Owner, SlotPath};
+use crate::extract::{LoginQuery, Owner, SlotPath};
 use crate::{Portico, rfc3339};
 
 #[derive(Serialize)]
@@ -90,7 +90,7 @@ impl SessionAnswer {
 pub(crate) async fn link(
     portico: Data<Portico>,
     SlotPath(slot): SlotPath,
-    wish: LoginWish,
+    login_params: LoginQuery,
     brought: Brought,
     owner: Owner,
 ) -> Result<HttpResponse, ApiError> {
@@ -98,15 +98,16 @@ pub(crate) async fn link(
         let why = "an identity is linked within a session of this browser, by its cookies";
         return Err(Cause::Csrf(why).into());
     }
-    let begun = portico.broker().begin_link(slot, wish.return_to.as_deref(), &owner.signed_in).await;
-    let begun = begun.map_err(|error| ApiError::from(error).at(slot).for_a_program())?;
+    let started =
+        portico.broker().begin_link(slot, login_params.return_to.as_deref(), &owner.signed_in).await;
+    let started = started.map_err(|error| ApiError::from(error).at(slot).for_a_program())?;
     let cookies = &portico.front.cookies;
     let mut answer = HttpResponse::Ok();
-    answer.cookie(cookies.login(begun.cookie));
+    answer.cookie(cookies.login(started.cookie));
     for oldest in brought.crowded_out() {
         answer.cookie(cookies.login_gone(&oldest));
     }
-    Ok(answer.json(Location { location: begun.location.into() }))
+    Ok(answer.json(Location { location: started.location.into() }))
 }
 
 /// `GET /auth/identities`
@@ -124,12 +125,12 @@ pub(crate) async fn unlink(
 ) -> Result<HttpResponse, ApiError> {
     let identity = id.parse().map_err(|_| SessionError::NotFound("identity"))?;
     portico.broker().unlink(&owner.signed_in, identity, asker.caller()).await?;
-    Ok(ended(&portico, owner.by_cookie && owner.signed_in.present.session.identity == Some(identity)))
+    Ok(ended(&portico, owner.by_cookie && owner.signed_in.entry.session.identity == Some(identity)))
 }
 
 /// `GET /auth/sessions`
 pub(crate) async fn sessions(portico: Data<Portico>, owner: Owner) -> Result<Json<Sessions>, ApiError> {
-    let current = owner.signed_in.present.session.id;
+    let current = owner.signed_in.entry.session.id;
     let sessions = portico.broker().own_sessions(&owner.signed_in).await?;
     let sessions = sessions.into_iter().map(|session| SessionAnswer::of(session, current)).collect();
     Ok(Json(Sessions { sessions }))
@@ -144,7 +145,7 @@ pub(crate) async fn end_session(
 ) -> Result<HttpResponse, ApiError> {
     let id = SessionId(id.parse().map_err(|_| SessionError::NotFound("session"))?);
     portico.broker().end_own_session(&owner.signed_in, id, asker.caller()).await?;
-    Ok(ended(&portico, owner.by_cookie && id == owner.signed_in.present.session.id))
+    Ok(ended(&portico, owner.by_cookie && id == owner.signed_in.entry.session.id))
 }
 
 /// `DELETE /auth/sessions`: sign out everywhere.

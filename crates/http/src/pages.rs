@@ -23,7 +23,7 @@ use crate::asker::Asker;
 use crate::callback::CallbackParams;
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
-use crate::extract::{Credentials, LoginWish};
+use crate::extract::{Credentials, LoginQuery};
 use crate::limits::RateLimitKind;
 use crate::session::{give, go_on};
 use crate::{Portico, routes};
@@ -124,11 +124,11 @@ pub(crate) async fn login(
     portico: Data<Portico>,
     asker: Asker,
     request: HttpRequest,
-    wish: LoginWish,
+    login_params: LoginQuery,
     credentials: Credentials,
 ) -> Result<HttpResponse, ApiError> {
-    if let Some(tokens) = resume(&portico, (&asker, &request), &wish, &credentials).await? {
-        let location = (header::LOCATION, wish.url.as_str());
+    if let Some(tokens) = resume(&portico, (&asker, &request), &login_params, &credentials).await? {
+        let location = (header::LOCATION, login_params.url.as_str());
         return Ok(give(HttpResponse::SeeOther(), &portico, &tokens).insert_header(location).finish());
     }
     let public = portico.broker().public_url().at("/");
@@ -136,7 +136,7 @@ pub(crate) async fn login(
     let page = LoginPage {
         style: STYLE,
         host: public.host_str().unwrap_or_default(),
-        buttons: slots.map(|slot| button(&portico, slot, &wish)).collect(),
+        buttons: slots.map(|slot| button(&portico, slot, &login_params)).collect(),
     };
     Ok(html(StatusCode::OK, &page, &POLICY))
 }
@@ -145,13 +145,16 @@ pub(crate) async fn login(
 async fn resume(
     portico: &Portico,
     (asker, request): (&Asker, &HttpRequest),
-    wish: &LoginWish,
+    login_params: &LoginQuery,
     credentials: &Credentials,
 ) -> Result<Option<Tokens>, ApiError> {
     let Credentials::Cookies(Brought { refresh: Some(refresh), csrf, .. }) = credentials else {
         return Ok(None);
     };
-    if wish.return_to.is_none() || wish.code_challenge.is_some() || !asker.navigates() || asker.looks_ahead()
+    if login_params.return_to.is_none()
+        || login_params.code_challenge.is_some()
+        || !asker.navigates()
+        || asker.looks_ahead()
     {
         return Ok(None);
     }
@@ -172,9 +175,9 @@ async fn resume(
     }
 }
 
-fn button<'a>(portico: &'a Portico, slot: &'a Slot, wish: &LoginWish) -> Button<'a> {
+fn button<'a>(portico: &'a Portico, slot: &'a Slot, login_params: &LoginQuery) -> Button<'a> {
     let mut address = routes::login_url(portico.broker().public_url(), slot.id());
-    for (name, value) in wish.pairs() {
+    for (name, value) in login_params.pairs() {
         address.query_pairs_mut().append_pair(name, value);
     }
     let down = portico.broker().health(slot.id()) == Health::Down;

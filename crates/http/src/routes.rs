@@ -63,7 +63,7 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
         .service(only(
             Method::POST,
             &at("/auth/{protocol:oidc}/{slot}/backchannel-logout"),
-            backchannel::hear,
+            backchannel::backchannel_logout,
         ))
         .service(only(Method::DELETE, &at("/auth/identities/{id}"), own::unlink))
         .service(only(Method::DELETE, &at("/auth/sessions/{id}"), own::end_session))

@@ -84,7 +84,7 @@ impl<'a> TokenAnswer<'a> {
 
 impl<'a> SessionAnswer<'a> {
     fn of(signed_in: &'a SignedIn, roles: Vec<String>) -> Self {
-        let (account, session) = (&signed_in.present.account, &signed_in.present.session);
+        let (account, session) = (&signed_in.entry.account, &signed_in.entry.session);
         Self {
             account: AccountAnswer {
                 id: account.id.0,
@@ -94,8 +94,8 @@ impl<'a> SessionAnswer<'a> {
                 email_verified: account.email.as_ref().and_then(|email| email.verified),
                 roles,
             },
-            groups: groups_of(&signed_in.present),
-            groups_overage: session.facts.groups_overage,
+            groups: groups_of(&signed_in.entry),
+            groups_overage: session.session_claims.groups_overage,
             idp: session.idp(),
             auth_time: rfc3339(session.created_at),
             expires_at: rfc3339(Timestamp::from_unix(signed_in.claims.exp)),
@@ -122,7 +122,7 @@ pub(crate) async fn show(portico: Data<Portico>, credentials: Credentials) -> Re
     if let Some(csrf) = csrf {
         answer.insert_header((CSRF_HEADER, csrf));
     }
-    Ok(answer.json(SessionAnswer::of(&signed_in, portico.broker().roles(&signed_in.present))))
+    Ok(answer.json(SessionAnswer::of(&signed_in, portico.broker().roles(&signed_in.entry))))
 }
 
 /// `POST /auth/refresh`: with a token in the body, or by cookie.
@@ -185,7 +185,9 @@ pub(crate) async fn sign_out(
     let broker = portico.broker();
     let brought = match credentials {
         Credentials::Header(token) => {
-            let session = token.and_then(|token| broker.believe(&token).ok()).map(|claims| claims.session());
+            let session = token
+                .and_then(|token| broker.verify_access_token(&token).ok())
+                .map(|claims| claims.session());
             let logout_url = match session {
                 Some(session) => broker.sign_out(session, asker.caller()).await?,
                 None => None,
@@ -220,7 +222,7 @@ pub(crate) fn give(
 ) -> HttpResponseBuilder {
     let broker = portico.broker();
     meter::token(tokens.access.len());
-    let csrf = broker.csrf(tokens.present.session.id);
+    let csrf = broker.csrf(tokens.entry.session.id);
     for cookie in portico.front.cookies.session(tokens, csrf, broker.clock().now()) {
         answer.cookie(cookie);
     }

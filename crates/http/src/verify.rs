@@ -65,8 +65,8 @@ pub(crate) async fn verify(
         }
         other => other.into(),
     })?;
-    let roles = broker.roles(&signed_in.present);
-    let groups = groups_of(&signed_in.present).unwrap_or_default();
+    let roles = broker.roles(&signed_in.entry);
+    let groups = groups_of(&signed_in.entry).unwrap_or_default();
     if !needs.are_met(&roles, &groups) {
         return Err(Cause::Forbidden.into());
     }
@@ -75,7 +75,7 @@ pub(crate) async fn verify(
 
 /// All five headers, always; the groups are the token's, as many of them as fit.
 fn pass(access: &str, signed_in: &SignedIn, roles: &[String]) -> HttpResponse {
-    let account = &signed_in.present.account;
+    let account = &signed_in.entry.account;
     let email = account.email.as_ref().map(|email| email.address.as_str()).unwrap_or_default();
     let bearer = format!("Bearer {access}");
     let mut headers = vec![

@@ -22,7 +22,7 @@ pub fn authorization_request(
         .authorize_url(|| CsrfToken::new(ask.state.to_owned()))
         .add_scopes(slot.scopes.iter().cloned().map(Scope::new));
     if slot.pkce == Pkce::S256 {
-        let verifier = PkceCodeVerifier::new(ask.memory.verifier().expose_secret().to_owned());
+        let verifier = PkceCodeVerifier::new(ask.login_secrets.verifier().expose_secret().to_owned());
         request = request.set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
     }
     if let Some(nonce) = nonce {
@@ -99,7 +99,7 @@ pub fn take_code(reply: Reply, rule: IssRule<'_>) -> Result<SecretString, Upstre
 #[cfg(test)]
 mod tests {
     use portico_core::error::Code;
-    use portico_core::provider::Memory;
+    use portico_core::provider::LoginSecrets;
 
     use super::*;
     use crate::sample;
@@ -112,13 +112,14 @@ mod tests {
 
     fn pairs_of(slot: &Slot, endpoint: &str, nonce: bool, prompt: Prompt) -> Vec<(String, String)> {
         let redirect_uri = Url::parse("https://portico.example/auth/oauth2/provider1/callback").unwrap();
-        let memory = Memory::new(VERIFIER.into(), "the-nonce".into());
-        let ask = Ask { redirect_uri: &redirect_uri, state: "the-state", memory: &memory, prompt };
+        let login_secrets = LoginSecrets::new(VERIFIER.into(), "the-nonce".into());
+        let ask =
+            Ask { redirect_uri: &redirect_uri, state: "the-state", login_secrets: &login_secrets, prompt };
         let url = authorization_request(
             slot,
             &Url::parse(endpoint).unwrap(),
             &ask,
-            nonce.then_some(memory.nonce()),
+            nonce.then_some(login_secrets.nonce()),
         );
         assert!(!url.as_str().contains(VERIFIER), "{url}");
         url.query_pairs().into_owned().collect()

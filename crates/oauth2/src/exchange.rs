@@ -21,7 +21,7 @@ use oauth2::{
 };
 use portico_core::clock::Timestamp;
 use portico_core::error::{UpstreamError, printable};
-use portico_core::provider::{ClientAuth, ClientKey, Memory, Pkce, Slot};
+use portico_core::provider::{ClientAuth, ClientKey, LoginSecrets, Pkce, Slot};
 use reqwest::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub struct CodeGrant<'a> {
     /// The callback, exactly as in the authorization request.
     pub redirect_uri: &'a Url,
     /// Has the PKCE verifier (RFC 7636 4.5).
-    pub memory: &'a Memory,
+    pub login_secrets: &'a LoginSecrets,
     /// The code.
     pub code: &'a SecretString,
     /// Now.
@@ -131,7 +131,7 @@ impl CodeGrant<'_> {
         let code = AuthorizationCode::new(self.code.expose_secret().to_owned());
         let mut request = client.exchange_code(code);
         if self.slot.pkce == Pkce::S256 {
-            let verifier = self.memory.verifier().expose_secret().to_owned();
+            let verifier = self.login_secrets.verifier().expose_secret().to_owned();
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
         }
         if let Proof::Statement(key) = proof {

@@ -2,7 +2,9 @@
 
 use portico_core::clock::Timestamp;
 use portico_core::error::Code;
-use portico_core::provider::{Answer, ClientAuth, Memory, Pkce, Prompt, Reply, Secrets, UserinfoMethod};
+use portico_core::provider::{
+    Answer, ClientAuth, LoginSecrets, Pkce, Prompt, Reply, Secrets, UserinfoMethod,
+};
 use portico_demo_idp::knobs::{AutoLogin, TokenError, TokenFormat};
 use portico_demo_idp::{
     Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, Realm, RealmConfig,
@@ -52,12 +54,12 @@ impl Site {
 
     /// A login up to its callback.
     async fn begin(&self) -> Finish {
-        let memory = || Memory::new(VERIFIER.into(), "n".into());
+        let login_secrets = || LoginSecrets::new(VERIFIER.into(), "n".into());
         let redirect_uri = Url::parse(CALLBACK).unwrap();
         let ask = Ask {
             redirect_uri: &redirect_uri,
             state: "the-state",
-            memory: &memory(),
+            login_secrets: &login_secrets(),
             prompt: Prompt::AsConfigured,
         };
         let started = self.client().start(ask).await.unwrap();
@@ -67,7 +69,7 @@ impl Site {
         let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
         Finish {
             redirect_uri,
-            memory: memory(),
+            login_secrets: login_secrets(),
             frozen: started.frozen,
             reply: Reply { answer: Answer::Code(code.into()), iss: None },
             now: Timestamp::from_unix(0),
@@ -166,7 +168,8 @@ async fn c07_an_issuer_is_checked_before_the_code_leaves() {
 async fn c08_a_code_without_its_verifier_is_worth_nothing() {
     let site = Site::new(Registered::Public, |_| {});
     let mut finish = site.begin().await;
-    finish.memory = Memory::new("another-verifier-of-just-the-right-length-xx".into(), "n".into());
+    finish.login_secrets =
+        LoginSecrets::new("another-verifier-of-just-the-right-length-xx".into(), "n".into());
     let error = site.client().finish(finish).await.unwrap_err();
     assert_eq!(error.code(), Code::CodeRejected);
     let off = Site::new(Registered::basic("s"), |slot| {

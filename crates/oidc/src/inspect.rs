@@ -50,7 +50,7 @@ impl OidcClient {
         ask: &Ask<'_>,
         now: Timestamp,
     ) -> Vec<Finding> {
-        let nonce = Some(ask.memory.nonce());
+        let nonce = Some(ask.login_secrets.nonce());
         let authorization = authorization_request(&self.slot, &metadata.authorization, ask, nonce);
         let code = probe::NO_CODE.into();
         let grant = CodeGrant {
@@ -58,7 +58,7 @@ impl OidcClient {
             token_url: &metadata.token,
             auto: metadata.auth,
             redirect_uri: ask.redirect_uri,
-            memory: ask.memory,
+            login_secrets: ask.login_secrets,
             audience: metadata.issuer.as_str(),
             code: &code,
             now,

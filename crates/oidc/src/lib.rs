@@ -20,7 +20,7 @@ use portico_core::claims::{Claims, Evidence, Subject, rule_needs_userinfo, useri
 use portico_core::clock::Timestamp;
 use portico_core::error::{Check, UpstreamError};
 use portico_core::inspect::Finding;
-use portico_core::logout::LogoutNotice;
+use portico_core::logout::LogoutToken;
 use portico_core::provider::{
     Ask, Finish, Frozen, Health, Issuer, NonceMode, OidcSettings, ProtocolClient, ProviderKind,
     SignatureCheck, Slot, Started, UserinfoUse,
@@ -209,7 +209,7 @@ impl OidcClient {
 impl ProtocolClient for OidcClient {
     async fn start(&self, ask: Ask<'_>) -> Result<Started, UpstreamError> {
         let metadata = self.provider.metadata().await?;
-        let nonce = (self.settings.nonce != NonceMode::Never).then(|| ask.memory.nonce());
+        let nonce = (self.settings.nonce != NonceMode::Never).then(|| ask.login_secrets.nonce());
         let location = authorization_request(&self.slot, &metadata.authorization, &ask, nonce);
         Ok(Started { location, frozen: metadata.frozen() })
     }
@@ -231,7 +231,7 @@ impl ProtocolClient for OidcClient {
             token_url: &metadata.token,
             auto: metadata.auth,
             redirect_uri: &finish.redirect_uri,
-            memory: &finish.memory,
+            login_secrets: &finish.login_secrets,
             // A template is no issuer that a statement could be for.
             audience: if metadata.issuer.is_template() {
                 metadata.token.as_str()
@@ -242,7 +242,7 @@ impl ProtocolClient for OidcClient {
             now: finish.now,
         };
         let granted = grant.redeem(&self.http).await?;
-        let nonce = finish.memory.nonce().expose_secret();
+        let nonce = finish.login_secrets.nonce().expose_secret();
         let id_token = self.id_token(&metadata, &granted, (nonce, finish.now)).await?;
         let userinfo = self.userinfo(&metadata, &id_token, &granted.access_token, finish.now).await?;
         let IdToken { issuer, claims: id_token } = id_token;
@@ -260,11 +260,11 @@ impl ProtocolClient for OidcClient {
         Some(logout::end_session(endpoint, &self.slot.client_id, post_logout_redirect, hint))
     }
 
-    async fn read_logout(
+    async fn verify_logout_token(
         &self,
         token: &SecretString,
         now: Timestamp,
-    ) -> Result<Option<LogoutNotice>, UpstreamError> {
+    ) -> Result<Option<LogoutToken>, UpstreamError> {
         if !self.verifies() {
             return Ok(None);
         }
@@ -291,7 +291,7 @@ impl ProtocolClient for OidcClient {
         self.look(&ask, now).await
     }
 
-    async fn learn(&self) {
+    async fn load_metadata(&self) {
         // What is wrong is logged by whoever looks, and told to whoever wants to log in there. The login that waits here is another slot's.
         let _ = tokio::time::timeout(LEARN_WITHIN, self.provider.metadata()).await;
     }

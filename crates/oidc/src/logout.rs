@@ -5,7 +5,7 @@ use std::time::Duration;
 use portico_core::claims::{IdentityKey, Subject};
 use portico_core::clock::Timestamp;
 use portico_core::error::Check;
-use portico_core::logout::{LogoutNotice, Whose};
+use portico_core::logout::{LogoutToken, Whose};
 use portico_core::provider::{Issuer, Slot};
 use portico_core::slot::Protocol;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -69,7 +69,7 @@ impl UnverifiedToken<'_> {
         issuer: &Issuer,
         slot: &Slot,
         now: Timestamp,
-    ) -> Result<LogoutNotice, Check> {
+    ) -> Result<LogoutToken, Check> {
         let made = required("iat", time(self.claims(), "iat")?)?;
         let oldest = OLDEST + slot.clock_skew;
         if made.plus(oldest) <= now {
@@ -90,7 +90,7 @@ impl UnverifiedToken<'_> {
         };
         // Heard until it is too old, by any clock that is not further off than the slot allows.
         let forget_at = now.plus(oldest).plus(slot.clock_skew);
-        Ok(LogoutNotice { whose, once: LogoutNotice::name(issuer.as_str(), jti), forget_at })
+        Ok(LogoutToken { whose, once: LogoutToken::name(issuer.as_str(), jti), forget_at })
     }
 
     /// A text that names something, of a sensible length.

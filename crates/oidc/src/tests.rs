@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use portico_core::error::Code;
-use portico_core::provider::{Answer, Frozen, Memory, Prompt, Reply};
+use portico_core::provider::{Answer, Frozen, LoginSecrets, Prompt, Reply};
 use portico_demo_idp::knobs::{AutoLogin, Body, Knobs, Signing};
 use portico_demo_idp::{
     Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, OldKeys, Realm, RealmConfig,
@@ -64,12 +64,12 @@ impl Site {
 
     /// A login up to its callback.
     async fn begin(&self, now: i64) -> Result<Finish, UpstreamError> {
-        let memory = || Memory::new(VERIFIER.into(), NONCE.into());
+        let login_secrets = || LoginSecrets::new(VERIFIER.into(), NONCE.into());
         let redirect_uri = Url::parse(CALLBACK).unwrap();
         let ask = Ask {
             redirect_uri: &redirect_uri,
             state: "the-state",
-            memory: &memory(),
+            login_secrets: &login_secrets(),
             prompt: Prompt::AsConfigured,
         };
         let started = self.client.start(ask).await?;
@@ -78,7 +78,7 @@ impl Site {
             |name: &str| back.query_pairs().find(|(own, _)| own == name).map(|pair| pair.1.into_owned());
         Ok(Finish {
             redirect_uri,
-            memory: memory(),
+            login_secrets: login_secrets(),
             frozen: started.frozen,
             reply: Reply { answer: Answer::Code(find("code").unwrap().into()), iss: find("iss") },
             now: Timestamp::from_unix(now),
@@ -370,7 +370,7 @@ async fn an_access_rule_is_never_judged_without_the_userinfo_it_needs() {
         let site = Site::of(SigningAlgorithm::Es256, |_| {}, bend);
         let thin = |knobs: &mut Knobs| knobs.id_token.profile_only_at_userinfo = true;
         let read = site.with(thin).await.unwrap();
-        assert_eq!(site.client.slot.access.check(read.facts()), Ok(()), "{what}");
+        assert_eq!(site.client.slot.access.check(read.session_claims()), Ok(()), "{what}");
         let ended = site.with(|knobs| {
             thin(knobs);
             knobs.userinfo.answer.status = Some(500);
@@ -379,6 +379,6 @@ async fn an_access_rule_is_never_judged_without_the_userinfo_it_needs() {
         assert_eq!(site.realm().calls(Place::Userinfo), 2, "{what}");
         // What the ID token says itself needs no userinfo.
         let whole = site.with(|knobs| knobs.userinfo.answer.status = Some(500)).await.unwrap();
-        assert_eq!(site.client.slot.access.check(whole.facts()), Ok(()), "{what}");
+        assert_eq!(site.client.slot.access.check(whole.session_claims()), Ok(()), "{what}");
     }
 }

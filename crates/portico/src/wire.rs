@@ -8,7 +8,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 use portico_core::clock::{Clock, Entropy};
-use portico_core::flow::{Broker, Parts};
+use portico_core::flow::{Broker, BrokerConfig};
 use portico_core::keys::{KeyError, Keys};
 use portico_core::provider::{ProtocolClient, ProviderKind, Slot};
 use portico_core::seal::Seals;
@@ -124,7 +124,7 @@ pub(crate) async fn assemble(
     let keys = Keys::load(store.as_ref(), settings.signing_alg, &seals, Entropy, clock.now()).await?;
     let client = |slot: &Slot| keep(slot.id()).map_or_else(|| client(slot, outbound), Ok);
     let slots = settings.slots.iter().map(|slot| Ok((slot.clone(), client(slot)?)));
-    Ok(Arc::new(Broker::new(Parts {
+    Ok(Arc::new(Broker::new(BrokerConfig {
         public_url: settings.public_url.clone(),
         slots: slots.collect::<Result<_, Failure>>()?,
         store,

@@ -2,7 +2,7 @@
 
 use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::AuditEvent;
-use portico_core::claims::Facts;
+use portico_core::claims::SessionClaims;
 use portico_core::session::{BREAK_GLASS, NewBreakGlass, NewSession, TokenHash};
 use portico_core::store::BreakGlassRedemption;
 
@@ -10,7 +10,7 @@ use crate::backend::{Backend, Trouble, ask};
 use crate::change::hold;
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
-use crate::sessions::facts_text;
+use crate::sessions::session_claims_text;
 use crate::sql;
 use crate::store::record;
 
@@ -49,12 +49,13 @@ impl<DB: Backend> Sql<DB> {
             transaction.commit().await?;
             return Ok(BreakGlassRedemption::Refused(account));
         }
-        let facts = Facts { amr: Some(vec![BREAK_GLASS.to_owned()]), ..Facts::default() };
+        let session_claims =
+            SessionClaims { amr: Some(vec![BREAK_GLASS.to_owned()]), ..SessionClaims::default() };
         ask::<DB>(&mut transaction, sql::BEGIN_BREAK_GLASS_SESSION)
             .with(session.id.0)
             .with(account.0)
             .with(BREAK_GLASS.to_owned())
-            .with(facts_text(&facts)?)
+            .with(session_claims_text(&session_claims)?)
             .with(session.created_at.unix())
             .with(session.expires_at.unix())
             .with(session.caller.ip.clone())
@@ -66,10 +67,9 @@ impl<DB: Backend> Sql<DB> {
         record::<DB>(&mut transaction, &event.clone().about(account)).await?;
         let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
         transaction.commit().await?;
-        row.as_ref().map(rows::present::<DB>).transpose().map(|present| {
-            present.map_or(BreakGlassRedemption::Unknown, |present| {
-                BreakGlassRedemption::Started(Box::new(present))
-            })
+        row.as_ref().map(rows::entry::<DB>).transpose().map(|entry| {
+            entry
+                .map_or(BreakGlassRedemption::Unknown, |entry| BreakGlassRedemption::Started(Box::new(entry)))
         })
     }
 }

@@ -17,12 +17,12 @@
 mod backend;
 mod break_glass;
 mod change;
+mod commit_login;
 mod logout;
 mod migrations;
 mod pool;
 mod rows;
 mod sessions;
-mod settle;
 mod sql;
 mod storage;
 mod store;

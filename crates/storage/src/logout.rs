@@ -3,7 +3,7 @@
 use portico_core::account::AccountId;
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::Timestamp;
-use portico_core::logout::{EndedSessions, LogoutNotice, Whose};
+use portico_core::logout::{EndedSessions, LogoutToken, Whose};
 use portico_core::session::{Caller, SessionId};
 
 use crate::backend::{Backend, Trouble, ask};
@@ -13,20 +13,20 @@ use crate::sql;
 use crate::store::record;
 
 impl<DB: Backend> Sql<DB> {
-    /// See [`portico_core::store::Store::hear_logout`]. A notice is remembered beside spent logins: both are good once.
-    pub(crate) async fn hear(
+    /// See [`portico_core::store::Store::backchannel_logout`]. A notice is remembered beside spent logins: both are good once.
+    pub(crate) async fn end_by_logout_token(
         &self,
-        notice: &LogoutNotice,
+        logout_token: &LogoutToken,
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Option<EndedSessions>, Trouble> {
         let mut transaction = self.begin().await?;
-        let first = ask::<DB>(&mut transaction, sql::SPEND_LOGIN).with(notice.once.to_vec());
-        if !first.with(notice.forget_at.unix()).did().await? {
+        let first = ask::<DB>(&mut transaction, sql::SPEND_LOGIN).with(logout_token.once.to_vec());
+        if !first.with(logout_token.forget_at.unix()).did().await? {
             return Ok(None);
         }
-        drop_hand_offs::<DB>(&mut transaction, &notice.whose).await?;
-        let rows = match &notice.whose {
+        drop_hand_offs::<DB>(&mut transaction, &logout_token.whose).await?;
+        let rows = match &logout_token.whose {
             Whose::Session { issuer, sid } => {
                 let revoke = ask::<DB>(&mut transaction, sql::REVOKE_IDP_SESSION).with(issuer.clone());
                 revoke.with(sid.clone()).with(now.unix()).rows().await?
@@ -62,7 +62,7 @@ async fn drop_hand_offs<DB: Backend>(connection: &mut DB::Connection, whose: &Wh
     for row in &waiting {
         let fields = Fields::<DB>::of("hand-off", row);
         let meant = match whose {
-            Whose::Session { sid, .. } => fields.facts()?.idp_sid.as_ref() == Some(sid),
+            Whose::Session { sid, .. } => fields.session_claims()?.idp_sid.as_ref() == Some(sid),
             Whose::Person(identity) => fields.get::<String>("subject")? == identity.subject.as_str(),
         };
         if meant {

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use portico_core::account::{Account, AccountId, AccountStatus, Identity};
 use portico_core::audit::{AuditEvent, Event, Outcome};
-use portico_core::claims::{Email, Facts, IdentityKey, Subject};
+use portico_core::claims::{Email, IdentityKey, SessionClaims, Subject};
 use portico_core::clock::Timestamp;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
 use portico_core::session::{BREAK_GLASS, Challenge, HandOff, Session, SessionId, TokenHash};
 use portico_core::slot::{Protocol, SlotId};
-use portico_core::store::{Acquainted, Present};
+use portico_core::store::{IdentityCount, SessionWithAccount};
 use sqlx::Database;
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ impl<'r, DB: Backend> Fields<'r, DB> {
         parse(&text).ok_or_else(|| self.corrupt(format!("{column} is {text:?}")))
     }
 
-    pub(crate) fn facts(&self) -> Result<Facts, Trouble> {
+    pub(crate) fn session_claims(&self) -> Result<SessionClaims, Trouble> {
         self.parsed("facts", |text| serde_json::from_str(text).ok())
     }
 
@@ -114,9 +114,9 @@ pub(crate) fn identity<DB: Backend>(row: &DB::Row) -> Result<Identity, Trouble> 
     })
 }
 
-pub(crate) fn acquainted<DB: Backend>(row: &DB::Row) -> Result<Acquainted, Trouble> {
+pub(crate) fn acquainted<DB: Backend>(row: &DB::Row) -> Result<IdentityCount, Trouble> {
     let fields = Fields::<DB>::of("identity", row);
-    Ok(Acquainted {
+    Ok(IdentityCount {
         slot: fields.slot()?,
         issuer: fields.get("issuer")?,
         client_id: fields.get("client_id")?,
@@ -124,8 +124,8 @@ pub(crate) fn acquainted<DB: Backend>(row: &DB::Row) -> Result<Acquainted, Troub
     })
 }
 
-pub(crate) fn present<DB: Backend>(row: &DB::Row) -> Result<Present, Trouble> {
-    Ok(Present { session: session::<DB>(row)?, account: account::<DB>(row)? })
+pub(crate) fn entry<DB: Backend>(row: &DB::Row) -> Result<SessionWithAccount, Trouble> {
+    Ok(SessionWithAccount { session: session::<DB>(row)?, account: account::<DB>(row)? })
 }
 
 pub(crate) fn session<DB: Backend>(row: &DB::Row) -> Result<Session, Trouble> {
@@ -135,7 +135,7 @@ pub(crate) fn session<DB: Backend>(row: &DB::Row) -> Result<Session, Trouble> {
         account: AccountId(fields.get("account_id")?),
         identity: fields.get("identity_id")?,
         slot: fields.session_slot()?,
-        facts: fields.facts()?,
+        session_claims: fields.session_claims()?,
         created_at: fields.time("began_at")?,
         last_used_at: fields.time("last_used_at")?,
         expires_at: fields.time("expires_at")?,
@@ -154,7 +154,7 @@ pub(crate) fn handoff<DB: Backend>(row: &DB::Row) -> Result<HandOff, Trouble> {
         account: AccountId(fields.get("account_id")?),
         identity: fields.get("identity_id")?,
         slot: fields.slot()?,
-        facts: fields.facts()?,
+        session_claims: fields.session_claims()?,
         challenge: Challenge(challenge),
         id_token: fields.get("id_token")?,
         created_at: fields.time("created_at")?,

@@ -2,10 +2,10 @@
 
 use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::AuditEvent;
-use portico_core::claims::Facts;
+use portico_core::claims::SessionClaims;
 use portico_core::clock::Timestamp;
 use portico_core::session::{HandOff, NewSession, SessionId};
-use portico_core::store::{Present, Rotate, Rotation, SessionSelection};
+use portico_core::store::{Rotate, Rotation, SessionSelection, SessionWithAccount};
 use uuid::Uuid;
 
 use crate::backend::{Backend, Trouble, ask};
@@ -23,7 +23,7 @@ pub(crate) struct Origin<'a> {
     pub(crate) account: AccountId,
     pub(crate) identity: Uuid,
     pub(crate) slot: String,
-    pub(crate) facts: &'a Facts,
+    pub(crate) session_claims: &'a SessionClaims,
 }
 
 impl<DB: Backend> Sql<DB> {
@@ -47,7 +47,7 @@ impl<DB: Backend> Sql<DB> {
         ask::<DB>(&mut transaction, sql::ADD_REFRESH).with(next.0.to_vec()).with(session.0).did().await?;
         let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.0).row().await?;
         transaction.commit().await?;
-        Ok(row.as_ref().map(rows::present::<DB>).transpose()?.map_or(Rotation::Unknown, Rotation::Rotated))
+        Ok(row.as_ref().map(rows::entry::<DB>).transpose()?.map_or(Rotation::Unknown, Rotation::Rotated))
     }
 
     /// See [`portico_core::store::Store::begin_session`].
@@ -55,7 +55,7 @@ impl<DB: Backend> Sql<DB> {
         &self,
         handoff: &HandOff,
         session: &NewSession,
-    ) -> Result<Option<Present>, Trouble> {
+    ) -> Result<Option<SessionWithAccount>, Trouble> {
         let mut transaction = self.begin().await?;
         // Whoever ends the account's sessions at this moment waits and finds this one, or was first and is seen.
         if hold::<DB>(&mut transaction, handoff.account).await? != Some(AccountStatus::Active) {
@@ -65,14 +65,14 @@ impl<DB: Backend> Sql<DB> {
             account: handoff.account,
             identity: handoff.identity,
             slot: handoff.slot.to_string(),
-            facts: &handoff.facts,
+            session_claims: &handoff.session_claims,
         };
         if !begin_session::<DB>(&mut transaction, &origin, session).await? {
             return Ok(None);
         }
         let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
         transaction.commit().await?;
-        row.as_ref().map(rows::present::<DB>).transpose()
+        row.as_ref().map(rows::entry::<DB>).transpose()
     }
 
     /// See [`portico_core::store::Store::revoke_sessions`].
@@ -120,7 +120,7 @@ async fn superseded<DB: Backend>(
         .await?;
     let since = since.iter().map(|row| Fields::<DB>::of("refresh token", row).hash("hash"));
     let since = since.collect::<Result<_, _>>()?;
-    Ok(Rotation::Superseded { present: rows::present::<DB>(&row)?, at, current, since })
+    Ok(Rotation::Superseded { entry: rows::entry::<DB>(&row)?, at, current, since })
 }
 
 /// A session with its first refresh token; `false` when the identity is not that account's or the account not active.
@@ -134,8 +134,8 @@ pub(crate) async fn begin_session<DB: Backend>(
         .with(origin.account.0)
         .with(origin.identity)
         .with(origin.slot.clone())
-        .with(idp_sid(origin.facts))
-        .with(facts_text(origin.facts)?)
+        .with(idp_sid(origin.session_claims))
+        .with(session_claims_text(origin.session_claims)?)
         .with(session.created_at.unix())
         .with(session.expires_at.unix())
         .with(session.caller.ip.clone())
@@ -167,12 +167,12 @@ pub(crate) async fn end_sessions<DB: Backend>(
 }
 
 /// The provider's session as a column; NUL, which PostgreSQL does not accept in a text, is in no honest one.
-fn idp_sid(facts: &Facts) -> Option<String> {
-    facts.idp_sid.clone().filter(|sid| !sid.contains('\0'))
+fn idp_sid(session_claims: &SessionClaims) -> Option<String> {
+    session_claims.idp_sid.clone().filter(|sid| !sid.contains('\0'))
 }
 
 /// JSON as text on both databases: PostgreSQL's own type refuses an escaped NUL, which a group may have.
-pub(crate) fn facts_text(facts: &Facts) -> Result<String, Trouble> {
-    let text = serde_json::to_string(facts);
+pub(crate) fn session_claims_text(session_claims: &SessionClaims) -> Result<String, Trouble> {
+    let text = serde_json::to_string(session_claims);
     text.map_err(|error| Trouble::Corrupt { row: "session", problem: error.to_string() })
 }

@@ -32,8 +32,8 @@ macro_rules! session {
     };
 }
 
-/// The columns of [`crate::rows::present`].
-macro_rules! present {
+/// The columns of [`crate::rows::entry`].
+macro_rules! entry {
     () => {
         concat!(account!(), ", ", session!())
     };
@@ -184,7 +184,7 @@ statements! {
 
     ADD_REFRESH = "INSERT INTO refresh_tokens (hash, session_id) VALUES ($1, $2) RETURNING session_id";
 
-    PRESENT = concat!("SELECT ", present!(), " FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = $1");
+    PRESENT = concat!("SELECT ", entry!(), " FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = $1");
 
     REVOKE_SESSION = "UPDATE sessions SET revoked_at = $2, id_token = NULL WHERE id = $1 AND revoked_at IS NULL \
         RETURNING account_id, slot";
@@ -232,7 +232,7 @@ statements! {
         WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2 \
           AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id AND a.status = 'active') RETURNING id";
 
-    SUPERSEDED = concat!("SELECT ", present!(), ", t.superseded_at, c.hash AS current_hash FROM refresh_tokens t \
+    SUPERSEDED = concat!("SELECT ", entry!(), ", t.superseded_at, c.hash AS current_hash FROM refresh_tokens t \
           JOIN refresh_tokens c ON c.session_id = t.session_id AND c.superseded_at IS NULL \
           JOIN sessions s ON s.id = t.session_id JOIN accounts a ON a.id = s.account_id \
         WHERE t.hash = $1 AND t.session_id = $2 AND t.superseded_at IS NOT NULL \

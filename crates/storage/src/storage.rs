@@ -141,7 +141,7 @@ impl Storage {
         let address = Address::parse(url)?;
         let lock = match &address {
             Address::File(options) => Some(lock(options.get_filename())?),
-            Address::Memory(_) | Address::Server(_) => None,
+            Address::LoginSecrets(_) | Address::Server(_) => None,
         };
         Ok(Self { database: opened(address).await?, _lock: lock })
     }
@@ -184,7 +184,7 @@ impl Storage {
 /// Where a database is.
 enum Address {
     /// SQLite in this process alone, gone with it.
-    Memory(SqliteConnectOptions),
+    LoginSecrets(SqliteConnectOptions),
     /// An SQLite file.
     File(SqliteConnectOptions),
     /// PostgreSQL.
@@ -204,7 +204,7 @@ impl Address {
         let options: SqliteConnectOptions = url.parse().map_err(wrong)?;
         let (path, query) = place.split_once('?').unwrap_or((place, ""));
         if path.trim_start_matches("//") == ":memory:" || query.split('&').any(|part| part == "mode=memory") {
-            return Ok(Self::Memory(options));
+            return Ok(Self::LoginSecrets(options));
         }
         if options.get_filename().as_os_str().is_empty() {
             return Err(OpenError::Url("it names no file".to_owned()));
@@ -215,7 +215,7 @@ impl Address {
 
 async fn opened(address: Address) -> Result<Arc<dyn Opened>, OpenError> {
     Ok(match address {
-        Address::Memory(options) => Arc::new(open_memory(options).await?),
+        Address::LoginSecrets(options) => Arc::new(open_memory(options).await?),
         Address::File(options) => Arc::new(open_file(options).await?),
         Address::Server(options) => Arc::new(open_server(options).await?),
     })

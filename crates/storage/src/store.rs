@@ -8,12 +8,12 @@ use portico_core::audit::{AuditEvent, AuditFilter};
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
-use portico_core::logout::{EndedSessions, LogoutNotice};
+use portico_core::logout::{EndedSessions, LogoutToken};
 use portico_core::session::{Caller, HandOff, NewBreakGlass, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountChange, AccountChanged, AccountFilter, AccountRef, Acquainted, BreakGlassRedemption, LocalAccount,
-    Merged, Present, Retention, Rotate, Rotation, SessionFilter, SessionSelection, Settled, Settlement,
-    Spent, Store, StoreError, Unlinked,
+    AccountChange, AccountChanged, AccountFilter, AccountRef, BreakGlassRedemption, Committed, IdentityCount,
+    LocalAccount, LoginCommit, Merged, Retention, Rotate, Rotation, SessionFilter, SessionSelection,
+    SessionWithAccount, Spent, Store, StoreError, Unlinked,
 };
 use uuid::Uuid;
 
@@ -78,17 +78,17 @@ impl<DB: Backend> Store for Sql<DB> {
         })
     }
 
-    async fn settle(&self, settlement: &Settlement<'_>) -> Result<Settled, StoreError> {
-        match self.settle_once(settlement).await {
-            Err(trouble) if trouble.lost_a_race() => Ok(Settled::Conflict),
+    async fn commit_login(&self, commit: &LoginCommit<'_>) -> Result<Committed, StoreError> {
+        match self.commit_login_once(commit).await {
+            Err(trouble) if trouble.lost_a_race() => Ok(Committed::Conflict),
             other => Ok(other?),
         }
     }
 
-    async fn find_session(&self, id: SessionId) -> Result<Option<Present>, StoreError> {
+    async fn find_session(&self, id: SessionId) -> Result<Option<SessionWithAccount>, StoreError> {
         let mut connection = self.read().await?;
         let row = ask::<DB>(&mut connection, sql::PRESENT).with(id.0).row().await?;
-        Ok(row.as_ref().map(rows::present::<DB>).transpose()?)
+        Ok(row.as_ref().map(rows::entry::<DB>).transpose()?)
     }
 
     async fn find_refresh(&self, presented: &TokenHash) -> Result<Option<SessionId>, StoreError> {
@@ -112,7 +112,7 @@ impl<DB: Backend> Store for Sql<DB> {
         &self,
         handoff: &HandOff,
         session: &NewSession,
-    ) -> Result<Option<Present>, StoreError> {
+    ) -> Result<Option<SessionWithAccount>, StoreError> {
         again!(self.redeem(handoff, session))
     }
 
@@ -126,13 +126,13 @@ impl<DB: Backend> Store for Sql<DB> {
         Ok(row.map(|row| Fields::<DB>::of("session", &row).get("id_token")).transpose()?)
     }
 
-    async fn hear_logout(
+    async fn backchannel_logout(
         &self,
-        notice: &LogoutNotice,
+        logout_token: &LogoutToken,
         caller: &Caller,
         now: Timestamp,
     ) -> Result<Option<EndedSessions>, StoreError> {
-        again!(self.hear(notice, caller, now))
+        again!(self.end_by_logout_token(logout_token, caller, now))
     }
 
     async fn create_break_glass(&self, code: &NewBreakGlass, event: &AuditEvent) -> Result<bool, StoreError> {
@@ -248,7 +248,7 @@ impl<DB: Backend> Store for Sql<DB> {
         again!(self.unlink(account, identity, event))
     }
 
-    async fn count_identities(&self) -> Result<Vec<Acquainted>, StoreError> {
+    async fn count_identities(&self) -> Result<Vec<IdentityCount>, StoreError> {
         let mut connection = self.read().await?;
         let found = ask::<DB>(&mut connection, sql::ACQUAINTED).rows().await?;
         Ok(found.iter().map(rows::acquainted::<DB>).collect::<Result<_, _>>()?)

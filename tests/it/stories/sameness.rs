@@ -49,9 +49,9 @@ async fn told(backend: Backend) -> Value {
         let (_, identities) = app.account(&account.id.to_string()).await;
         let subjects: Vec<_> =
             identities.iter().map(|identity| identity.key.subject.as_str().to_owned()).collect();
-        let facts =
+        let session_claims =
             (account.ever_linked, account.roles, account.email.map(|email| (email.address, email.verified)));
-        seen.push(json!([account.label, subjects, facts]));
+        seen.push(json!([account.label, subjects, session_claims]));
     }
     seen.retain(|fact| !fact[0].as_str().is_some_and(|name| name.contains('-')));
     seen.into()

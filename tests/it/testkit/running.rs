@@ -90,7 +90,7 @@ impl Running {
 
     /// The slots that were pointed elsewhere, with how many people know it by issuer and by client id.
     pub async fn estranged(&self) -> Vec<(String, u64, u64)> {
-        let found = self.broker().await.estranged().await.unwrap();
+        let found = self.broker().await.orphaned_identities().await.unwrap();
         found.iter().map(|one| (one.slot.to_string(), one.by_issuer, one.by_client)).collect()
     }
 

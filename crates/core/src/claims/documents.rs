@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ClaimMap, ClaimPath, ClaimedName, Email, Evidence, Facts, GroupsSeparator, Subject};
+use super::{ClaimMap, ClaimPath, ClaimedName, Email, Evidence, GroupsSeparator, SessionClaims, Subject};
 use crate::error::UpstreamError;
 
 /// Claims that only the ID token may supply, whatever userinfo says.
@@ -80,13 +80,18 @@ impl<'a> Documents<'a> {
         }
     }
 
-    pub(super) fn facts(&self, map: &ClaimMap, subject: &Subject, email: Option<&Email>) -> Facts {
+    pub(super) fn session_claims(
+        &self,
+        map: &ClaimMap,
+        subject: &Subject,
+        email: Option<&Email>,
+    ) -> SessionClaims {
         let only_id_token = |name: &str| self.oidc.then(|| self.first.get(name)).flatten();
         let short = |name: &str| {
             only_id_token(name).and_then(Value::as_str).filter(|text| text.len() <= 255).map(str::to_owned)
         };
         let groups = self.find(&map.groups).and_then(|value| groups_in(value, map.groups_separator));
-        Facts {
+        SessionClaims {
             groups_overage: groups.is_none() && self.has_overage(&map.groups),
             groups,
             amr: only_id_token("amr")

@@ -142,8 +142,12 @@ fn the_id_token_wins_and_security_claims_never_come_from_userinfo() {
     assert_eq!(claims.name().unwrap().text, "From the token");
     assert_eq!(claims.email().unwrap().address, "a@example.com");
     assert_eq!(
-        *claims.facts(),
-        Facts { subject: Some("1".to_owned()), email: Some("a@example.com".to_owned()), ..Facts::default() }
+        *claims.session_claims(),
+        SessionClaims {
+            subject: Some("1".to_owned()),
+            email: Some("a@example.com".to_owned()),
+            ..SessionClaims::default()
+        }
     );
 }
 
@@ -192,7 +196,7 @@ fn m14_q_x_13_groups_are_found_by_literal_name_or_pointer() {
         let mut id_token = document.clone();
         id_token.as_object_mut().unwrap().insert("sub".to_owned(), json!("1"));
         let slot = slot(|slot| slot.claims.groups = ClaimPath::parse(path).unwrap());
-        oidc(&slot, &id_token, None).unwrap().facts().groups.clone()
+        oidc(&slot, &id_token, None).unwrap().session_claims().groups.clone()
     };
     let list = || Some(vec!["a".to_owned(), "b".to_owned()]);
     assert_eq!(groups("groups", &json!({"groups": ["a", "b"]})), list());
@@ -229,17 +233,22 @@ fn one_string_of_several_groups_is_split_as_configured() {
     ] {
         let slot = slot(|slot| slot.claims.groups_separator = separator);
         let claims = oidc(&slot, &json!({"sub": "1", "groups": text}), None).unwrap();
-        assert_eq!(claims.facts().groups.as_deref().unwrap(), expected, "{separator:?}");
+        assert_eq!(claims.session_claims().groups.as_deref().unwrap(), expected, "{separator:?}");
     }
 }
 
 #[test]
 fn the_access_rule_sees_what_only_the_id_token_may_say() {
     let said = json!({"sub": "1", "tid": "t", "email": "a@x.example", "email_verified": "true"});
-    let facts =
-        oidc(&slot(|_| {}), &said, Some(&json!({"sub": "1", "hd": "evil.example"}))).unwrap().facts().clone();
-    assert_eq!((facts.tid.as_deref(), facts.hd, facts.subject.as_deref()), (Some("t"), None, Some("1")));
-    assert_eq!((facts.email.as_deref(), facts.email_verified), (Some("a@x.example"), true));
+    let session_claims = oidc(&slot(|_| {}), &said, Some(&json!({"sub": "1", "hd": "evil.example"})))
+        .unwrap()
+        .session_claims()
+        .clone();
+    assert_eq!(
+        (session_claims.tid.as_deref(), session_claims.hd, session_claims.subject.as_deref()),
+        (Some("t"), None, Some("1"))
+    );
+    assert_eq!((session_claims.email.as_deref(), session_claims.email_verified), (Some("a@x.example"), true));
 }
 
 #[test]
@@ -247,10 +256,10 @@ fn left_out_groups_are_reported() {
     for marker in
         [json!({"sub": "1", "_claim_names": {"groups": "src1"}}), json!({"sub": "1", "hasgroups": true})]
     {
-        assert!(oidc(&slot(|_| {}), &marker, None).unwrap().facts().groups_overage, "{marker}");
+        assert!(oidc(&slot(|_| {}), &marker, None).unwrap().session_claims().groups_overage, "{marker}");
     }
     let sent = json!({"sub": "1", "hasgroups": true, "groups": ["a"]});
-    assert!(!oidc(&slot(|_| {}), &sent, None).unwrap().facts().groups_overage);
+    assert!(!oidc(&slot(|_| {}), &sent, None).unwrap().session_claims().groups_overage);
 }
 
 #[test]
@@ -293,8 +302,8 @@ fn the_access_rule_needs_only_what_the_id_token_lacks() {
 fn a_missing_mark_comes_from_userinfo_with_the_same_address_only() {
     let marked = |userinfo: Value| {
         let said = json!({"sub": "1", "email": "a@x.example"});
-        let facts = oidc(&slot(|_| {}), &said, Some(&userinfo)).unwrap().facts().clone();
-        (facts.email.unwrap(), facts.email_verified)
+        let session_claims = oidc(&slot(|_| {}), &said, Some(&userinfo)).unwrap().session_claims().clone();
+        (session_claims.email.unwrap(), session_claims.email_verified)
     };
     for (userinfo, verified) in [
         (json!({"sub": "1", "email": "a@x.example", "email_verified": true}), true),
@@ -307,5 +316,5 @@ fn a_missing_mark_comes_from_userinfo_with_the_same_address_only() {
     // The ID token's own mark stands.
     let said = json!({"sub": "1", "email": "a@x.example", "email_verified": false});
     let other = json!({"sub": "1", "email": "a@x.example", "email_verified": true});
-    assert!(!oidc(&slot(|_| {}), &said, Some(&other)).unwrap().facts().email_verified);
+    assert!(!oidc(&slot(|_| {}), &said, Some(&other)).unwrap().session_claims().email_verified);
 }

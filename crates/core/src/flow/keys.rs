@@ -28,21 +28,22 @@ impl Broker {
     /// # Errors
     /// When the store fails; the keys known so far stay.
     pub async fn tend_keys(&self) -> Result<(), KeyError> {
-        let stored = self.parts.store.list_keys().await?;
+        let stored = self.config.store.list_keys().await?;
         self.reseal(&stored).await?;
-        let alg = self.parts.keys.ring().alg();
-        let now = self.parts.clock.now();
+        let alg = self.config.keys.ring().alg();
+        let now = self.config.clock.now();
         let of = |state| stored.iter().find(|key| key.alg == alg && key.state == state);
         match (of(KeyState::Next), of(KeyState::Current)) {
             // A key that nobody here could sign with would leave the replicas without one at their next start.
-            (Some(next), _) if next.created_at.plus(KEY_NOTICE) <= now => match next.opens(&self.parts.seals)
-            {
-                Ok(()) => self.promote(next).await?,
-                Err(error) => tracing::error!(
-                    %error,
-                    "the next signing key is not used; `portico keys rotate` with the right secret key makes another"
-                ),
-            },
+            (Some(next), _) if next.created_at.plus(KEY_NOTICE) <= now => {
+                match next.opens(&self.config.seals) {
+                    Ok(()) => self.promote(next).await?,
+                    Err(error) => tracing::error!(
+                        %error,
+                        "the next signing key is not used; `portico keys rotate` with the right secret key makes another"
+                    ),
+                }
+            }
             (None, Some(current)) if current.created_at.plus(KEY_LIFETIME) <= now => {
                 self.announce_key().await?;
             }
@@ -56,16 +57,16 @@ impl Broker {
     /// # Errors
     /// When the store fails.
     pub async fn announce_key(&self) -> Result<(), KeyError> {
-        let (alg, now) = (self.parts.keys.ring().alg(), self.parts.clock.now());
-        let key = generate(alg, KeyState::Next, &self.parts.seals, Entropy, now)?;
-        self.parts.store.add_key(&key).await?;
+        let (alg, now) = (self.config.keys.ring().alg(), self.config.clock.now());
+        let key = generate(alg, KeyState::Next, &self.config.seals, Entropy, now)?;
+        self.config.store.add_key(&key).await?;
         Ok(())
     }
 
     async fn promote(&self, next: &StoredKey) -> Result<(), KeyError> {
-        let kept = self.parts.lifetimes.access_token + REPLICA_DELAY + REPLICA_SKEW;
+        let kept = self.config.lifetimes.access_token + REPLICA_DELAY + REPLICA_SKEW;
         let event = self.event(Event::KeyRotated).because(next.kid.clone());
-        if self.parts.store.promote_key(&next.kid, event.time.plus(kept), &event).await? {
+        if self.config.store.promote_key(&next.kid, event.time.plus(kept), &event).await? {
             event.announce();
         }
         Ok(())
@@ -75,8 +76,8 @@ impl Broker {
     /// one can be dropped some day.
     async fn reseal(&self, stored: &[StoredKey]) -> Result<(), KeyError> {
         for key in stored {
-            if let Some(sealed) = key.sealed_again(&self.parts.seals, Entropy) {
-                self.parts.store.reseal_key(&key.kid, &key.sealed, &sealed).await?;
+            if let Some(sealed) = key.sealed_again(&self.config.seals, Entropy) {
+                self.config.store.reseal_key(&key.kid, &key.sealed, &sealed).await?;
             }
         }
         Ok(())
@@ -87,14 +88,14 @@ impl Broker {
     /// # Errors
     /// When the store fails; the keys known so far stay.
     pub async fn reload_keys(&self) -> Result<(), KeyError> {
-        let (store, now) = (self.parts.store.as_ref(), self.parts.clock.now());
-        self.parts.keys.reload(store, &self.parts.seals, Entropy, now).await
+        let (store, now) = (self.config.store.as_ref(), self.config.clock.now());
+        self.config.keys.reload(store, &self.config.seals, Entropy, now).await
     }
 
     /// A token names a key that is not known: another replica may have made it a moment ago. Looks again, but not for
     /// every forged token; whoever comes while somebody looks waits for what they find.
     pub(super) async fn look_for_keys(&self) {
-        let span = self.parts.clock.now().unix().div_euclid(LOOK_EVERY);
+        let span = self.config.clock.now().unix().div_euclid(LOOK_EVERY);
         let look = async {
             if let Err(error) = self.reload_keys().await {
                 tracing::warn!(error = %error, "the signing keys could not be read again");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::account::{Account, AccountId, AccountStatus};
-use crate::claims::Facts;
+use crate::claims::SessionClaims;
 use crate::clock::Entropy;
 use crate::keys::{KeyState, StoredKey, TokenAlg, generate};
 use crate::seal::{Seals, base64url, from_base64url};
@@ -25,7 +25,7 @@ fn lifetimes() -> Lifetimes {
     Lifetimes { access_token: minutes(15), session: minutes(600), idle: minutes(60) }
 }
 
-fn present(groups: Option<Vec<String>>) -> Present {
+fn entry(groups: Option<Vec<String>>) -> SessionWithAccount {
     let account = Account {
         id: AccountId(Uuid::from_u128(1)),
         name: "jane".to_owned(),
@@ -45,13 +45,13 @@ fn present(groups: Option<Vec<String>>) -> Present {
         id: SessionId(Uuid::from_u128(2)),
         account: account.id,
         slot: "oidc/provider1".parse().ok(),
-        facts: Facts { groups, ..Facts::default() },
+        session_claims: SessionClaims { groups, ..SessionClaims::default() },
         created_at: NOW,
         last_used_at: NOW,
         expires_at: NOW.plus(lifetimes().session),
         revoked_at: None,
     };
-    Present { session, account }
+    SessionWithAccount { session, account }
 }
 
 fn ring_of(keys: &[StoredKey], alg: TokenAlg, seals: &Seals) -> Arc<KeyRing> {
@@ -64,20 +64,20 @@ fn one(alg: TokenAlg) -> (Arc<KeyRing>, Seals) {
     (ring_of(&[key], alg, &seals), seals)
 }
 
-fn token(ring: &KeyRing, present: &Present) -> String {
+fn token(ring: &KeyRing, entry: &SessionWithAccount) -> String {
     let audience = ["https://login.example.com".to_owned()];
     let under = Issuance {
         public_url: &public(),
         audience: &audience,
-        roles: present.account.roles.clone(),
+        roles: entry.account.roles.clone(),
         lifetimes: &lifetimes(),
         now: NOW,
         id: Uuid::from_u128(3),
     };
-    issue(ring, &under, present).unwrap().0
+    issue(ring, &under, entry).unwrap().0
 }
 
-fn believe(ring: &KeyRing, token: &str, now: Timestamp) -> Result<AccessClaims, &'static str> {
+fn accept(ring: &KeyRing, token: &str, now: Timestamp) -> Result<AccessClaims, &'static str> {
     verify(ring, token, &public(), &["https://login.example.com".to_owned()], now)
 }
 
@@ -85,7 +85,7 @@ fn believe(ring: &KeyRing, token: &str, now: Timestamp) -> Result<AccessClaims, 
 fn every_algorithm_signs_what_it_verifies() {
     for alg in TokenAlg::ALL {
         let (ring, _) = one(alg);
-        let claims = believe(&ring, &token(&ring, &present(None)), NOW).unwrap();
+        let claims = accept(&ring, &token(&ring, &entry(None)), NOW).unwrap();
         assert_eq!((claims.sub, claims.sid), (Uuid::from_u128(1), Uuid::from_u128(2)));
         assert_eq!((claims.idp.as_str(), claims.groups), ("oidc/provider1", None));
         let jwks = ring.jwks();
@@ -99,8 +99,8 @@ fn every_algorithm_signs_what_it_verifies() {
 #[test]
 fn a_token_is_valid_from_its_issue_to_its_expiry() {
     let (ring, _) = one(TokenAlg::ES256);
-    let token = token(&ring, &present(None));
-    let at = |offset: i64| believe(&ring, &token, Timestamp::from_unix(NOW.unix() + offset));
+    let token = token(&ring, &entry(None));
+    let at = |offset: i64| accept(&ring, &token, Timestamp::from_unix(NOW.unix() + offset));
     assert!(at(0).is_ok() && at(899).is_ok());
     assert_eq!(at(900), Err("the access token has expired"));
     assert!(at(-60).is_ok());
@@ -110,9 +110,9 @@ fn a_token_is_valid_from_its_issue_to_its_expiry() {
 #[test]
 fn a_token_never_outlives_its_session() {
     let (ring, _) = one(TokenAlg::EdDSA);
-    let mut short = present(None);
+    let mut short = entry(None);
     short.session.expires_at = Timestamp::from_unix(NOW.unix() + 10);
-    assert_eq!(believe(&ring, &token(&ring, &short), NOW).unwrap().exp, NOW.unix() + 10);
+    assert_eq!(accept(&ring, &token(&ring, &short), NOW).unwrap().exp, NOW.unix() + 10);
 }
 
 fn parts(token: &str) -> (Value, Value) {
@@ -147,13 +147,13 @@ impl Forge {
         let pkcs8 =
             seals.open(crate::seal::Purpose::SigningKey, &[stored.kid.as_bytes()], &stored.sealed).unwrap().0;
         let ring = ring_of(std::slice::from_ref(&stored), TokenAlg::ES256, &seals);
-        let token = token(&ring, &present(None));
+        let token = token(&ring, &entry(None));
         let (header, claims) = parts(&token);
         Self { ring, stored, key: EncodingKey::from_ec_der(&pkcs8), token, header, claims }
     }
 
     fn believes(&self, token: &str) -> bool {
-        believe(&self.ring, token, NOW).is_ok()
+        accept(&self.ring, token, NOW).is_ok()
     }
 }
 
@@ -215,7 +215,7 @@ fn no_token_with_a_wrong_signature_is_believed() {
     let hmac = encode(&header, &forge.claims, &EncodingKey::from_secret(forge.stored.public_jwk.as_bytes()));
     assert!(!forge.believes(&hmac.unwrap()), "the public key as an HMAC secret");
     let (stranger, _) = one(TokenAlg::ES256);
-    assert!(!forge.believes(&token(&stranger, &present(None))), "another deployment's key");
+    assert!(!forge.believes(&token(&stranger, &entry(None))), "another deployment's key");
     for nonsense in ["", ".", "..", "a.b.c", &"x".repeat(10_000)] {
         assert!(!forge.believes(nonsense));
     }
@@ -226,13 +226,13 @@ fn many_groups_are_cut_until_the_token_fits_a_cookie() {
     let groups: Vec<_> = (0..1000).map(|number| format!("group-{number}-with-a-rather-long-name")).collect();
     for alg in TokenAlg::ALL {
         let (ring, _) = one(alg);
-        let token = token(&ring, &present(Some(groups.clone())));
+        let token = token(&ring, &entry(Some(groups.clone())));
         assert!(token.len() < MAX_TOKEN, "{alg:?}: {}", token.len());
-        let claims = believe(&ring, &token, NOW).unwrap();
+        let claims = accept(&ring, &token, NOW).unwrap();
         assert!(claims.groups_truncated && claims.groups.unwrap().len() > 10);
     }
     let (ring, _) = one(TokenAlg::ES256);
-    let few = believe(&ring, &token(&ring, &present(Some(vec!["a".to_owned()]))), NOW).unwrap();
+    let few = accept(&ring, &token(&ring, &entry(Some(vec!["a".to_owned()]))), NOW).unwrap();
     assert_eq!((few.groups_truncated, few.groups), (false, Some(vec!["a".to_owned()])));
 }
 
@@ -240,11 +240,11 @@ fn many_groups_are_cut_until_the_token_fits_a_cookie() {
 fn a_retired_key_is_published_until_its_end() {
     let seals = Seals::new(b"secret", &[]);
     let mut old = generate(TokenAlg::ES256, KeyState::Current, &seals, Entropy, NOW).unwrap();
-    let before = token(&ring_of(std::slice::from_ref(&old), TokenAlg::ES256, &seals), &present(None));
+    let before = token(&ring_of(std::slice::from_ref(&old), TokenAlg::ES256, &seals), &entry(None));
     old.state = KeyState::Retired;
     old.retires_at = Some(Timestamp::from_unix(NOW.unix() + 1));
     let new = generate(TokenAlg::ES256, KeyState::Current, &seals, Entropy, NOW).unwrap();
-    assert!(believe(&ring_of(&[old.clone(), new.clone()], TokenAlg::ES256, &seals), &before, NOW).is_ok());
+    assert!(accept(&ring_of(&[old.clone(), new.clone()], TokenAlg::ES256, &seals), &before, NOW).is_ok());
     old.retires_at = Some(NOW);
-    assert!(believe(&ring_of(&[old, new], TokenAlg::ES256, &seals), &before, NOW).is_err());
+    assert!(accept(&ring_of(&[old, new], TokenAlg::ES256, &seals), &before, NOW).is_err());
 }

@@ -117,12 +117,12 @@ struct Explained<'a> {
 
 impl<'a> Explained<'a> {
     fn of(settings: &Settings, slot: &'a Slot, person: &'a Claims) -> Self {
-        let facts = person.facts();
+        let session_claims = person.session_claims();
         Self {
             slot: slot.id(),
             person,
-            verdicts: slot.access.judge(facts),
-            roles: settings.roles.roles(Some(slot.id()), facts.groups.as_deref(), &[]),
+            verdicts: slot.access.judge(session_claims),
+            roles: settings.roles.roles(Some(slot.id()), session_claims.groups.as_deref(), &[]),
         }
     }
 
@@ -131,7 +131,8 @@ impl<'a> Explained<'a> {
     }
 
     fn json(&self) -> Value {
-        let (identity, facts, email) = (self.person.identity(), self.person.facts(), self.person.email());
+        let (identity, session_claims, email) =
+            (self.person.identity(), self.person.session_claims(), self.person.email());
         json!({
             "slot": self.slot.to_string(),
             "admitted": self.refused_by().is_none(),
@@ -144,23 +145,25 @@ impl<'a> Explained<'a> {
             "name": self.person.name().map(|name| &name.text),
             "email": email.map(|email| &email.address),
             "email_verified": email.and_then(|email| email.verified),
-            "groups": facts.groups,
-            "groups_overage": facts.groups_overage,
+            "groups": session_claims.groups,
+            "groups_overage": session_claims.groups_overage,
             "roles": self.roles,
         })
     }
 
     fn text(&self) -> String {
-        let (identity, facts) = (self.person.identity(), self.person.facts());
+        let (identity, session_claims) = (self.person.identity(), self.person.session_claims());
         let email = self.person.email().map(|email| match email.verified {
             Some(true) => format!("{} (verified)", email.address),
             Some(false) => format!("{} (not verified)", email.address),
             None => format!("{} (not said to be verified)", email.address),
         });
-        let groups = match &facts.groups {
+        let groups = match &session_claims.groups {
             Some(groups) if groups.is_empty() => "an empty list".to_owned(),
             Some(groups) => groups.join(", "),
-            None if facts.groups_overage => "left out by the provider, because they are too many".to_owned(),
+            None if session_claims.groups_overage => {
+                "left out by the provider, because they are too many".to_owned()
+            }
             None => "none sent".to_owned(),
         };
         let none = || "none".to_owned();

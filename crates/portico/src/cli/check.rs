@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use portico_core::clock::{Clock, Entropy};
 use portico_core::inspect::{CheckVerdict, Finding};
-use portico_core::login::{State, memory_of};
+use portico_core::login::{State, login_secrets};
 use portico_core::provider::{Ask, Prompt, Slot, Transport};
 use portico_core::slot::SlotId;
 use portico_oauth2::{Outbound, probe};
@@ -94,11 +94,11 @@ async fn look(settings: &Settings, outbound: &Handle) -> Result<(Vec<Looked>, Ve
             id,
             tokio::spawn(async move {
                 let state = State::random(Entropy);
-                let memory = memory_of(&state, &seals);
+                let login_secrets = login_secrets(&state, &seals);
                 let ask = Ask {
                     redirect_uri: &redirect_uri,
                     state: state.as_str(),
-                    memory: &memory,
+                    login_secrets: &login_secrets,
                     prompt: Prompt::Nobody,
                 };
                 let looked = client.inspect(ask, Clock::System.now());

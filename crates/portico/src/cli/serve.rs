@@ -4,9 +4,9 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use portico_core::clock::Clock;
-use portico_core::flow::{Broker, Estranged};
+use portico_core::flow::{Broker, OrphanedIdentities};
 use portico_core::provider::Prompt;
-use portico_core::return_to::Wish;
+use portico_core::return_to::LoginParams;
 use portico_http::{Metrics, Portico};
 use portico_storage::Storage;
 
@@ -105,7 +105,7 @@ pub(crate) async fn look_at_providers(live: &Portico) {
     }
     let broker = live.broker();
     for (slot, _) in broker.slots() {
-        if let Err(error) = broker.begin(slot.id(), &Wish::default(), Prompt::AsConfigured).await {
+        if let Err(error) = broker.begin(slot.id(), &LoginParams::default(), Prompt::AsConfigured).await {
             tracing::warn!(slot = %slot.id(), error = chain(&error), "this slot is down for now; the others are not affected");
         }
     }
@@ -114,11 +114,11 @@ pub(crate) async fn look_at_providers(live: &Portico) {
 
 /// A slot that was pointed elsewhere knows nobody (threats C05, C13): each start says whom it concerns.
 async fn warn_of_estranged(broker: &Broker) {
-    let found = broker.estranged().await.unwrap_or_else(|error| {
+    let found = broker.orphaned_identities().await.unwrap_or_else(|error| {
         tracing::warn!(error = chain(&error), "the people of each slot could not be counted");
         Vec::new()
     });
-    for Estranged { slot, by_issuer, by_client } in found {
+    for OrphanedIdentities { slot, by_issuer, by_client } in found {
         if by_issuer > 0 {
             tracing::warn!(%slot, people = by_issuer, "this slot was pointed elsewhere: people who came through it under another issuer, identity namespace or subject claim get new accounts");
         }

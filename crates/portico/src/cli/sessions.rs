@@ -88,8 +88,8 @@ impl Revoke {
             (Some(session), _) => {
                 let id = SessionId(session);
                 let found = store.find_session(id).await?;
-                let present = found.ok_or_else(|| Failure::Failed(format!("there is no session {id}")))?;
-                (Which::One(id), event.about(present.account.id).of(&present.session))
+                let entry = found.ok_or_else(|| Failure::Failed(format!("there is no session {id}")))?;
+                (Which::One(id), event.about(entry.account.id).of(&entry.session))
             }
             (None, Some(named)) => {
                 let (account, _) = accounts::find(store, named).await?;

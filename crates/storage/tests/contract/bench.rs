@@ -7,7 +7,7 @@ use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Entropy, Timestamp};
 use portico_core::session::SessionId;
-use portico_core::store::{AccountRef, LocalAccount, Settled, Store};
+use portico_core::store::{AccountRef, Committed, LocalAccount, Store};
 use portico_storage::Storage;
 
 use crate::database::{Backend, Database};
@@ -55,8 +55,8 @@ impl Bench {
     /// A person logs in for the first time and gets an account.
     pub async fn newcomer(&self, person: Person) -> Visit {
         let visit = Visit::creating(&person, &["Ada", "Somebody"]);
-        let present = visit.succeeds(&*self.store).await;
-        assert_eq!(present.session.id, visit.session.id);
+        let entry = visit.succeeds(&*self.store).await;
+        assert_eq!(entry.session.id, visit.session.id);
         visit
     }
 
@@ -66,8 +66,8 @@ impl Bench {
         let caller = std::panic::Location::caller();
         async move {
             let before = self.rows().await;
-            let settled = visit.settle(&*self.store).await;
-            assert!(matches!(settled, Settled::Conflict), "at {caller}: {settled:?}");
+            let committed = visit.commit_login(&*self.store).await;
+            assert!(matches!(committed, Committed::Conflict), "at {caller}: {committed:?}");
             assert_eq!(self.rows().await, before, "at {caller}: something was written");
         }
     }

@@ -38,12 +38,12 @@ async fn follow(store: &dyn Store, code: TokenHash, at: Timestamp) -> BreakGlass
 pub async fn a_link_begins_one_session(bench: &Bench) {
     let account = bench.local("Sam", &["admin"]).await;
     let code = add(bench, account).await.unwrap();
-    let BreakGlassRedemption::Started(present) = follow(&*bench.store, code, after(599)).await else {
+    let BreakGlassRedemption::Started(entry) = follow(&*bench.store, code, after(599)).await else {
         panic!("it is good")
     };
-    assert_eq!((present.account.id, present.session.slot, present.session.identity), (account, None, None));
-    assert_eq!(present.session.facts.amr.as_deref(), Some(&["break-glass".to_owned()][..]));
-    assert_eq!(bench.store.find_session(present.session.id).await.unwrap().unwrap().session, present.session);
+    assert_eq!((entry.account.id, entry.session.slot, entry.session.identity), (account, None, None));
+    assert_eq!(entry.session.session_claims.amr.as_deref(), Some(&["break-glass".to_owned()][..]));
+    assert_eq!(bench.store.find_session(entry.session.id).await.unwrap().unwrap().session, entry.session);
     assert!(matches!(follow(&*bench.store, code, after(599)).await, BreakGlassRedemption::Unknown));
     assert_eq!(
         bench.database.count("audit_events", "event = 'break_glass_used' AND account_id IS NOT NULL").await,

@@ -4,7 +4,7 @@ use portico_core::account::{AccountId, AccountStatus, Decision};
 use portico_core::clock::Entropy;
 use portico_core::session::{Challenge, NewHandOff, NewSession, OneTimeCode, RefreshToken, SessionId};
 use portico_core::store::{
-    AccountChange, AccountChanged, Grant, Merged, SessionSelection, Settled, Unlinked, Written,
+    AccountChange, AccountChanged, Committed, CommittedLogin, Grant, Merged, SessionSelection, Unlinked,
 };
 
 use crate::bench::{Bench, NOON, after, event};
@@ -19,12 +19,12 @@ async fn change(bench: &Bench, account: AccountId, change: AccountChange) -> Acc
 }
 
 /// Links a second identity to the account of this visit.
-async fn link(bench: &Bench, visit: &Visit, person: &Person) -> Written {
+async fn link(bench: &Bench, visit: &Visit, person: &Person) -> CommittedLogin {
     let link =
         Visit { browser: Some(visit.session.id), ..Visit::new(person, Decision::Link(visit.new_account)) };
-    match link.settle(&*bench.store).await {
-        Settled::Done(written) => *written,
-        Settled::Conflict => panic!("a conflict"),
+    match link.commit_login(&*bench.store).await {
+        Committed::Done(written) => *written,
+        Committed::Conflict => panic!("a conflict"),
     }
 }
 
@@ -283,7 +283,7 @@ pub async fn a_link_and_a_login_of_one_identity_do_not_both_win(bench: &Bench) {
         let creating = Visit::creating(&person, &[&format!("New {round}")]);
         let racing = [linking, creating].map(|visit| {
             let store = bench.store.clone();
-            tokio::spawn(async move { matches!(visit.settle(&*store).await, Settled::Done(_)) })
+            tokio::spawn(async move { matches!(visit.commit_login(&*store).await, Committed::Done(_)) })
         });
         let mut won = 0;
         for racer in racing {
@@ -319,7 +319,7 @@ fn session() -> NewSession {
 
 pub async fn a_hand_off_is_taken_once(bench: &Bench) {
     let (visit, code) = handed_off(&ada());
-    let Settled::Done(written) = visit.settle(&*bench.store).await else { panic!("written") };
+    let Committed::Done(written) = visit.commit_login(&*bench.store).await else { panic!("written") };
     assert!(written.session.is_none());
     assert_eq!(bench.database.count("sessions", "1 = 1").await, 0, "no session yet");
     let racing: Vec<_> = (0..16)
@@ -338,14 +338,14 @@ pub async fn a_hand_off_is_taken_once(bench: &Bench) {
         (handoff.challenge, handoff.created_at, handoff.expires_at),
         (Challenge([7; 16]), NOON, after(60))
     );
-    assert_eq!(&handoff.facts, visit.claims.facts());
+    assert_eq!(&handoff.session_claims, visit.claims.session_claims());
     let session = session();
-    let present = bench.store.begin_session(handoff, &session).await.unwrap().unwrap();
-    assert_eq!((present.session.id, present.account.id), (session.id, visit.new_account));
-    assert_eq!(present.session.identity, Some(visit.new_identity));
+    let entry = bench.store.begin_session(handoff, &session).await.unwrap().unwrap();
+    assert_eq!((entry.session.id, entry.account.id), (session.id, visit.new_account));
+    assert_eq!(entry.session.identity, Some(visit.new_identity));
     assert_eq!(bench.store.find_refresh(&session.refresh).await.unwrap(), Some(session.id));
     let (unused, code) = handed_off(&Person::new("other"));
-    assert!(matches!(unused.settle(&*bench.store).await, Settled::Done(_)));
+    assert!(matches!(unused.commit_login(&*bench.store).await, Committed::Done(_)));
     let sweep = |seconds| portico_core::store::Retention { audit_before: None, now: after(seconds) };
     assert_eq!(bench.store.sweep(&sweep(60)).await.unwrap(), 0);
     assert_eq!(bench.store.sweep(&sweep(61)).await.unwrap(), 1);
@@ -354,7 +354,7 @@ pub async fn a_hand_off_is_taken_once(bench: &Bench) {
 
 pub async fn a_hand_off_of_a_disabled_account_begins_nothing(bench: &Bench) {
     let (visit, code) = handed_off(&ada());
-    visit.settle(&*bench.store).await;
+    visit.commit_login(&*bench.store).await;
     let handoff = bench.store.take_handoff(&code.hash()).await.unwrap().unwrap();
     bench.stand(visit.new_account, AccountStatus::Disabled).await;
     let before = bench.rows().await;
@@ -373,7 +373,7 @@ pub async fn a_hand_off_ends_with_the_sessions(bench: &Bench) {
     let waiting = async |person: &Person, account| {
         let (visit, code) = handed_off(person);
         let visit = Visit { decision: Decision::Use(account), ..visit };
-        assert!(matches!(visit.settle(&*bench.store).await, Settled::Done(_)));
+        assert!(matches!(visit.commit_login(&*bench.store).await, Committed::Done(_)));
         code.hash()
     };
     let revoke = async |which| {
@@ -391,7 +391,7 @@ pub async fn a_hand_off_ends_with_the_sessions(bench: &Bench) {
         account,
         identity: owner.new_identity,
         slot: owner.claims.slot(),
-        facts: owner.claims.facts().clone(),
+        session_claims: owner.claims.session_claims().clone(),
         challenge: Challenge([7; 16]),
         id_token: None,
         created_at: NOON,

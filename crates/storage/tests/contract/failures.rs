@@ -4,11 +4,11 @@ use portico_core::account::{AccountId, Decision, NamePolicy};
 use portico_core::audit::AuditFilter;
 use portico_core::clock::Entropy;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
-use portico_core::logout::{LogoutNotice, Whose};
+use portico_core::logout::{LogoutToken, Whose};
 use portico_core::session::{Caller, Challenge, HandOff, NewBreakGlass, NewSession, RefreshToken, SessionId};
 use portico_core::store::{
-    AccountChange, AccountFilter, AccountRef, Begins, Retention, Rotate, SessionFilter, SessionSelection,
-    Settlement, Store, StoreError,
+    AccountChange, AccountFilter, AccountRef, LoginCommit, Retention, Rotate, SessionFilter, SessionKind,
+    SessionSelection, Store, StoreError,
 };
 use portico_storage::Storage;
 
@@ -20,13 +20,13 @@ use crate::people::{Person, Visit, ada};
 async fn ask_everything(store: &dyn Store, visit: &Visit) -> Vec<(&'static str, Option<StoreError>)> {
     let identity = visit.claims.identity();
     let decision = Decision::Create(vec!["Somebody".to_owned()]);
-    let settlement = Settlement {
+    let commit = LoginCommit {
         decision: &decision,
         new_account: visit.new_account,
         new_identity: visit.new_identity,
         claims: &visit.claims,
         label: None,
-        begins: Begins::Session(&visit.session),
+        session_kind: SessionKind::Session(&visit.session),
         browser: None,
         policy: &visit.policy,
         default_group: None,
@@ -50,7 +50,7 @@ async fn ask_everything(store: &dyn Store, visit: &Visit) -> Vec<(&'static str, 
         ("ping", store.ping().await.err()),
         ("spend_login", store.spend_login(&[9; 32], NOON).await.err()),
         ("find_candidates", store.find_candidates(identity, Some("Ada")).await.err()),
-        ("settle", store.settle(&settlement).await.err()),
+        ("settle", store.commit_login(&commit).await.err()),
         ("find_session", store.find_session(visit.session.id).await.err()),
         ("find_refresh", store.find_refresh(&token).await.err()),
         ("rotate_refresh", store.rotate_refresh(&rotate).await.err()),
@@ -85,7 +85,7 @@ async fn ask_for_changes(store: &dyn Store, visit: &Visit) -> Vec<(&'static str,
         account,
         identity: visit.new_identity,
         slot: visit.claims.slot(),
-        facts: visit.claims.facts().clone(),
+        session_claims: visit.claims.session_claims().clone(),
         challenge: Challenge([0; 16]),
         id_token: None,
         created_at: NOON,
@@ -101,14 +101,14 @@ async fn ask_for_changes(store: &dyn Store, visit: &Visit) -> Vec<(&'static str,
     let next = RefreshToken::first(Entropy).hash();
     let whose = Whose::Session { issuer: "i".to_owned(), sid: "s".to_owned() };
     let code = NewBreakGlass { code: next, account, expires_at: NOON };
-    let notice = LogoutNotice { whose, once: [0; 32], forget_at: NOON };
+    let logout_token = LogoutToken { whose, once: [0; 32], forget_at: NOON };
     vec![
         ("take_handoff", store.take_handoff(&next).await.err()),
         ("begin_session", store.begin_session(&handoff, &begun).await.err()),
         ("add_link", store.create_break_glass(&code, &event("break_glass_issued", NOON)).await.err()),
         ("use_link", store.redeem_break_glass(&next, &begun, &event("break_glass_used", NOON)).await.err()),
         ("find_id_token", store.find_id_token(session).await.err()),
-        ("hear_logout", store.hear_logout(&notice, &Caller::default(), NOON).await.err()),
+        ("hear_logout", store.backchannel_logout(&logout_token, &Caller::default(), NOON).await.err()),
         ("list_sessions", store.list_sessions(&sessions).await.err()),
         ("change_account", store.change_account(account, &AccountChange::Disable, &done).await.err()),
         ("merge_accounts", store.merge_accounts(account, account, &done).await.err()),
@@ -160,10 +160,10 @@ pub async fn a_corrupt_row_is_named(bench: &Bench) {
     let session = async || bench.store.find_session(visit.session.id).await;
     let identities = async || bench.store.find_account(&AccountRef::Id(visit.new_account)).await;
     assert!(session().await.is_ok() && identities().await.is_ok());
-    for facts in [r#"{"groups":7}"#, "[1]", "7"] {
-        bench.database.execute(&format!("UPDATE sessions SET facts = '{facts}'")).await.unwrap();
+    for session_claims in [r#"{"groups":7}"#, "[1]", "7"] {
+        bench.database.execute(&format!("UPDATE sessions SET facts = '{session_claims}'")).await.unwrap();
         let error = session().await.unwrap_err();
-        assert!(matches!(error, StoreError::Corrupt { row: "session", .. }), "{facts}: {error}");
+        assert!(matches!(error, StoreError::Corrupt { row: "session", .. }), "{session_claims}: {error}");
     }
     bench.database.execute("UPDATE sessions SET facts = '{}', slot = 'saml/google'").await.unwrap();
     assert!(matches!(session().await.unwrap_err(), StoreError::Corrupt { row: "session", .. }));
@@ -256,7 +256,7 @@ fn about_others(bench: &Bench, visit: &Visit) -> Twins {
             bytes(1)
         )
     };
-    let facts = |json: &str| format!("UPDATE sessions SET facts = '{json}'");
+    let session_claims = |json: &str| format!("UPDATE sessions SET facts = '{json}'");
     let outcome = |word: &str| format!("UPDATE audit_events SET outcome = '{word}'");
     vec![
         (token(32, "NULL"), token(32, "5")),
@@ -264,7 +264,7 @@ fn about_others(bench: &Bench, visit: &Visit) -> Twins {
         (key("first", "ES256", "lost"), key("first", "ES256", "current")),
         (key("second", "ES256", "current"), key("second", "ES256", "next")),
         (key("first", "EdDSA", "current"), key("third", "EdDSA", "current")),
-        (facts("{"), facts("{}")),
+        (session_claims("{"), session_claims("{}")),
         (outcome("so-so"), outcome("failure")),
     ]
 }

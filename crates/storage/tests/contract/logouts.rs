@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Entropy;
-use portico_core::logout::{LogoutNotice, Whose};
+use portico_core::logout::{LogoutToken, Whose};
 use portico_core::session::{Caller, Challenge, NewHandOff, NewSession, RefreshToken, SessionId};
 use portico_core::slot::Protocol;
 use portico_core::store::{Retention, SessionSelection};
@@ -16,18 +16,18 @@ fn once() -> [u8; 32] {
     Entropy.bytes()
 }
 
-fn of_session(sid: &str) -> LogoutNotice {
+fn of_session(sid: &str) -> LogoutToken {
     let whose = Whose::Session { issuer: "https://idp.example.com".to_owned(), sid: sid.to_owned() };
-    LogoutNotice { whose, once: once(), forget_at: after(660) }
+    LogoutToken { whose, once: once(), forget_at: after(660) }
 }
 
-fn of_person(identity: IdentityKey) -> LogoutNotice {
-    LogoutNotice { whose: Whose::Person(identity), once: once(), forget_at: after(660) }
+fn of_person(identity: IdentityKey) -> LogoutToken {
+    LogoutToken { whose: Whose::Person(identity), once: once(), forget_at: after(660) }
 }
 
-async fn hear(bench: &Bench, notice: &LogoutNotice) -> Option<Vec<SessionId>> {
+async fn deliver(bench: &Bench, logout_token: &LogoutToken) -> Option<Vec<SessionId>> {
     let caller = Caller::default();
-    let ended = bench.store.hear_logout(notice, &caller, after(60)).await.unwrap()?;
+    let ended = bench.store.backchannel_logout(logout_token, &caller, after(60)).await.unwrap()?;
     assert_eq!(ended.sessions.len(), ended.events.len());
     Some(ended.sessions)
 }
@@ -47,19 +47,19 @@ pub async fn a_providers_session_ends_ours(bench: &Bench) {
     let stranger = Visit::creating(&stranger, &["Bruno"]);
     stranger.succeeds(&*bench.store).await;
 
-    assert_eq!(hear(bench, &of_session("nobody's")).await, Some(vec![]));
+    assert_eq!(deliver(bench, &of_session("nobody's")).await, Some(vec![]));
     let elsewhere = Whose::Session { issuer: "https://other.example.com".to_owned(), sid: "s1".to_owned() };
-    let elsewhere = LogoutNotice { whose: elsewhere, once: once(), forget_at: after(660) };
-    assert_eq!(hear(bench, &elsewhere).await, Some(vec![]), "another issuer's");
+    let elsewhere = LogoutToken { whose: elsewhere, once: once(), forget_at: after(660) };
+    assert_eq!(deliver(bench, &elsewhere).await, Some(vec![]), "another issuer's");
     assert!(!bench.is_revoked(first.session.id).await);
 
-    let notice = of_session("s1");
-    assert_eq!(hear(bench, &notice).await, Some(vec![first.session.id]));
+    let logout_token = of_session("s1");
+    assert_eq!(deliver(bench, &logout_token).await, Some(vec![first.session.id]));
     assert!(bench.is_revoked(first.session.id).await);
     assert!(!bench.is_revoked(second.session.id).await && !bench.is_revoked(stranger.session.id).await);
     let told = bench.database.count("audit_events", "reason = 'backchannel_logout'").await;
     assert_eq!(told, 1);
-    assert_eq!(hear(bench, &of_session("s1")).await, Some(vec![]), "over already");
+    assert_eq!(deliver(bench, &of_session("s1")).await, Some(vec![]), "over already");
 }
 
 pub async fn a_persons_logout_ends_all_that_began_with_the_identity(bench: &Bench) {
@@ -75,14 +75,14 @@ pub async fn a_persons_logout_ends_all_that_began_with_the_identity(bench: &Benc
         change(&mut other);
         of_person(other)
     };
-    for notice in [
+    for logout_token in [
         other(|key| key.protocol = Protocol::OAuth2),
         other(|key| key.issuer.push('/')),
         other(|key| key.issuer.push_str("#oid")),
     ] {
-        assert_eq!(hear(bench, &notice).await, Some(vec![]), "{notice:?}");
+        assert_eq!(deliver(bench, &logout_token).await, Some(vec![]), "{logout_token:?}");
     }
-    let mut ended = hear(bench, &of_person(own)).await.unwrap();
+    let mut ended = deliver(bench, &of_person(own)).await.unwrap();
     ended.sort_unstable();
     let mut both = [first.session.id, second.session.id];
     both.sort_unstable();
@@ -93,13 +93,13 @@ pub async fn a_persons_logout_ends_all_that_began_with_the_identity(bench: &Benc
 pub async fn a_notice_is_heard_once(bench: &Bench) {
     let person = Person::new("ada-1").with("sid", "s1");
     let visit = bench.newcomer(person).await;
-    let notice = of_session("s1");
+    let logout_token = of_session("s1");
     let racing: Vec<_> = (0..16)
         .map(|_| {
-            let (store, notice) = (bench.store.clone(), notice.clone());
-            tokio::spawn(
-                async move { store.hear_logout(&notice, &Caller::default(), after(60)).await.unwrap() },
-            )
+            let (store, logout_token) = (bench.store.clone(), logout_token.clone());
+            tokio::spawn(async move {
+                store.backchannel_logout(&logout_token, &Caller::default(), after(60)).await.unwrap()
+            })
         })
         .collect();
     let mut heard = Vec::new();
@@ -110,9 +110,9 @@ pub async fn a_notice_is_heard_once(bench: &Bench) {
     assert_eq!(ended.sessions, [visit.session.id]);
     let sweep = |seconds| Retention { audit_before: None, now: after(seconds) };
     bench.store.sweep(&sweep(660)).await.unwrap();
-    assert_eq!(hear(bench, &notice).await, None, "remembered as long as it could be good");
+    assert_eq!(deliver(bench, &logout_token).await, None, "remembered as long as it could be good");
     bench.store.sweep(&sweep(661)).await.unwrap();
-    assert!(hear(bench, &notice).await.is_some());
+    assert!(deliver(bench, &logout_token).await.is_some());
 }
 
 pub async fn a_hand_off_ends_with_the_providers_session(bench: &Bench) {
@@ -122,14 +122,14 @@ pub async fn a_hand_off_ends_with_the_providers_session(bench: &Bench) {
         let handoff = NewHandOff { code: code.hash(), challenge, id_token: None, expires_at: after(120) };
         let person = Person::new(sub).with("sid", sid);
         let visit = Visit { handoff: Some(handoff), ..Visit::creating(&person, &[sub]) };
-        visit.settle(&*bench.store).await;
+        visit.commit_login(&*bench.store).await;
         (code, visit)
     };
     let (one, _) = handed_off("ada-1", "s1").await;
     let (two, visit) = handed_off("bruno-2", "s2").await;
     let (three, _) = handed_off("chiyo-3", "s3").await;
-    hear(bench, &of_session("s1")).await.unwrap();
-    hear(bench, &of_person(visit.claims.identity().clone())).await.unwrap();
+    deliver(bench, &of_session("s1")).await.unwrap();
+    deliver(bench, &of_person(visit.claims.identity().clone())).await.unwrap();
     assert!(bench.store.take_handoff(&one.hash()).await.unwrap().is_none());
     assert!(bench.store.take_handoff(&two.hash()).await.unwrap().is_none());
     assert!(bench.store.take_handoff(&three.hash()).await.unwrap().is_some());
@@ -161,7 +161,7 @@ pub async fn an_id_token_is_kept_as_long_as_its_session_is_live(bench: &Bench) {
     let mut last = again(&person, "s1", &visit);
     last.session.id_token = sealed;
     last.succeeds(&*bench.store).await;
-    hear(bench, &of_session("s1")).await.unwrap();
+    deliver(bench, &of_session("s1")).await.unwrap();
     assert_eq!(kept(last.session.id).await, None);
 
     // One that was handed off comes along with the code, and belongs to the session it is sealed for.
@@ -170,7 +170,7 @@ pub async fn an_id_token_is_kept_as_long_as_its_session_is_live(bench: &Bench) {
     let handoff =
         NewHandOff { code: code.hash(), challenge: Challenge([7; 16]), id_token, expires_at: after(60) };
     let waiting = Visit { handoff: Some(handoff), ..again(&person, "s9", &visit) };
-    waiting.settle(&*bench.store).await;
+    waiting.commit_login(&*bench.store).await;
     let taken = bench.store.take_handoff(&code.hash()).await.unwrap().unwrap();
     assert_eq!(taken.id_token.as_deref(), Some(&b"for the code"[..]));
     let session = NewSession {

@@ -13,7 +13,7 @@ use portico_core::provider::{
 };
 use portico_core::session::{Caller, NewHandOff, NewSession, RefreshToken, SessionId};
 use portico_core::slot::SlotName;
-use portico_core::store::{Begins, Present, Settled, Settlement, Store, Written};
+use portico_core::store::{Committed, CommittedLogin, LoginCommit, SessionKind, SessionWithAccount, Store};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -147,44 +147,44 @@ impl Visit {
         self
     }
 
-    pub async fn settle(&self, store: &dyn Store) -> Settled {
-        let begins = match (&self.decision, &self.handoff) {
-            (Decision::Link(_), _) => Begins::Nothing,
-            (_, Some(handoff)) => Begins::HandOff(handoff),
-            (_, None) => Begins::Session(&self.session),
+    pub async fn commit_login(&self, store: &dyn Store) -> Committed {
+        let session_kind = match (&self.decision, &self.handoff) {
+            (Decision::Link(_), _) => SessionKind::Nothing,
+            (_, Some(handoff)) => SessionKind::HandOff(handoff),
+            (_, None) => SessionKind::Session(&self.session),
         };
-        let settlement = Settlement {
+        let commit = LoginCommit {
             decision: &self.decision,
             new_account: self.new_account,
             new_identity: self.new_identity,
             claims: &self.claims,
             label: self.label.as_deref(),
-            begins,
+            session_kind,
             browser: self.browser,
             policy: &self.policy,
             default_group: self.default_group,
             caller: &self.session.caller,
             now: self.now,
         };
-        store.settle(&settlement).await.unwrap()
+        store.commit_login(&commit).await.unwrap()
     }
 
     /// Settles and must not meet a conflict.
-    pub async fn succeeds(&self, store: &dyn Store) -> Present {
-        match self.settle(store).await {
-            Settled::Done(written) => present(*written),
-            Settled::Conflict => panic!("a conflict: {self:?}"),
+    pub async fn succeeds(&self, store: &dyn Store) -> SessionWithAccount {
+        match self.commit_login(store).await {
+            Committed::Done(written) => entry(*written),
+            Committed::Conflict => panic!("a conflict: {self:?}"),
         }
     }
 
     /// Does what the flow does: looks, decides, settles, and on a conflict looks again, once.
-    pub async fn log_in(mut self, store: &dyn Store) -> Option<Present> {
+    pub async fn log_in(mut self, store: &dyn Store) -> Option<SessionWithAccount> {
         let name = portico_core::account::adoptable_name(&self.claims);
         for _ in 0..2 {
             let found = store.find_candidates(self.claims.identity(), name.as_deref()).await.unwrap();
             self.decision = decide(&self.policy, true, &self.claims, &found, Entropy).unwrap();
-            if let Settled::Done(written) = self.settle(store).await {
-                return Some(present(*written));
+            if let Committed::Done(written) = self.commit_login(store).await {
+                return Some(entry(*written));
             }
         }
         None
@@ -192,6 +192,6 @@ impl Visit {
 }
 
 /// The session that began, with its account.
-fn present(written: Written) -> Present {
-    Present { session: written.session.expect("a session began"), account: written.account }
+fn entry(written: CommittedLogin) -> SessionWithAccount {
+    SessionWithAccount { session: written.session.expect("a session began"), account: written.account }
 }

@@ -59,7 +59,7 @@ pub async fn first_logins_of_one_identity_make_one_account(bench: &Bench) {
     let visits = || Visit::creating(&ada(), &[]);
     let entered = at_once(bench, async move |store, _| visits().log_in(&*store).await).await;
     let accounts: BTreeSet<_> =
-        entered.iter().map(|present| present.as_ref().expect("everybody is in").account.id).collect();
+        entered.iter().map(|entry| entry.as_ref().expect("everybody is in").account.id).collect();
     assert_eq!(accounts.len(), 1);
     assert_eq!(bench.database.count("accounts", "1 = 1").await, 1, "no orphans");
     assert_eq!(bench.database.count("identities", "1 = 1").await, 1);
@@ -75,8 +75,7 @@ pub async fn people_of_one_name_get_accounts_of_their_own(bench: &Bench) {
         Visit::creating(&person, &[]).log_in(&*store).await
     })
     .await;
-    let accounts: Vec<_> =
-        entered.into_iter().map(|present| present.expect("everybody is in").account).collect();
+    let accounts: Vec<_> = entered.into_iter().map(|entry| entry.expect("everybody is in").account).collect();
     let names: BTreeSet<_> = accounts.iter().map(|account| account.name.as_str()).collect();
     assert_eq!(names.len(), MANY);
     assert!(names.contains("Sam") && names.contains("sam@example.com"));
@@ -110,10 +109,8 @@ pub async fn a_local_account_is_adopted_once(bench: &Bench) {
         Visit::creating(&person, &[]).log_in(&*store).await
     })
     .await;
-    let adopted: Vec<_> = entered
-        .iter()
-        .map(|present| present.as_ref().expect("everybody is in").account.id == local)
-        .collect();
+    let adopted: Vec<_> =
+        entered.iter().map(|entry| entry.as_ref().expect("everybody is in").account.id == local).collect();
     assert_eq!(count(&adopted), 1);
     assert_eq!(bench.database.count("accounts", "1 = 1").await, MANY);
     assert_eq!(bench.database.count("audit_events", "event = 'account_adopted'").await, 1);
@@ -174,10 +171,10 @@ pub async fn those_who_meet_in_one_account_do_not_fail(bench: &Bench) {
             ..Visit::new(person, Decision::Link(account))
         };
         let linked = link(&second);
-        linked.settle(&*bench.store).await;
+        linked.commit_login(&*bench.store).await;
         at_once(bench, async move |store, number| match number % 4 {
-            0 => drop(Visit::new(&second, Decision::Use(account)).settle(&*store).await),
-            1 => drop(link(&Person::new(&format!("third-{round}-{number}"))).settle(&*store).await),
+            0 => drop(Visit::new(&second, Decision::Use(account)).commit_login(&*store).await),
+            1 => drop(link(&Person::new(&format!("third-{round}-{number}"))).commit_login(&*store).await),
             2 => {
                 let told = event("identity_unlinked", after(60));
                 store.unlink_identity(account, linked.new_identity, &told).await.unwrap();

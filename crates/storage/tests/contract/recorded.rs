@@ -9,12 +9,12 @@ use portico_core::audit::{AuditEvent, AuditFilter};
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
 use portico_core::keys::StoredKey;
-use portico_core::logout::{EndedSessions, LogoutNotice};
+use portico_core::logout::{EndedSessions, LogoutToken};
 use portico_core::session::{Caller, HandOff, NewBreakGlass, NewSession, Session, SessionId, TokenHash};
 use portico_core::store::{
-    AccountChange, AccountChanged, AccountFilter, AccountRef, Acquainted, BreakGlassRedemption, LocalAccount,
-    Merged, Present, Retention, Rotate, Rotation, SessionFilter, SessionSelection, Settled, Settlement,
-    Spent, Store, StoreError, Unlinked,
+    AccountChange, AccountChanged, AccountFilter, AccountRef, BreakGlassRedemption, Committed, IdentityCount,
+    LocalAccount, LoginCommit, Merged, Retention, Rotate, Rotation, SessionFilter, SessionSelection,
+    SessionWithAccount, Spent, Store, StoreError, Unlinked,
 };
 use uuid::Uuid;
 
@@ -56,15 +56,15 @@ recorded! {
     fn ping() -> ();
     fn spend_login(login: &[u8; 32], forget_at: Timestamp) -> Spent;
     fn find_candidates(identity: &IdentityKey, name: Option<&str>) -> Candidates;
-    fn settle(settlement: &Settlement<'_>) -> Settled;
-    fn find_session(id: SessionId) -> Option<Present>;
+    fn commit_login(commit: &LoginCommit<'_>) -> Committed;
+    fn find_session(id: SessionId) -> Option<SessionWithAccount>;
     fn find_refresh(presented: &TokenHash) -> Option<SessionId>;
     fn rotate_refresh(rotate: &Rotate) -> Rotation;
     fn take_handoff(code: &TokenHash) -> Option<HandOff>;
-    fn begin_session(handoff: &HandOff, session: &NewSession) -> Option<Present>;
+    fn begin_session(handoff: &HandOff, session: &NewSession) -> Option<SessionWithAccount>;
     fn revoke_sessions(which: SessionSelection, event: &AuditEvent) -> u64;
     fn find_id_token(session: SessionId) -> Option<Vec<u8>>;
-    fn hear_logout(notice: &LogoutNotice, caller: &Caller, now: Timestamp) -> Option<EndedSessions>;
+    fn backchannel_logout(logout_token: &LogoutToken, caller: &Caller, now: Timestamp) -> Option<EndedSessions>;
     fn create_break_glass(code: &NewBreakGlass, event: &AuditEvent) -> bool;
     fn redeem_break_glass(code: &TokenHash, session: &NewSession, event: &AuditEvent) -> BreakGlassRedemption;
     fn list_sessions(filter: &SessionFilter) -> Vec<Session>;
@@ -74,7 +74,7 @@ recorded! {
     fn change_account(account: AccountId, change: &AccountChange, event: &AuditEvent) -> AccountChanged;
     fn merge_accounts(from: AccountId, into: AccountId, event: &AuditEvent) -> Merged;
     fn unlink_identity(account: AccountId, identity: Uuid, event: &AuditEvent) -> Unlinked;
-    fn count_identities() -> Vec<Acquainted>;
+    fn count_identities() -> Vec<IdentityCount>;
     fn count_adoptable(policy: &NamePolicy) -> u64;
     fn list_keys() -> Vec<StoredKey>;
     fn add_key(key: &StoredKey) -> bool;

@@ -45,11 +45,11 @@ pub async fn a_refresh_token_rotates(bench: &Bench) {
     let (first, second, third) = (visit.token.hash(), fresh(), fresh());
     for (presented, next, seconds) in [(first, second, 60), (second, third, 120)] {
         let rotation = bench.store.rotate_refresh(&rotate(&visit, presented, next, seconds)).await.unwrap();
-        let Rotation::Rotated(present) = rotation else { panic!("{rotation:?}") };
-        assert_eq!(present.session.id, visit.session.id);
-        assert_eq!((present.session.created_at, present.session.last_used_at), (NOON, after(seconds)));
-        assert_eq!(present.session.expires_at, visit.session.expires_at);
-        assert_eq!(present.account.id, visit.new_account);
+        let Rotation::Rotated(entry) = rotation else { panic!("{rotation:?}") };
+        assert_eq!(entry.session.id, visit.session.id);
+        assert_eq!((entry.session.created_at, entry.session.last_used_at), (NOON, after(seconds)));
+        assert_eq!(entry.session.expires_at, visit.session.expires_at);
+        assert_eq!(entry.account.id, visit.new_account);
     }
     for token in [first, second, third] {
         assert_eq!(bench.store.find_refresh(&token).await.unwrap(), Some(visit.session.id));
@@ -65,11 +65,11 @@ pub async fn a_superseded_token_leads_to_the_current_one(bench: &Bench) {
     let before = bench.rows().await;
     for (presented, superseded) in [(first, 60), (second, 120)] {
         let rotation = bench.store.rotate_refresh(&rotate(&visit, presented, fresh(), 180)).await.unwrap();
-        let Rotation::Superseded { present, at, current, since } = rotation else { panic!("{rotation:?}") };
+        let Rotation::Superseded { entry, at, current, since } = rotation else { panic!("{rotation:?}") };
         assert_eq!((at, current), (after(superseded), third));
         let later = if presented == first { vec![first, second] } else { vec![second] };
         assert_eq!(since, later.into_iter().collect());
-        assert_eq!((present.session.id, present.session.last_used_at), (visit.session.id, after(120)));
+        assert_eq!((entry.session.id, entry.session.last_used_at), (visit.session.id, after(120)));
     }
     assert_eq!(bench.rows().await, before, "nothing is written");
 }

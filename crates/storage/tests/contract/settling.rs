@@ -4,7 +4,7 @@ use portico_core::account::{AccountStatus, Decision};
 use portico_core::claims::Email;
 use portico_core::clock::Entropy;
 use portico_core::session::SessionId;
-use portico_core::store::Settled;
+use portico_core::store::Committed;
 use serde_json::json;
 
 use crate::bench::{Bench, NOON, after};
@@ -14,8 +14,8 @@ pub async fn a_first_login_writes_everything(bench: &Bench) {
     let person =
         ada().with("groups", json!(["staff"])).with("sid", "idp-session").with("amr", json!(["pwd"]));
     let visit = Visit::creating(&person, &["Ada", "ada@example.com"]);
-    let present = visit.succeeds(&*bench.store).await;
-    let account = &present.account;
+    let entry = visit.succeeds(&*bench.store).await;
+    let account = &entry.account;
     assert_eq!(
         (account.id, account.name.as_str(), account.label.as_str()),
         (visit.new_account, "Ada", "Ada")
@@ -24,12 +24,12 @@ pub async fn a_first_login_writes_everything(bench: &Bench) {
     assert_eq!(account.status, AccountStatus::Active);
     assert!(account.ever_linked && account.roles.is_empty());
     assert_eq!((account.created_at, account.last_login_at), (NOON, Some(NOON)));
-    let session = &present.session;
+    let session = &entry.session;
     assert_eq!(
         (session.id, session.account, session.slot),
         (visit.session.id, account.id, Some(visit.claims.slot()))
     );
-    assert_eq!(&session.facts, visit.claims.facts());
+    assert_eq!(&session.session_claims, visit.claims.session_claims());
     assert_eq!((session.created_at, session.last_used_at, session.revoked_at), (NOON, NOON, None));
     assert_eq!(session.expires_at, visit.session.expires_at);
     let found = bench.store.find_session(session.id).await.unwrap().unwrap();
@@ -49,14 +49,14 @@ pub async fn a_known_person_enters(bench: &Bench) {
     let married =
         ada().with("name", "Ada Married").with("email", "new@example.com").with("email_verified", false);
     let visit = Visit::new(&married, Decision::Use(first.new_account)).at(after(60));
-    let present = visit.succeeds(&*bench.store).await;
-    assert_eq!(present.account.id, first.new_account);
-    assert_eq!((present.account.name.as_str(), present.account.label.as_str()), ("Ada", "Ada Married"));
+    let entry = visit.succeeds(&*bench.store).await;
+    assert_eq!(entry.account.id, first.new_account);
+    assert_eq!((entry.account.name.as_str(), entry.account.label.as_str()), ("Ada", "Ada Married"));
     assert_eq!(
-        present.account.email,
+        entry.account.email,
         Some(Email { address: "new@example.com".to_owned(), verified: Some(false) })
     );
-    assert_eq!((present.account.created_at, present.account.last_login_at), (NOON, Some(after(60))));
+    assert_eq!((entry.account.created_at, entry.account.last_login_at), (NOON, Some(after(60))));
     let identity = "last_login_at = 1800000060 AND linked_at = 1800000000 AND email = 'new@example.com'";
     assert_eq!(bench.database.count("identities", identity).await, 1);
     assert_eq!(bench.database.count("identities", "1 = 1").await, 1);
@@ -217,14 +217,14 @@ pub async fn a_taken_identifier_is_a_conflict(bench: &Bench) {
     bench.conflicts(&Visit { new_account: first.new_account, ..fresh() }).await;
     bench.conflicts(&Visit { new_identity: first.new_identity, ..fresh() }).await;
     bench.conflicts(&Visit { session: first.session.clone(), ..fresh() }).await;
-    assert!(matches!(fresh().settle(&*bench.store).await, Settled::Done(_)));
+    assert!(matches!(fresh().commit_login(&*bench.store).await, Committed::Done(_)));
 }
 
 pub async fn whatever_a_provider_says_can_be_kept(bench: &Bench) {
     let groups = json!(["nul \0", "quote \" ' \\", "\u{1f}\u{7f}\u{1f980}", "line\nline", "\u{fffe}"]);
     let person = ada().with("groups", groups).with("sid", "nul \0").with("acr", "\0");
     let visit = Visit::creating(&person, &["Ada"]);
-    let present = visit.succeeds(&*bench.store).await;
-    assert_eq!(&present.session.facts, visit.claims.facts());
-    assert_eq!(present.session.facts.groups.as_ref().unwrap().len(), 5);
+    let entry = visit.succeeds(&*bench.store).await;
+    assert_eq!(&entry.session.session_claims, visit.claims.session_claims());
+    assert_eq!(entry.session.session_claims.groups.as_ref().unwrap().len(), 5);
 }

@@ -4,13 +4,13 @@ use portico_core::account::{AccountId, Decision};
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::claims::Claims;
 use portico_core::session::{NewHandOff, NewSession, Session, SessionId};
-use portico_core::store::{Begins, Settled, Settlement, Written};
+use portico_core::store::{Committed, CommittedLogin, LoginCommit, SessionKind};
 use uuid::Uuid;
 
 use crate::backend::{Backend, Trouble, ask};
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
-use crate::sessions::{Origin, begin_session, end_sessions, facts_text};
+use crate::sessions::{Origin, begin_session, end_sessions, session_claims_text};
 use crate::sql;
 use crate::store::record;
 
@@ -23,27 +23,27 @@ struct Entered {
 
 impl<DB: Backend> Sql<DB> {
     /// Tries once. [`Trouble::lost_a_race`] is a conflict like any other: the transaction is gone, nothing is written.
-    pub(crate) async fn settle_once(&self, settlement: &Settlement<'_>) -> Result<Settled, Trouble> {
+    pub(crate) async fn commit_login_once(&self, commit: &LoginCommit<'_>) -> Result<Committed, Trouble> {
         let mut transaction = self.begin().await?;
-        let mut settling = Settling::<DB> { connection: &mut transaction, settlement, events: Vec::new() };
-        let Some(written) = settling.write().await? else { return Ok(Settled::Conflict) };
+        let mut writer = LoginWriter::<DB> { connection: &mut transaction, commit, events: Vec::new() };
+        let Some(written) = writer.write().await? else { return Ok(Committed::Conflict) };
         transaction.commit().await?;
-        Ok(Settled::Done(Box::new(written)))
+        Ok(Committed::Done(Box::new(written)))
     }
 }
 
 /// A settlement on its way into the database. It holds the account first and what belongs to it afterwards, like
 /// everybody: see [`crate::change`].
-struct Settling<'a, 's, DB: Backend> {
+struct LoginWriter<'a, 's, DB: Backend> {
     connection: &'a mut DB::Connection,
-    settlement: &'a Settlement<'s>,
+    commit: &'a LoginCommit<'s>,
     events: Vec<AuditEvent>,
 }
 
-impl<DB: Backend> Settling<'_, '_, DB> {
+impl<DB: Backend> LoginWriter<'_, '_, DB> {
     /// Everything, or `None` when a guard does not hold.
-    async fn write(&mut self) -> Result<Option<Written>, Trouble> {
-        let entered = match self.settlement.decision {
+    async fn write(&mut self) -> Result<Option<CommittedLogin>, Trouble> {
+        let entered = match self.commit.decision {
             Decision::Use(account) => self.enter(*account).await?,
             Decision::Adopt(account) => self.adopt(*account).await?,
             Decision::Create(names) => self.create(names).await?,
@@ -53,7 +53,7 @@ impl<DB: Backend> Settling<'_, '_, DB> {
         let session = self.begin(entered).await?;
         let row = ask::<DB>(self.connection, sql::ACCOUNT_BY_ID).with(entered.account.0).row().await?;
         let account = rows::account::<DB>(&row.ok_or_else(|| missing("account"))?)?;
-        Ok(Some(Written { account, session, events: std::mem::take(&mut self.events) }))
+        Ok(Some(CommittedLogin { account, session, events: std::mem::take(&mut self.events) }))
     }
 
     /// The account is active, and the identity still its own.
@@ -61,14 +61,14 @@ impl<DB: Backend> Settling<'_, '_, DB> {
         if !self.update_account(sql::ENTER_ACCOUNT, account).await? {
             return Ok(None);
         }
-        let claims = self.settlement.claims;
+        let claims = self.commit.claims;
         let identity = ask::<DB>(self.connection, sql::ENTER_IDENTITY)
             .with_identity(claims.identity())
             .with(account.0)
             .with(claims.slot().to_string())
             .with(claims.client_id().to_owned())
             .with(address(claims))
-            .with(self.settlement.now.unix())
+            .with(self.commit.now.unix())
             .row()
             .await?;
         let Some(identity) = identity else { return Ok(None) };
@@ -90,17 +90,17 @@ impl<DB: Backend> Settling<'_, '_, DB> {
 
     /// The identity is still unknown, and one of the names is free.
     async fn create(&mut self, names: &[String]) -> Result<Option<Entered>, Trouble> {
-        let account = self.settlement.new_account;
+        let account = self.commit.new_account;
         for name in names {
             let free = ask::<DB>(self.connection, sql::CREATE_ACCOUNT)
                 .with(account.0)
                 .with(name.clone())
-                .with(self.settlement.label.unwrap_or(name).to_owned())
-                .with(address(self.settlement.claims))
-                .with(verified(self.settlement.claims))
-                .with(Some(self.settlement.now.unix()))
-                .with(self.settlement.now.unix())
-                .with(Some(self.settlement.now.unix()))
+                .with(self.commit.label.unwrap_or(name).to_owned())
+                .with(address(self.commit.claims))
+                .with(verified(self.commit.claims))
+                .with(Some(self.commit.now.unix()))
+                .with(self.commit.now.unix())
+                .with(Some(self.commit.now.unix()))
                 .did()
                 .await?;
             if free {
@@ -115,8 +115,8 @@ impl<DB: Backend> Settling<'_, '_, DB> {
     /// The identity is still unknown; the session that asked is still live and of that account, which is active. Every
     /// other session of the account began without this identity and ends.
     async fn link_to(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
-        let Some(session) = self.settlement.browser else { return Ok(None) };
-        let now = self.settlement.now.unix();
+        let Some(session) = self.commit.browser else { return Ok(None) };
+        let now = self.commit.now.unix();
         if !ask::<DB>(self.connection, sql::LINK_ACCOUNT).with(account.0).with(now).did().await? {
             return Ok(None);
         }
@@ -131,23 +131,23 @@ impl<DB: Backend> Settling<'_, '_, DB> {
     async fn is_privileged(&mut self, account: AccountId) -> Result<bool, Trouble> {
         let row = ask::<DB>(self.connection, sql::ACCOUNT_BY_ID).with(account.0).row().await?;
         let account = row.as_ref().map(rows::account::<DB>).transpose()?;
-        Ok(account.is_none_or(|account| self.settlement.policy.is_privileged(&account)))
+        Ok(account.is_none_or(|account| self.commit.policy.is_privileged(&account)))
     }
 
     /// Label, e-mail and time of this login; `false` when the statement's guard did not hold.
     async fn update_account(&mut self, statement: &'static str, account: AccountId) -> Result<bool, Trouble> {
         ask::<DB>(self.connection, statement)
             .with(account.0)
-            .with(self.settlement.label.map(str::to_owned))
-            .with(address(self.settlement.claims))
-            .with(verified(self.settlement.claims))
-            .with(self.settlement.now.unix())
+            .with(self.commit.label.map(str::to_owned))
+            .with(address(self.commit.claims))
+            .with(verified(self.commit.claims))
+            .with(self.commit.now.unix())
             .did()
             .await
     }
 
     async fn grant_default_group(&mut self, account: AccountId) -> Result<(), Trouble> {
-        if let Some(group) = self.settlement.default_group {
+        if let Some(group) = self.commit.default_group {
             ask::<DB>(self.connection, sql::GRANT_GROUP).with(account.0).with(group.to_owned()).did().await?;
         }
         Ok(())
@@ -155,7 +155,7 @@ impl<DB: Backend> Settling<'_, '_, DB> {
 
     /// Links the identity, unless somebody has it: the table's constraint is the guard.
     async fn link(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
-        let (claims, identity) = (self.settlement.claims, self.settlement.new_identity);
+        let (claims, identity) = (self.commit.claims, self.commit.new_identity);
         let unknown = ask::<DB>(self.connection, sql::LINK_IDENTITY)
             .with(identity)
             .with(account.0)
@@ -163,7 +163,7 @@ impl<DB: Backend> Settling<'_, '_, DB> {
             .with(claims.slot().to_string())
             .with(claims.client_id().to_owned())
             .with(address(claims))
-            .with(self.settlement.now.unix())
+            .with(self.commit.now.unix())
             .did()
             .await?;
         if !unknown {
@@ -180,7 +180,7 @@ impl<DB: Backend> Settling<'_, '_, DB> {
         except: Option<SessionId>,
         reason: &'static str,
     ) -> Result<(), Trouble> {
-        let ended = end_sessions::<DB>(self.connection, account, except, self.settlement.now).await?;
+        let ended = end_sessions::<DB>(self.connection, account, except, self.commit.now).await?;
         for session in &ended {
             self.note_end(session, reason).await?;
         }
@@ -189,29 +189,29 @@ impl<DB: Backend> Settling<'_, '_, DB> {
 
     /// What follows the login: a session in place of the one that the browser had, a code, or nothing.
     async fn begin(&mut self, entered: Entered) -> Result<Option<Session>, Trouble> {
-        match self.settlement.begins {
-            Begins::Session(session) => {
+        match self.commit.session_kind {
+            SessionKind::Session(session) => {
                 self.end_replaced().await?;
                 self.begin_session(entered, session).await?;
                 self.note(Event::LoginSucceeded, entered.account).await?;
                 let row = ask::<DB>(self.connection, sql::PRESENT).with(session.id.0).row().await?;
-                let present = rows::present::<DB>(&row.ok_or_else(|| missing("session"))?)?;
-                Ok(Some(present.session))
+                let entry = rows::entry::<DB>(&row.ok_or_else(|| missing("session"))?)?;
+                Ok(Some(entry.session))
             }
-            Begins::HandOff(handoff) => {
+            SessionKind::HandOff(handoff) => {
                 self.begin_handoff(entered, handoff).await?;
                 self.note(Event::LoginSucceeded, entered.account).await?;
                 Ok(None)
             }
-            Begins::Nothing => Ok(None),
+            SessionKind::Nothing => Ok(None),
         }
     }
 
     async fn end_replaced(&mut self) -> Result<(), Trouble> {
-        let Some(SessionId(replaced)) = self.settlement.browser else { return Ok(()) };
+        let Some(SessionId(replaced)) = self.commit.browser else { return Ok(()) };
         let ended = ask::<DB>(self.connection, sql::REVOKE_SESSION)
             .with(replaced)
-            .with(self.settlement.now.unix())
+            .with(self.commit.now.unix())
             .row()
             .await?;
         match ended {
@@ -221,12 +221,12 @@ impl<DB: Backend> Settling<'_, '_, DB> {
     }
 
     async fn begin_session(&mut self, entered: Entered, session: &NewSession) -> Result<(), Trouble> {
-        let claims = self.settlement.claims;
+        let claims = self.commit.claims;
         let origin = Origin {
             account: entered.account,
             identity: entered.identity,
             slot: claims.slot().to_string(),
-            facts: claims.facts(),
+            session_claims: claims.session_claims(),
         };
         // The account and its identity were held a moment ago.
         if begin_session::<DB>(self.connection, &origin, session).await? {
@@ -237,15 +237,15 @@ impl<DB: Backend> Settling<'_, '_, DB> {
     }
 
     async fn begin_handoff(&mut self, entered: Entered, handoff: &NewHandOff) -> Result<(), Trouble> {
-        let claims = self.settlement.claims;
+        let claims = self.commit.claims;
         ask::<DB>(self.connection, sql::BEGIN_HAND_OFF)
             .with(handoff.code.0.to_vec())
             .with(entered.account.0)
             .with(entered.identity)
             .with(claims.slot().to_string())
-            .with(facts_text(claims.facts())?)
+            .with(session_claims_text(claims.session_claims())?)
             .with(handoff.challenge.0.to_vec())
-            .with(self.settlement.now.unix())
+            .with(self.commit.now.unix())
             .with(handoff.expires_at.unix())
             .with(handoff.id_token.clone())
             .did()
@@ -254,15 +254,15 @@ impl<DB: Backend> Settling<'_, '_, DB> {
     }
 
     async fn note(&mut self, event: Event, account: AccountId) -> Result<(), Trouble> {
-        let event = AuditEvent::new(event, self.settlement.now).by(self.settlement.caller);
-        self.keep(event.about(account).through(self.settlement.claims.slot())).await
+        let event = AuditEvent::new(event, self.commit.now).by(self.commit.caller);
+        self.keep(event.about(account).through(self.commit.claims.slot())).await
     }
 
     /// A session of this row came to its end by the login.
     async fn note_end(&mut self, ended: &DB::Row, reason: &'static str) -> Result<(), Trouble> {
         let fields = Fields::<DB>::of("session", ended);
         let (account, slot) = (AccountId(fields.get("account_id")?), fields.slot()?);
-        let event = AuditEvent::new(Event::SessionRevoked, self.settlement.now).by(self.settlement.caller);
+        let event = AuditEvent::new(Event::SessionRevoked, self.commit.now).by(self.commit.caller);
         self.keep(event.about(account).through(slot).because(reason)).await
     }
 

@@ -3,11 +3,11 @@
 use super::Broker;
 use crate::provider::{Issuer, ProtocolClient, ProviderKind, Slot};
 use crate::slot::SlotId;
-use crate::store::{Acquainted, StoreError};
+use crate::store::{IdentityCount, StoreError};
 
 /// People who last came through a slot under other names than it knows them by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Estranged {
+pub struct OrphanedIdentities {
     /// The slot.
     pub slot: SlotId,
     /// How many are known under another issuer, identity namespace or subject claim: they will get new accounts.
@@ -21,15 +21,15 @@ impl Broker {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn estranged(&self) -> Result<Vec<Estranged>, StoreError> {
+    pub async fn orphaned_identities(&self) -> Result<Vec<OrphanedIdentities>, StoreError> {
         let known = self.store().count_identities().await?;
         let slots = self.slots().map(|(slot, client)| of_slot(slot, client, &known));
         Ok(slots.filter(|found| found.by_issuer + found.by_client > 0).collect())
     }
 }
 
-fn of_slot(slot: &Slot, client: &dyn ProtocolClient, known: &[Acquainted]) -> Estranged {
-    let mut found = Estranged { slot: slot.id(), by_issuer: 0, by_client: 0 };
+fn of_slot(slot: &Slot, client: &dyn ProtocolClient, known: &[IdentityCount]) -> OrphanedIdentities {
+    let mut found = OrphanedIdentities { slot: slot.id(), by_issuer: 0, by_client: 0 };
     let issuer = match &slot.kind {
         ProviderKind::OAuth2(oauth2) => Some(Issuer::new(oauth2.identity_namespace.clone())),
         ProviderKind::Oidc(_) => client.issuer(),

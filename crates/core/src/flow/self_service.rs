@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Begun, Broker, SignedIn};
+use super::{Broker, LoginStarted, SignedIn};
 use crate::account::{AccountId, Identity};
 use crate::audit::Event;
 use crate::error::{LoginError, SessionError};
 use crate::login::Intent;
 use crate::provider::Prompt;
-use crate::return_to::Wish;
+use crate::return_to::LoginParams;
 use crate::session::{Caller, Session, SessionId};
 use crate::slot::SlotId;
 use crate::store::{AccountRef, SessionFilter, SessionSelection, Unlinked};
@@ -31,28 +31,28 @@ impl Broker {
         id: SlotId,
         return_to: Option<&str>,
         signed_in: &SignedIn,
-    ) -> Result<Begun, LoginError> {
-        let wish = Wish { return_to, ..Wish::default() };
-        let checked = wish.check(&self.parts.public_url, &self.parts.return_origins);
+    ) -> Result<LoginStarted, LoginError> {
+        let login_params = LoginParams { return_to, ..LoginParams::default() };
+        let checked = login_params.check(&self.config.public_url, &self.config.return_origins);
         let (return_to, _) = checked.map_err(LoginError::BadRequest)?;
-        self.place(id)?;
+        self.enabled_slot(id)?;
         if !self.is_proven(signed_in) {
             return Err(LoginError::ReauthenticationRequired);
         }
-        self.start(id, &return_to, Intent::Link(signed_in.present.session.id), Prompt::AsConfigured).await
+        self.start(id, &return_to, Intent::Link(signed_in.entry.session.id), Prompt::AsConfigured).await
     }
 
     /// Whether a provider said a moment ago who this is. A break-glass link does not: what it begins ends within the hour, and must
     /// leave nothing behind that lets anybody in later.
     fn is_proven(&self, signed_in: &SignedIn) -> bool {
-        let session = &signed_in.present.session;
-        session.slot.is_some() && self.parts.clock.now() <= session.created_at.plus(RECENT_LOGIN)
+        let session = &signed_in.entry.session;
+        session.slot.is_some() && self.config.clock.now() <= session.created_at.plus(RECENT_LOGIN)
     }
 
     /// The identities of the person's account, oldest first.
     pub async fn identities(&self, signed_in: &SignedIn) -> Result<Vec<Identity>, SessionError> {
-        let account = AccountRef::Id(signed_in.present.account.id);
-        let found = self.parts.store.find_account(&account).await?;
+        let account = AccountRef::Id(signed_in.entry.account.id);
+        let found = self.config.store.find_account(&account).await?;
         found.map(|(_, identities)| identities).ok_or(SessionError::Invalid("the account is gone"))
     }
 
@@ -69,9 +69,9 @@ impl Broker {
         if !self.is_proven(signed_in) {
             return Err(SessionError::ReauthenticationRequired);
         }
-        let account = signed_in.present.account.id;
+        let account = signed_in.entry.account.id;
         let event = self.event(Event::IdentityUnlinked).by(caller).about(account);
-        match self.parts.store.unlink_identity(account, identity, &event).await? {
+        match self.config.store.unlink_identity(account, identity, &event).await? {
             Unlinked::Done => {
                 event.announce();
                 self.forget_sessions_of(account);
@@ -84,15 +84,15 @@ impl Broker {
 
     /// The person's live sessions, oldest first.
     pub async fn own_sessions(&self, signed_in: &SignedIn) -> Result<Vec<Session>, SessionError> {
-        let now = self.parts.clock.now();
+        let now = self.config.clock.now();
         let filter = SessionFilter {
-            account: Some(signed_in.present.account.id),
-            used_since: now.minus(self.parts.lifetimes.idle),
+            account: Some(signed_in.entry.account.id),
+            used_since: now.minus(self.config.lifetimes.idle),
             now,
             after: None,
             limit: MOST_SESSIONS,
         };
-        Ok(self.parts.store.list_sessions(&filter).await?)
+        Ok(self.config.store.list_sessions(&filter).await?)
     }
 
     /// Ends one of the person's own sessions.
@@ -102,8 +102,8 @@ impl Broker {
         session: SessionId,
         caller: &Caller,
     ) -> Result<(), SessionError> {
-        let account = signed_in.present.account.id;
-        let found = self.parts.store.find_session(session).await?;
+        let account = signed_in.entry.account.id;
+        let found = self.config.store.find_session(session).await?;
         if found.is_none_or(|found| found.account.id != account) {
             return Err(SessionError::NotFound("session"));
         }
@@ -114,7 +114,7 @@ impl Broker {
 
     /// Ends all of the person's sessions, this one among them.
     pub async fn end_own_sessions(&self, signed_in: &SignedIn, caller: &Caller) -> Result<(), SessionError> {
-        let account = signed_in.present.account.id;
+        let account = signed_in.entry.account.id;
         self.revoke(SessionSelection::Of(account), account, caller).await?;
         self.forget_sessions_of(account);
         Ok(())
@@ -127,7 +127,7 @@ impl Broker {
         caller: &Caller,
     ) -> Result<(), SessionError> {
         let event = self.event(Event::SessionRevoked).by(caller).about(account).because("owner");
-        if self.parts.store.revoke_sessions(which, &event).await? > 0 {
+        if self.config.store.revoke_sessions(which, &event).await? > 0 {
             event.announce();
         }
         Ok(())
@@ -135,8 +135,8 @@ impl Broker {
 
     /// From now on the sessions of an account are looked up again before they are believed.
     pub(super) fn forget_sessions_of(&self, account: AccountId) {
-        let theirs = move |_: &SessionId, present: &std::sync::Arc<crate::store::Present>| {
-            present.account.id == account
+        let theirs = move |_: &SessionId, entry: &std::sync::Arc<crate::store::SessionWithAccount>| {
+            entry.account.id == account
         };
         // Fails only when the cache was built without this ability; then the entries' age still ends them.
         if self.sessions.invalidate_entries_if(theirs).is_err() {
