@@ -25,7 +25,9 @@ use crate::login::{
     Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, login_secrets,
 };
 use crate::mirror::{Question, Reflection};
-use crate::provider::{Answer, Ask, Finish, Health, Prompt, ProtocolClient, Reply, Slot};
+use crate::provider::{
+    Answer, AuthorizationParams, AuthorizationResponse, CodeExchange, Health, Prompt, ProtocolClient, Slot,
+};
 use crate::public_url::PublicUrl;
 use crate::return_to::{LoginParams, ReturnTo, WebOrigin};
 use crate::seal::Seals;
@@ -103,7 +105,7 @@ pub struct Callback {
     /// The login cookie of that state.
     pub cookie: SealedLogin,
     /// What the provider answers.
-    pub reply: Reply,
+    pub response: AuthorizationResponse,
     /// What the browser has of a session already.
     pub browser: PresentedTokens,
     /// Who sent it.
@@ -206,13 +208,13 @@ impl Broker {
         let state = State::random(Entropy);
         let login_secrets = login_secrets(&state, &self.config.seals);
         let redirect_uri = self.config.public_url.callback(id);
-        let ask = Ask {
+        let params = AuthorizationParams {
             redirect_uri: &redirect_uri,
             state: state.as_str(),
             login_secrets: &login_secrets,
             prompt: Prompt::Nobody,
         };
-        client.inspect(ask, self.config.clock.now()).await
+        client.inspect(params, self.config.clock.now()).await
     }
 
     /// Origins beside the public one that a login may lead back to.
@@ -310,9 +312,13 @@ impl Broker {
         let state = State::random(Entropy);
         let login_secrets = login_secrets(&state, &self.config.seals);
         let redirect_uri = self.config.public_url.callback(id);
-        let ask =
-            Ask { redirect_uri: &redirect_uri, state: state.as_str(), login_secrets: &login_secrets, prompt };
-        let started = client.start(ask).await?;
+        let params = AuthorizationParams {
+            redirect_uri: &redirect_uri,
+            state: state.as_str(),
+            login_secrets: &login_secrets,
+            prompt,
+        };
+        let started = client.authorization_redirect(params).await?;
         self.load_issuers_of_same_origin(id).await;
         self.check_issuer_conflict(id)?;
         let sealing = Sealing {
@@ -322,7 +328,7 @@ impl Broker {
             intent,
             return_to,
             settings: slot.fingerprint(),
-            provider: started.frozen,
+            provider: started.fingerprint,
         };
         Ok(LoginStarted { location: started.location, cookie: sealing.seal(&self.config.seals) })
     }
@@ -346,20 +352,20 @@ impl Broker {
             Spent::Now => {}
             Spent::Before => return Err(LoginError::StateInvalid("the login was spent before")),
         }
-        let finish = Finish {
+        let finish = CodeExchange {
             redirect_uri: self.config.public_url.callback(callback.slot),
             login_secrets: pending.login_secrets,
-            frozen: pending.provider,
-            reply: callback.reply,
+            fingerprint: pending.provider,
+            response: callback.response,
             now: self.config.clock.now(),
         };
         let (caller, intent) = (&callback.caller, pending.intent);
         let finished = async {
-            if matches!(finish.reply.answer, Answer::Nothing) {
+            if matches!(finish.response.answer, Answer::Nothing) {
                 return Err(LoginError::BadRequest("the callback has neither a code nor an error"));
             }
             self.check_issuer_conflict(callback.slot)?;
-            let claims = client.finish(finish).await?;
+            let claims = client.exchange_code(finish).await?;
             self.complete(&LoginCompletion { slot, claims: &claims, intent, browser, caller }, return_to)
                 .await
         };
@@ -384,7 +390,7 @@ impl Broker {
         if pending.settings != slot.fingerprint() {
             return Err(LoginError::StateInvalid("the slot's settings changed since the login started"));
         }
-        if client.frozen().is_some_and(|known| known != pending.provider) {
+        if client.fingerprint().is_some_and(|known| known != pending.provider) {
             return Err(LoginError::StateInvalid("the provider changed since the login started"));
         }
         if !pending.return_to.is_allowed(&self.config.public_url, &self.config.return_origins) {

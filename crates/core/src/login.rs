@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::{Entropy, Timestamp};
-use crate::provider::{Frozen, LoginSecrets};
+use crate::provider::{LoginSecrets, ProviderFingerprint};
 use crate::return_to::ReturnTo;
 use crate::seal::{Purpose, SealKey, Seals, base64url, from_base64url, sha256};
 use crate::session::{Challenge, SessionId};
@@ -69,32 +69,32 @@ impl fmt::Debug for State {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LoginTag {
     started: Timestamp,
-    mark: String,
+    short_hash: String,
 }
 
 impl LoginTag {
     fn new(state: &State, started: Timestamp) -> Self {
-        Self { started, mark: Self::mark(state) }
+        Self { started, short_hash: Self::short_hash(state) }
     }
 
     /// The first 16 base64url characters of SHA-256(state).
-    fn mark(state: &State) -> String {
+    fn short_hash(state: &State) -> String {
         base64url(&state.hash()).chars().take(16).collect()
     }
 
     /// Reads the end of a cookie name.
     pub fn parse(text: &str) -> Option<Self> {
-        let (started, mark) = text.split_once('-')?;
+        let (started, short_hash) = text.split_once('-')?;
         let canonical =
             !started.is_empty() && started.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        let fits = canonical && mark.len() == 16;
+        let fits = canonical && short_hash.len() == 16;
         let started = i64::from_str_radix(started, 16).ok().filter(|_| fits)?;
-        Some(Self { started: Timestamp::from_unix(started), mark: mark.to_owned() })
+        Some(Self { started: Timestamp::from_unix(started), short_hash: short_hash.to_owned() })
     }
 
     /// Whether a cookie of this name belongs to the login of this state.
     pub fn belongs_to(&self, state: &State) -> bool {
-        self.mark == Self::mark(state)
+        self.short_hash == Self::short_hash(state)
     }
 
     /// When the login started.
@@ -105,7 +105,7 @@ impl LoginTag {
 
 impl fmt::Display for LoginTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{}", self.started.unix(), self.mark)
+        write!(f, "{:x}-{}", self.started.unix(), self.short_hash)
     }
 }
 
@@ -161,9 +161,9 @@ pub struct PendingLogin {
     /// Where the browser goes afterwards.
     pub return_to: ReturnTo,
     /// The slot's settings at the start.
-    pub settings: Frozen,
+    pub settings: ProviderFingerprint,
     /// The provider at the start.
-    pub provider: Frozen,
+    pub provider: ProviderFingerprint,
 }
 
 /// The layout of the sealed text; a change of layout is a change of this number.
@@ -183,9 +183,9 @@ pub struct Sealing<'a> {
     /// Where the browser goes afterwards.
     pub return_to: &'a ReturnTo,
     /// The slot's settings.
-    pub settings: Frozen,
+    pub settings: ProviderFingerprint,
     /// The provider.
-    pub provider: Frozen,
+    pub provider: ProviderFingerprint,
 }
 
 /// Verifier and nonce of a login that starts now.
@@ -248,8 +248,8 @@ impl PendingLogin {
             login_secrets: state.login_secrets(key),
             intent,
             return_to: ReturnTo::remembered(String::from_utf8(return_to.to_vec()).ok()?),
-            settings: Frozen(*settings),
-            provider: Frozen(*provider),
+            settings: ProviderFingerprint(*settings),
+            provider: ProviderFingerprint(*provider),
         })
     }
 }
@@ -285,8 +285,8 @@ mod tests {
             started: Timestamp::from_unix(1_800_000_000),
             intent,
             return_to: &ReturnTo::parse(Some(return_to), &public(), &[]).unwrap(),
-            settings: Frozen([1; 8]),
-            provider: Frozen([2; 8]),
+            settings: ProviderFingerprint([1; 8]),
+            provider: ProviderFingerprint([2; 8]),
         };
         let cookie = sealing.seal(&seals);
         (seals, state, cookie)
@@ -300,7 +300,10 @@ mod tests {
         };
         let pending = open("oidc/provider1", &state, 1_800_000_600).unwrap();
         assert_eq!(pending.return_to.url(&public()).unwrap().as_str(), "https://app.example.com/a?b=c#d");
-        assert_eq!((pending.settings, pending.provider), (Frozen([1; 8]), Frozen([2; 8])));
+        assert_eq!(
+            (pending.settings, pending.provider),
+            (ProviderFingerprint([1; 8]), ProviderFingerprint([2; 8]))
+        );
         assert!(open("oidc/provider1", &state, 1_800_000_601).is_err());
         assert!(open("oidc/provider1", &state, 1_799_999_940).is_ok());
         assert!(open("oidc/provider1", &state, 1_799_999_939).is_err());

@@ -79,14 +79,19 @@ impl Slot {
 
     /// A mark of the client id and of everything configured that names the provider. A login begun under one mark is
     /// not finished under another.
-    pub fn fingerprint(&self) -> Frozen {
+    pub fn fingerprint(&self) -> ProviderFingerprint {
         let issuer = |issuer: &Option<Issuer>| issuer.as_ref().map(ToString::to_string).unwrap_or_default();
         match &self.kind {
             ProviderKind::Oidc(oidc) => {
                 let userinfo = oidc.userinfo_url.as_ref().map_or("", Url::as_str);
-                Frozen::of(&[&self.client_id, oidc.discovery_url.as_str(), &issuer(&oidc.issuer), userinfo])
+                ProviderFingerprint::of(&[
+                    &self.client_id,
+                    oidc.discovery_url.as_str(),
+                    &issuer(&oidc.issuer),
+                    userinfo,
+                ])
             }
-            ProviderKind::OAuth2(oauth2) => Frozen::of(&[
+            ProviderKind::OAuth2(oauth2) => ProviderFingerprint::of(&[
                 &self.client_id,
                 oauth2.authorization_url.as_str(),
                 oauth2.token_url.as_str(),
@@ -274,7 +279,7 @@ impl SigningAlg {
 
 /// What a login sends along to the provider, made anew for each login.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct AuthorizationParams<'a> {
     /// Our callback for this slot (RFC 6749 3.1.2).
     pub redirect_uri: &'a Url,
     /// The opaque handle of this login (RFC 6749 4.1.1).
@@ -327,18 +332,18 @@ impl fmt::Debug for LoginSecrets {
 
 /// Where to send the browser, and what the provider looked like when it was sent.
 #[derive(Debug, Clone)]
-pub struct Started {
+pub struct AuthorizationRedirect {
     /// The complete authorization request.
     pub location: Url,
     /// The provider as the login saw it.
-    pub frozen: Frozen,
+    pub fingerprint: ProviderFingerprint,
 }
 
 /// A mark of the resolved issuer and endpoints. A login finishes only at the provider it started with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frozen(pub [u8; 8]);
+pub struct ProviderFingerprint(pub [u8; 8]);
 
-impl Frozen {
+impl ProviderFingerprint {
     /// Marks these texts; each is counted with its length, so two lists never run together.
     pub fn of(parts: &[&str]) -> Self {
         let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
@@ -356,7 +361,7 @@ impl Frozen {
 
 /// What the browser brought back from the provider.
 #[derive(Debug)]
-pub struct Reply {
+pub struct AuthorizationResponse {
     /// The code or the refusal.
     pub answer: Answer,
     /// RFC 9207's `iss`, when it came.
@@ -376,15 +381,15 @@ pub enum Answer {
 
 /// Everything needed to finish a login at the provider.
 #[derive(Debug)]
-pub struct Finish {
+pub struct CodeExchange {
     /// Our callback, exactly as at the start (RFC 6749 4.1.3).
     pub redirect_uri: Url,
     /// Verifier and nonce of this login.
     pub login_secrets: LoginSecrets,
     /// The provider as the login saw it at the start.
-    pub frozen: Frozen,
+    pub fingerprint: ProviderFingerprint,
     /// What came back.
-    pub reply: Reply,
+    pub response: AuthorizationResponse,
     /// Now.
     pub now: Timestamp,
 }
@@ -404,11 +409,14 @@ pub enum Health {
 #[async_trait]
 pub trait ProtocolClient: Send + Sync + 'static {
     /// Builds the authorization request (RFC 6749 4.1.1, OIDC Core 3.1.2.1).
-    async fn start(&self, ask: Ask<'_>) -> Result<Started, UpstreamError>;
+    async fn authorization_redirect(
+        &self,
+        params: AuthorizationParams<'_>,
+    ) -> Result<AuthorizationRedirect, UpstreamError>;
 
     /// Checks the reply, exchanges the code, verifies what comes back: in this order, the provider as it was at the
     /// start, RFC 9207 `iss`, the error if any, the exchange, the tokens, userinfo.
-    async fn finish(&self, finish: Finish) -> Result<Claims, UpstreamError>;
+    async fn exchange_code(&self, exchange: CodeExchange) -> Result<Claims, UpstreamError>;
 
     /// Where to send the browser to end the session at the provider (OIDC RP-Initiated Logout 1.0), when it has such
     /// an endpoint and is known already; never waits for the network. `hint` is the ID token of the login.
@@ -428,10 +436,10 @@ pub trait ProtocolClient: Send + Sync + 'static {
     fn health(&self) -> Health;
 
     /// The mark of issuer and endpoints as they are known now; nothing before they are.
-    fn frozen(&self) -> Option<Frozen>;
+    fn fingerprint(&self) -> Option<ProviderFingerprint>;
 
     /// Looks at everything that can be looked at without a person. Spends nothing and takes less than five seconds.
-    async fn inspect(&self, ask: Ask<'_>, now: Timestamp) -> Vec<Finding>;
+    async fn inspect(&self, params: AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding>;
 
     /// Learns what a provider says of itself, where that is not known yet.
     async fn load_metadata(&self) {}

@@ -255,7 +255,7 @@ pub enum Unlinked {
 #[derive(Debug, Clone)]
 pub enum BreakGlassRedemption {
     /// A session began. The link is gone.
-    Started(Box<SessionWithAccount>),
+    SessionStarted(Box<SessionWithAccount>),
     /// The account is disabled or deleted. The link is gone.
     Refused(AccountId),
     /// There is no such link: it never was, was used or replaced, or has expired.

@@ -35,7 +35,7 @@ impl Arguments {
         match &self.auto_login {
             Some(sub) => AutoLogin::As(sub.clone()),
             None if self.auto_login_new => AutoLogin::NewPersonEachTime,
-            None => AutoLogin::Ask,
+            None => AutoLogin::ShowLogin,
         }
     }
 }

@@ -116,14 +116,14 @@ impl Gate {
 }
 
 /// What an endpoint usually answers.
-pub(crate) struct Reply {
+pub(crate) struct IdpResponse {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Reply {
+impl IdpResponse {
     pub(crate) fn json(status: StatusCode, value: &Value) -> Self {
         Self::text(status, "application/json", value.to_string())
     }
@@ -145,7 +145,7 @@ impl Reply {
 
 impl Answer {
     /// Delivers `usual` by these knobs.
-    pub(crate) async fn deliver(&self, usual: impl FnOnce() -> Reply) -> HttpResponse {
+    pub(crate) async fn deliver(&self, usual: impl FnOnce() -> IdpResponse) -> HttpResponse {
         if let Some(gate) = &self.gate {
             gate.pass().await;
         }
@@ -160,12 +160,12 @@ impl Answer {
             let mut builder = self.builder(StatusCode::OK, "application/json");
             return send(&mut builder, body.clone());
         }
-        let reply = usual();
-        let mut builder = self.builder(reply.status, reply.content_type);
-        for header in reply.headers {
+        let response = usual();
+        let mut builder = self.builder(response.status, response.content_type);
+        for header in response.headers {
             builder.insert_header(header);
         }
-        builder.body(reply.body)
+        builder.body(response.body)
     }
 
     fn builder(&self, status: StatusCode, content_type: &str) -> HttpResponseBuilder {

@@ -24,7 +24,7 @@ pub(crate) async fn arrive(InRealm(realm): InRealm, request: HttpRequest) -> Htt
     realm.traffic.record(Endpoint::Authorize, &request, &[]);
     let checked = Params::parse(request.query_string().as_bytes())
         .map_err(|_| Fault::Page("A parameter came twice."))
-        .and_then(|params| Ok((Ask::check(&realm, &params)?, params)));
+        .and_then(|params| Ok((AuthorizeRequest::check(&realm, &params)?, params)));
     let (ask, params) = match checked {
         Ok(checked) => checked,
         Err(fault) => return fault.answer(&realm),
@@ -40,8 +40,8 @@ pub(crate) async fn arrive(InRealm(realm): InRealm, request: HttpRequest) -> Htt
             resolve(&realm, ask, Some(visitor))
         }
         // Nobody is ever signed in here beforehand (OIDC Core 3.1.2.6).
-        AutoLogin::Ask if ask.silent => ask.back.refuse(&realm, "login_required"),
-        AutoLogin::Ask => pages::login(&realm, &ask, &realm.people(MOST_LISTED), &params),
+        AutoLogin::ShowLogin if ask.silent => ask.back.refuse(&realm, "login_required"),
+        AutoLogin::ShowLogin => pages::login(&realm, &ask, &realm.people(MOST_LISTED), &params),
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn choose(InRealm(realm): InRealm, request: HttpRequest, body: 
     realm.traffic.record(Endpoint::Choice, &request, &body);
     let checked = Params::parse(&body)
         .map_err(|_| Fault::Page("A parameter came twice."))
-        .and_then(|params| Ok((Ask::check(&realm, &params)?, params)));
+        .and_then(|params| Ok((AuthorizeRequest::check(&realm, &params)?, params)));
     match checked {
         Ok((ask, params)) if params.find("deny").is_some() => ask.back.refuse(&realm, "access_denied"),
         Ok((ask, params)) => {
@@ -60,7 +60,7 @@ pub(crate) async fn choose(InRealm(realm): InRealm, request: HttpRequest, body: 
     }
 }
 
-fn resolve(realm: &Realm, ask: Ask, person: Option<Arc<Person>>) -> HttpResponse {
+fn resolve(realm: &Realm, ask: AuthorizeRequest, person: Option<Arc<Person>>) -> HttpResponse {
     let Some(person) = person else { return ask.back.refuse(realm, "access_denied") };
     let now = realm.now();
     let consent = Consent {
@@ -77,7 +77,7 @@ fn resolve(realm: &Realm, ask: Ask, person: Option<Arc<Person>>) -> HttpResponse
 }
 
 /// A request that passed every check.
-pub(crate) struct Ask {
+pub(crate) struct AuthorizeRequest {
     pub(crate) client: Arc<Client>,
     pub(crate) scope: Scope,
     pub(crate) back: WayBack,
@@ -86,7 +86,7 @@ pub(crate) struct Ask {
     silent: bool,
 }
 
-impl Ask {
+impl AuthorizeRequest {
     /// Client and redirect URI first: before they are known to be good, nothing may be sent to the redirect URI (RFC 6749, 4.1.2.1).
     fn check(realm: &Realm, params: &Params) -> Result<Self, Fault> {
         let client = params.find("client_id").and_then(|id| realm.find_client(id));

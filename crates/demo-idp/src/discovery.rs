@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
-use crate::answer::Reply;
+use crate::answer::IdpResponse;
 use crate::config::RealmKind;
 use crate::realm::Realm;
 use crate::traffic::Endpoint;
@@ -20,7 +20,7 @@ pub(crate) async fn document(InRealm(realm): InRealm, request: HttpRequest) -> H
     let usual = || {
         let mut members = describe(&realm);
         knobs.discovery.fields.apply(&mut members);
-        Reply::json(StatusCode::OK, &Value::Object(members))
+        IdpResponse::json(StatusCode::OK, &Value::Object(members))
     };
     knobs.discovery.answer.deliver(usual).await
 }
@@ -37,7 +37,7 @@ pub(crate) async fn jwks(InRealm(realm): InRealm, request: HttpRequest) -> HttpR
         if let Some(keys) = set.get_mut("keys").and_then(Value::as_array_mut) {
             keys.splice(0..0, knobs.jwks.extra_keys.iter().cloned());
         }
-        Reply::json(StatusCode::OK, &set)
+        IdpResponse::json(StatusCode::OK, &set)
     };
     knobs.jwks.answer.deliver(usual).await
 }

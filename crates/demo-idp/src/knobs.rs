@@ -97,7 +97,7 @@ pub struct JwksKnobs {
 pub enum AutoLogin {
     /// A page asks.
     #[default]
-    Ask,
+    ShowLogin,
     /// The person with this `sub`, at once. An unknown one is answered with `access_denied`.
     As(String),
     /// A person never seen before, made up for each login.

@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use askama::Template;
 use url::Url;
 
-use crate::authorize::Ask;
+use crate::authorize::AuthorizeRequest;
 use crate::config::Person;
 use crate::params::Params;
 use crate::realm::Realm;
@@ -63,7 +63,12 @@ struct FormPostPage<'a> {
 }
 
 /// The page that asks who is logging in.
-pub(crate) fn login(realm: &Realm, ask: &Ask, people: &[Arc<Person>], params: &Params) -> HttpResponse {
+pub(crate) fn login(
+    realm: &Realm,
+    ask: &AuthorizeRequest,
+    people: &[Arc<Person>],
+    params: &Params,
+) -> HttpResponse {
     let origin = Url::parse(&ask.back.redirect_uri).map(|uri| uri.origin().ascii_serialization());
     let page = LoginPage {
         title: realm.title(),

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
-use crate::answer::Reply;
+use crate::answer::IdpResponse;
 use crate::client_auth::{InvalidClient, authenticate};
 use crate::grants::{Redemption, TOKEN_LIFETIME};
 use crate::knobs::TokenFormat;
@@ -27,7 +27,7 @@ pub(crate) async fn exchange(
     let knobs = realm.current_knobs();
     let usual = || match answer(&world, &realm, &request, &body) {
         Ok(members) => write(knobs.token.format, &members),
-        Err(refusal) => refusal.reply(),
+        Err(refusal) => refusal.response(),
     };
     knobs.token.answer.deliver(usual).await
 }
@@ -47,12 +47,12 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, error)
     }
 
-    fn reply(self) -> Reply {
-        let reply = Reply::json(self.status, &json!({ "error": self.error })).not_stored();
+    fn response(self) -> IdpResponse {
+        let response = IdpResponse::json(self.status, &json!({ "error": self.error })).not_stored();
         if self.challenge {
-            return reply.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"token\""));
+            return response.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"token\""));
         }
-        reply
+        response
     }
 }
 
@@ -119,14 +119,14 @@ fn is_form(request: &HttpRequest) -> bool {
     essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-fn write(format: TokenFormat, members: &Map<String, Value>) -> Reply {
+fn write(format: TokenFormat, members: &Map<String, Value>) -> IdpResponse {
     match format {
-        TokenFormat::Json => Reply::json(StatusCode::OK, &Value::Object(members.clone())),
+        TokenFormat::Json => IdpResponse::json(StatusCode::OK, &Value::Object(members.clone())),
         TokenFormat::Form => {
             let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let pairs = members.iter().map(|(name, value)| (name, text(value)));
             let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-            Reply::text(StatusCode::OK, "application/x-www-form-urlencoded", body)
+            IdpResponse::text(StatusCode::OK, "application/x-www-form-urlencoded", body)
         }
     }
     .not_stored()

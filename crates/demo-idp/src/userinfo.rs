@@ -5,7 +5,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
-use crate::answer::Reply;
+use crate::answer::IdpResponse;
 use crate::config::RealmKind;
 use crate::grants::Consent;
 use crate::mint;
@@ -25,11 +25,11 @@ pub(crate) async fn userinfo(
     let knobs = realm.current_knobs();
     let usual = || {
         if knobs.userinfo.only_post && request.method() != Method::POST {
-            return Reply::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "invalid_request" }));
+            return IdpResponse::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "invalid_request" }));
         }
         match bearer(&realm, &request) {
             Ok(consent) => tell(&world, &realm, &consent),
-            Err(refused) => refused.reply(),
+            Err(refused) => refused.response(),
         }
     };
     knobs.userinfo.answer.deliver(usual).await
@@ -45,9 +45,9 @@ pub(crate) async fn emails(InRealm(realm): InRealm, request: HttpRequest) -> Htt
     let usual = || match bearer(&realm, &request) {
         Ok(consent) => {
             let list = knobs.emails.replace.clone().unwrap_or_else(|| addresses(&consent));
-            Reply::json(StatusCode::OK, &list).not_stored()
+            IdpResponse::json(StatusCode::OK, &list).not_stored()
         }
-        Err(refused) => refused.reply(),
+        Err(refused) => refused.response(),
     };
     knobs.emails.answer.deliver(usual).await
 }
@@ -57,12 +57,12 @@ pub(crate) async fn groups(InRealm(realm): InRealm, request: HttpRequest) -> Htt
     realm.traffic.record(Endpoint::Groups, &request, &[]);
     let knobs = realm.current_knobs();
     let usual = || match bearer(&realm, &request) {
-        Ok(consent) if !consent.scope.has(GROUPS_SCOPE) => Refused::InsufficientScope.reply(),
+        Ok(consent) if !consent.scope.has(GROUPS_SCOPE) => Refused::InsufficientScope.response(),
         Ok(consent) => {
             let page = || memberships(&consent, &request, knobs.groups.page);
-            Reply::json(StatusCode::OK, &knobs.groups.replace.clone().unwrap_or_else(page)).not_stored()
+            IdpResponse::json(StatusCode::OK, &knobs.groups.replace.clone().unwrap_or_else(page)).not_stored()
         }
-        Err(refused) => refused.reply(),
+        Err(refused) => refused.response(),
     };
     knobs.groups.answer.deliver(usual).await
 }
@@ -96,7 +96,7 @@ fn addresses(consent: &Consent) -> Value {
     Value::Array(person.email.iter().map(one).collect())
 }
 
-fn tell(world: &World, realm: &Realm, consent: &Consent) -> Reply {
+fn tell(world: &World, realm: &Realm, consent: &Consent) -> IdpResponse {
     let knobs = realm.current_knobs();
     let mut members = Map::new();
     members.insert("sub".into(), json!(consent.person.sub));
@@ -107,13 +107,12 @@ fn tell(world: &World, realm: &Realm, consent: &Consent) -> Reply {
     }
     knobs.userinfo.fields.apply(&mut members);
     if !knobs.userinfo.as_jwt {
-        return Reply::json(StatusCode::OK, &Value::Object(members)).not_stored();
+        return IdpResponse::json(StatusCode::OK, &Value::Object(members)).not_stored();
     }
     match mint::sign(world, realm, &consent.client_id, members, "JWT") {
-        Ok(token) => Reply::text(StatusCode::OK, "application/jwt", token).not_stored(),
-        Err(_) => {
-            Reply::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": "server_error" })).not_stored()
-        }
+        Ok(token) => IdpResponse::text(StatusCode::OK, "application/jwt", token).not_stored(),
+        Err(_) => IdpResponse::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": "server_error" }))
+            .not_stored(),
     }
 }
 
@@ -126,7 +125,7 @@ enum Refused {
 }
 
 impl Refused {
-    fn reply(self) -> Reply {
+    fn response(self) -> IdpResponse {
         let (status, challenge, error) = match self {
             Self::NoToken => (StatusCode::UNAUTHORIZED, "Bearer", "invalid_request"),
             Self::InvalidToken => {
@@ -136,7 +135,7 @@ impl Refused {
                 (StatusCode::FORBIDDEN, "Bearer error=\"insufficient_scope\"", "insufficient_scope")
             }
         };
-        Reply::json(status, &json!({ "error": error }))
+        IdpResponse::json(status, &json!({ "error": error }))
             .not_stored()
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }

@@ -8,7 +8,7 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use portico_core::error::LoginError;
 use portico_core::login::{SealedLogin, State};
-use portico_core::provider::{Answer, Reply, ResponseMode};
+use portico_core::provider::{Answer, AuthorizationResponse, ResponseMode};
 
 use crate::cookies::Brought;
 use crate::error::{ApiError, Cause};
@@ -92,14 +92,14 @@ impl CallbackParams {
     }
 
     /// What the provider answers. An error wins over a code beside it (threats H18).
-    pub(crate) fn reply(self) -> Reply {
+    pub(crate) fn response(self) -> AuthorizationResponse {
         let code = self.code.filter(|code| !code.is_empty());
         let answer = match (self.error, code) {
             (Some(error), _) => Answer::Error(error),
             (None, Some(code)) => Answer::Code(code.into()),
             (None, None) => Answer::Nothing,
         };
-        Reply { answer, iss: self.iss }
+        AuthorizationResponse { answer, iss: self.iss }
     }
 }
 
@@ -167,13 +167,13 @@ mod tests {
 
     #[test]
     fn an_error_wins_over_a_code() {
-        let reply = |query: &str| CallbackParams::parse(query).unwrap().reply();
-        assert!(matches!(reply("code=c&error=e").answer, Answer::Error(error) if error == "e"));
+        let response = |query: &str| CallbackParams::parse(query).unwrap().response();
+        assert!(matches!(response("code=c&error=e").answer, Answer::Error(error) if error == "e"));
         assert!(
-            matches!(reply("code=c&iss="), Reply { answer: Answer::Code(_), iss: Some(iss) } if iss.is_empty())
+            matches!(response("code=c&iss="), AuthorizationResponse { answer: Answer::Code(_), iss: Some(iss) } if iss.is_empty())
         );
         for neither in ["", "code=", "iss=i"] {
-            assert!(matches!(reply(neither).answer, Answer::Nothing), "{neither}");
+            assert!(matches!(response(neither).answer, Answer::Nothing), "{neither}");
         }
     }
 
@@ -238,7 +238,7 @@ mod tests {
                     let pairs_again: Vec<_> = again.pairs().map(|(name, value)| (name, value.to_owned())).collect();
                     proptest::prop_assert_eq!(&pairs, &pairs_again);
                     let error = named("error") == 1;
-                    proptest::prop_assert_eq!(matches!(params.reply().answer, Answer::Error(_)), error);
+                    proptest::prop_assert_eq!(matches!(params.response().answer, Answer::Error(_)), error);
                 }
             }
         }

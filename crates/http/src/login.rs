@@ -110,10 +110,10 @@ pub(crate) async fn finish(
     let signed_out = brought.signed_out;
     let gone = portico.front.cookies.login_gone(&cookie.tag);
     let finished = async {
-        let reply = params.reply();
+        let response = params.response();
         let browser = PresentedTokens { access: brought.access, refresh: brought.refresh };
         let caller = asker.caller().clone();
-        portico.broker().finish(Callback { slot, state, cookie, reply, browser, caller }).await
+        portico.broker().finish(Callback { slot, state, cookie, response, browser, caller }).await
     };
     let finished = finished.await;
     meter::login(slot, "callback", &finished);

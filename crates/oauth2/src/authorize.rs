@@ -3,7 +3,9 @@
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
 use portico_core::error::{UpstreamError, printable};
-use portico_core::provider::{Answer, Ask, Issuer, Pkce, Prompt, Reply, ResponseMode, Slot};
+use portico_core::provider::{
+    Answer, AuthorizationParams, AuthorizationResponse, Issuer, Pkce, Prompt, ResponseMode, Slot,
+};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -12,17 +14,17 @@ use url::Url;
 pub fn authorization_request(
     slot: &Slot,
     endpoint: &Url,
-    ask: &Ask<'_>,
+    params: &AuthorizationParams<'_>,
     nonce: Option<&SecretString>,
 ) -> Url {
     let client = BasicClient::new(ClientId::new(slot.client_id.clone()))
         .set_auth_uri(AuthUrl::from_url(endpoint.clone()))
-        .set_redirect_uri(RedirectUrl::from_url(ask.redirect_uri.clone()));
+        .set_redirect_uri(RedirectUrl::from_url(params.redirect_uri.clone()));
     let mut request = client
-        .authorize_url(|| CsrfToken::new(ask.state.to_owned()))
+        .authorize_url(|| CsrfToken::new(params.state.to_owned()))
         .add_scopes(slot.scopes.iter().cloned().map(Scope::new));
     if slot.pkce == Pkce::S256 {
-        let verifier = PkceCodeVerifier::new(ask.login_secrets.verifier().expose_secret().to_owned());
+        let verifier = PkceCodeVerifier::new(params.login_secrets.verifier().expose_secret().to_owned());
         request = request.set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
     }
     if let Some(nonce) = nonce {
@@ -34,7 +36,7 @@ pub fn authorization_request(
     if let Some(audience) = &slot.audience {
         request = request.add_extra_param("audience", audience.as_str());
     }
-    let login = match ask.prompt {
+    let login = match params.prompt {
         Prompt::AsConfigured => None,
         Prompt::Login => Some(("prompt", "login")),
         Prompt::Nobody => Some(("prompt", "none")),
@@ -80,9 +82,9 @@ impl IssRule<'_> {
 ///
 /// # Errors
 /// When `iss` is not the slot's, or the provider answered with an error (RFC 6749 4.1.2.1).
-pub fn take_code(reply: Reply, rule: IssRule<'_>) -> Result<SecretString, UpstreamError> {
-    rule.check(reply.iss.as_deref())?;
-    let error = match reply.answer {
+pub fn take_code(response: AuthorizationResponse, rule: IssRule<'_>) -> Result<SecretString, UpstreamError> {
+    rule.check(response.iss.as_deref())?;
+    let error = match response.answer {
         Answer::Code(code) => return Ok(code),
         Answer::Error(error) => printable(&error),
         Answer::Nothing => {
@@ -113,12 +115,16 @@ mod tests {
     fn pairs_of(slot: &Slot, endpoint: &str, nonce: bool, prompt: Prompt) -> Vec<(String, String)> {
         let redirect_uri = Url::parse("https://portico.example/auth/oauth2/provider1/callback").unwrap();
         let login_secrets = LoginSecrets::new(VERIFIER.into(), "the-nonce".into());
-        let ask =
-            Ask { redirect_uri: &redirect_uri, state: "the-state", login_secrets: &login_secrets, prompt };
+        let params = AuthorizationParams {
+            redirect_uri: &redirect_uri,
+            state: "the-state",
+            login_secrets: &login_secrets,
+            prompt,
+        };
         let url = authorization_request(
             slot,
             &Url::parse(endpoint).unwrap(),
-            &ask,
+            &params,
             nonce.then_some(login_secrets.nonce()),
         );
         assert!(!url.as_str().contains(VERIFIER), "{url}");
@@ -232,7 +238,7 @@ mod tests {
             (own, None, Some("temporarily_unavailable"), Some(Code::IdpBadResponse)),
         ] {
             let answer = error.map_or(Answer::Code("the-code".into()), |e| Answer::Error(e.to_owned()));
-            let taken = take_code(Reply { answer, iss: iss.map(str::to_owned) }, rule);
+            let taken = take_code(AuthorizationResponse { answer, iss: iss.map(str::to_owned) }, rule);
             assert_eq!(taken.err().map(|error| error.code()), code, "{iss:?} {error:?} {rule:?}");
         }
     }

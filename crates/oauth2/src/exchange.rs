@@ -99,23 +99,23 @@ impl CodeGrant<'_> {
 
     async fn redeem_by(&self, http: &Outbound) -> Result<Granted, UpstreamError> {
         let (method, secrets) = match &self.slot.auth {
-            ClientAuth::Public => return self.ask(http, Proof::None).await,
-            ClientAuth::PrivateKey(key) => return self.ask(http, Proof::Statement(key)).await,
+            ClientAuth::Public => return self.request(http, Proof::None).await,
+            ClientAuth::PrivateKey(key) => return self.request(http, Proof::Statement(key)).await,
             ClientAuth::Auto(secrets) => (self.auto, secrets),
             ClientAuth::Basic(secrets) => (AuthMethod::Basic, secrets),
             ClientAuth::Post(secrets) => (AuthMethod::Post, secrets),
         };
-        let first = self.ask(http, Proof::Secret(method, &secrets.current)).await;
+        let first = self.request(http, Proof::Secret(method, &secrets.current)).await;
         match (&first, &secrets.next) {
             (Err(UpstreamError::CodeRejected { error }), Some(next)) if error == "invalid_client" => {
                 tracing::info!(slot = %self.slot.id(), "the current client secret is refused, the next one is tried");
-                self.ask(http, Proof::Secret(method, next)).await
+                self.request(http, Proof::Secret(method, next)).await
             }
             _ => first,
         }
     }
 
-    async fn ask(&self, http: &Outbound, proof: Proof<'_>) -> Result<Granted, UpstreamError> {
+    async fn request(&self, http: &Outbound, proof: Proof<'_>) -> Result<Granted, UpstreamError> {
         let mut client = TokenClient::new(ClientId::new(self.slot.client_id.clone()))
             .set_token_uri(TokenUrl::from_url(self.token_url.clone()))
             .set_redirect_uri(RedirectUrl::from_url(self.redirect_uri.clone()))

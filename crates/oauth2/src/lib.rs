@@ -26,7 +26,8 @@ use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
 use portico_core::inspect::Finding;
 use portico_core::provider::{
-    Ask, Finish, Frozen, Health, Issuer, OAuth2Settings, ProtocolClient, ProviderKind, Slot, Started,
+    AuthorizationParams, AuthorizationRedirect, CodeExchange, Health, Issuer, OAuth2Settings, ProtocolClient,
+    ProviderFingerprint, ProviderKind, Slot,
 };
 use secrecy::SecretString;
 use url::Url;
@@ -53,8 +54,8 @@ impl OAuth2Client {
         Self { slot, settings, http }
     }
 
-    fn mark(&self) -> Frozen {
-        Frozen::of(&[
+    fn current_fingerprint(&self) -> ProviderFingerprint {
+        ProviderFingerprint::of(&[
             self.settings.issuer.as_ref().map_or("", Issuer::as_str),
             self.settings.authorization_url.as_str(),
             self.settings.token_url.as_str(),
@@ -65,27 +66,30 @@ impl OAuth2Client {
 
 #[async_trait]
 impl ProtocolClient for OAuth2Client {
-    async fn start(&self, ask: Ask<'_>) -> Result<Started, UpstreamError> {
-        let location = authorization_request(&self.slot, &self.settings.authorization_url, &ask, None);
-        Ok(Started { location, frozen: self.mark() })
+    async fn authorization_redirect(
+        &self,
+        params: AuthorizationParams<'_>,
+    ) -> Result<AuthorizationRedirect, UpstreamError> {
+        let location = authorization_request(&self.slot, &self.settings.authorization_url, &params, None);
+        Ok(AuthorizationRedirect { location, fingerprint: self.current_fingerprint() })
     }
 
-    async fn finish(&self, finish: Finish) -> Result<Claims, UpstreamError> {
-        if finish.frozen != self.mark() {
+    async fn exchange_code(&self, exchange: CodeExchange) -> Result<Claims, UpstreamError> {
+        if exchange.fingerprint != self.current_fingerprint() {
             return Err(UpstreamError::Changed);
         }
         let rule =
             IssRule { issuer: self.settings.issuer.as_ref(), aliases: &[], tenants: &[], promised: false };
-        let code = take_code(finish.reply, rule)?;
+        let code = take_code(exchange.response, rule)?;
         let grant = CodeGrant {
             slot: &self.slot,
             token_url: &self.settings.token_url,
             auto: AuthMethod::Basic,
-            redirect_uri: &finish.redirect_uri,
-            login_secrets: &finish.login_secrets,
+            redirect_uri: &exchange.redirect_uri,
+            login_secrets: &exchange.login_secrets,
             audience: self.settings.issuer.as_ref().map_or(self.settings.token_url.as_str(), Issuer::as_str),
             code: &code,
-            now: finish.now,
+            now: exchange.now,
         };
         let granted = grant.redeem(&self.http).await?;
         let (url, method) = (&self.settings.userinfo_url, self.slot.userinfo_method);
@@ -112,28 +116,28 @@ impl ProtocolClient for OAuth2Client {
         self.http.health()
     }
 
-    fn frozen(&self) -> Option<Frozen> {
-        Some(self.mark())
+    fn fingerprint(&self) -> Option<ProviderFingerprint> {
+        Some(self.current_fingerprint())
     }
 
-    async fn inspect(&self, ask: Ask<'_>, now: Timestamp) -> Vec<Finding> {
+    async fn inspect(&self, params: AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding> {
         let OAuth2Settings { authorization_url, token_url, .. } = &self.settings;
         let knocked = probe::knock(&self.http, Endpoint::Token, token_url).await;
-        let authorization = authorization_request(&self.slot, authorization_url, &ask, None);
+        let authorization = authorization_request(&self.slot, authorization_url, &params, None);
         let code = probe::NO_CODE.into();
         let grant = CodeGrant {
             slot: &self.slot,
             token_url,
             auto: AuthMethod::Basic,
-            redirect_uri: ask.redirect_uri,
-            login_secrets: ask.login_secrets,
+            redirect_uri: params.redirect_uri,
+            login_secrets: params.login_secrets,
             audience: self.settings.issuer.as_ref().map_or(token_url.as_str(), Issuer::as_str),
             code: &code,
             now,
         };
         let (dns, redirect_uri, client_secret) = tokio::join!(
             probe::dns(token_url),
-            probe::redirect_uri(&self.http, &self.slot, &authorization, ask.redirect_uri),
+            probe::redirect_uri(&self.http, &self.slot, &authorization, params.redirect_uri),
             probe::client_secret(&self.http, &grant),
         );
         vec![dns, probe::tls(token_url, &knocked), redirect_uri, client_secret]

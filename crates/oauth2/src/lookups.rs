@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::json;
 use crate::outbound::{Endpoint, Outbound};
-use crate::userinfo::ask;
+use crate::userinfo::request;
 
 /// How many pages of groups are read. A person of more groups than they hold has unknown ones.
 const MOST_PAGES: usize = 10;
@@ -50,7 +50,7 @@ async fn primary_email(
     access_token: &SecretString,
 ) -> Result<Option<String>, UpstreamError> {
     let endpoint = Endpoint::Emails;
-    let answer = ask(http, endpoint, (Method::GET, url.clone()), access_token).await?;
+    let answer = request(http, endpoint, (Method::GET, url.clone()), access_token).await?;
     let list = json::objects(&answer.body).map_err(|error| endpoint.bad(error))?;
     let is = |entry: &Map<String, Value>, mark: &str| entry.get(mark).and_then(Value::as_bool) == Some(true);
     let primary = list.iter().find(|entry| is(entry, "primary") && is(entry, "verified"));
@@ -109,7 +109,7 @@ async fn groups(
         if !page_token.is_empty() {
             page.query_pairs_mut().append_pair("pageToken", &page_token);
         }
-        let answer = ask(http, endpoint, (Method::GET, page), access_token).await?;
+        let answer = request(http, endpoint, (Method::GET, page), access_token).await?;
         let page = json::object(&answer.body).map_err(|error| endpoint.bad(error))?;
         found.extend(members(&page).ok_or_else(|| endpoint.bad("memberships is no list of groups"))?);
         match page.get("nextPageToken") {

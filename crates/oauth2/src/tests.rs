@@ -3,7 +3,7 @@
 use portico_core::clock::Timestamp;
 use portico_core::error::Code;
 use portico_core::provider::{
-    Answer, ClientAuth, LoginSecrets, Pkce, Prompt, Reply, Secrets, UserinfoMethod,
+    Answer, AuthorizationResponse, ClientAuth, LoginSecrets, Pkce, Prompt, Secrets, UserinfoMethod,
 };
 use portico_demo_idp::knobs::{AutoLogin, TokenError, TokenFormat};
 use portico_demo_idp::{
@@ -53,32 +53,32 @@ impl Site {
     }
 
     /// A login up to its callback.
-    async fn begin(&self) -> Finish {
+    async fn begin(&self) -> CodeExchange {
         let login_secrets = || LoginSecrets::new(VERIFIER.into(), "n".into());
         let redirect_uri = Url::parse(CALLBACK).unwrap();
-        let ask = Ask {
+        let params = AuthorizationParams {
             redirect_uri: &redirect_uri,
             state: "the-state",
             login_secrets: &login_secrets(),
             prompt: Prompt::AsConfigured,
         };
-        let started = self.client().start(ask).await.unwrap();
+        let started = self.client().authorization_redirect(params).await.unwrap();
         let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         let arrived = browser.build().unwrap().get(started.location).send().await.unwrap();
         let back = Url::parse(arrived.headers()["location"].to_str().unwrap()).unwrap();
         let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
-        Finish {
+        CodeExchange {
             redirect_uri,
             login_secrets: login_secrets(),
-            frozen: started.frozen,
-            reply: Reply { answer: Answer::Code(code.into()), iss: None },
+            fingerprint: started.fingerprint,
+            response: AuthorizationResponse { answer: Answer::Code(code.into()), iss: None },
             now: Timestamp::from_unix(0),
         }
     }
 
     async fn log_in(&self) -> Result<Claims, Code> {
-        let finish = self.begin().await;
-        self.client().finish(finish).await.map_err(|error| error.code())
+        let exchange = self.begin().await;
+        self.client().exchange_code(exchange).await.map_err(|error| error.code())
     }
 }
 
@@ -135,9 +135,9 @@ async fn the_next_secret_is_tried_for_an_unknown_client_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn m16_a_provider_that_changed_is_not_asked() {
     let site = Site::new(Registered::Public, |_| {});
-    let finish = site.begin().await;
-    let elsewhere = Finish { frozen: Frozen([7; 8]), ..finish };
-    let error = site.client().finish(elsewhere).await.unwrap_err();
+    let exchange = site.begin().await;
+    let elsewhere = CodeExchange { fingerprint: ProviderFingerprint([7; 8]), ..exchange };
+    let error = site.client().exchange_code(elsewhere).await.unwrap_err();
     assert_eq!(error.code(), Code::LoginStateInvalid);
     assert_eq!(site.realm().calls(Place::Token), 0);
     assert!(site.log_in().await.is_ok());
@@ -155,10 +155,10 @@ async fn c07_an_issuer_is_checked_before_the_code_leaves() {
         (Some("https://idp.example/"), false),
         (Some("https://evil.example"), false),
     ] {
-        let mut finish = site.begin().await;
-        finish.reply.iss = iss.map(str::to_owned);
+        let mut exchange = site.begin().await;
+        exchange.response.iss = iss.map(str::to_owned);
         let calls = site.realm().calls(Place::Token);
-        let finished = site.client().finish(finish).await.map_err(|error| error.code());
+        let finished = site.client().exchange_code(exchange).await.map_err(|error| error.code());
         assert_eq!(finished.map(|_| ()), if passes { Ok(()) } else { Err(Code::LoginMixup) }, "{iss:?}");
         assert_eq!(site.realm().calls(Place::Token) - calls, u64::from(passes));
     }
@@ -167,10 +167,10 @@ async fn c07_an_issuer_is_checked_before_the_code_leaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn c08_a_code_without_its_verifier_is_worth_nothing() {
     let site = Site::new(Registered::Public, |_| {});
-    let mut finish = site.begin().await;
-    finish.login_secrets =
+    let mut exchange = site.begin().await;
+    exchange.login_secrets =
         LoginSecrets::new("another-verifier-of-just-the-right-length-xx".into(), "n".into());
-    let error = site.client().finish(finish).await.unwrap_err();
+    let error = site.client().exchange_code(exchange).await.unwrap_err();
     assert_eq!(error.code(), Code::CodeRejected);
     let off = Site::new(Registered::basic("s"), |slot| {
         slot.pkce = Pkce::OffByOperator;

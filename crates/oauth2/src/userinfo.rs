@@ -35,7 +35,7 @@ pub async fn fetch(
         UserinfoMethod::Get => Method::GET,
         UserinfoMethod::Post => Method::POST,
     };
-    let answer = ask(http, endpoint, (verb, url.clone()), access_token).await?;
+    let answer = request(http, endpoint, (verb, url.clone()), access_token).await?;
     if answer.media_type == "application/jwt" {
         let token = String::from_utf8(answer.body).map_err(|_| endpoint.bad("it is not a JWT"))?;
         return Ok(Userinfo::UnverifiedJwt(token.trim().to_owned()));
@@ -44,7 +44,7 @@ pub async fn fetch(
 }
 
 /// Asks what an access token opens. The token travels in the `Authorization` header only (RFC 6750 2.1).
-pub(crate) async fn ask(
+pub(crate) async fn request(
     http: &Outbound,
     endpoint: Endpoint,
     (verb, url): (Method, Url),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use portico_core::clock::Timestamp;
 use portico_core::error::{UpstreamError, printable};
-use portico_core::provider::{Frozen, Health, Issuer, OidcSettings, SigningAlg, Slot};
+use portico_core::provider::{Health, Issuer, OidcSettings, ProviderFingerprint, SigningAlg, Slot};
 use portico_core::slot::SlotId;
 use portico_oauth2::{AuthMethod, Endpoint, Outbound};
 use serde_json::{Map, Value};
@@ -41,10 +41,10 @@ impl Metadata {
     }
 
     /// A mark of the issuer and the endpoints.
-    pub(crate) fn frozen(&self) -> Frozen {
+    pub(crate) fn fingerprint(&self) -> ProviderFingerprint {
         let userinfo = self.userinfo.as_ref().map_or("", Url::as_str);
         let [authorization, token, jwks] = [&self.authorization, &self.token, &self.jwks].map(Url::as_str);
-        Frozen::of(&[self.issuer.as_str(), authorization, token, userinfo, jwks])
+        ProviderFingerprint::of(&[self.issuer.as_str(), authorization, token, userinfo, jwks])
     }
 
     /// Checks a document as the slot's settings say. An issuer of many tenants is for slots that say which may come in.

@@ -3,7 +3,7 @@
 use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
 use portico_core::inspect::Finding;
-use portico_core::provider::{Ask, ClientAuth, Pkce, SigningAlg};
+use portico_core::provider::{AuthorizationParams, ClientAuth, Pkce, SigningAlg};
 use portico_oauth2::{CodeGrant, Endpoint, authorization_request, probe};
 use serde_json::{Map, Value};
 
@@ -17,7 +17,7 @@ const NEEDS_DOCUMENT: [&str; 6] =
 
 impl OidcClient {
     /// Every check there is, in order.
-    pub(crate) async fn look(&self, ask: &Ask<'_>, now: Timestamp) -> Vec<Finding> {
+    pub(crate) async fn look(&self, params: &AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding> {
         let url = &self.settings.discovery_url;
         let (dns, document) =
             tokio::join!(probe::dns(url), probe::document(&self.http, Endpoint::Discovery, url));
@@ -35,7 +35,9 @@ impl OidcClient {
             }
         };
         match read {
-            Some((document, metadata)) => found.extend(self.look_behind(document, &metadata, ask, now).await),
+            Some((document, metadata)) => {
+                found.extend(self.look_behind(document, &metadata, params, now).await)
+            }
             None => found.extend(
                 NEEDS_DOCUMENT.map(|check| Finding::unknown(check, "there is no usable discovery document")),
             ),
@@ -47,25 +49,25 @@ impl OidcClient {
         &self,
         document: &Map<String, Value>,
         metadata: &Metadata,
-        ask: &Ask<'_>,
+        params: &AuthorizationParams<'_>,
         now: Timestamp,
     ) -> Vec<Finding> {
-        let nonce = Some(ask.login_secrets.nonce());
-        let authorization = authorization_request(&self.slot, &metadata.authorization, ask, nonce);
+        let nonce = Some(params.login_secrets.nonce());
+        let authorization = authorization_request(&self.slot, &metadata.authorization, params, nonce);
         let code = probe::NO_CODE.into();
         let grant = CodeGrant {
             slot: &self.slot,
             token_url: &metadata.token,
             auto: metadata.auth,
-            redirect_uri: ask.redirect_uri,
-            login_secrets: ask.login_secrets,
+            redirect_uri: params.redirect_uri,
+            login_secrets: params.login_secrets,
             audience: metadata.issuer.as_str(),
             code: &code,
             now,
         };
         let (keys, redirect_uri, client_secret) = tokio::join!(
             probe::document(&self.http, Endpoint::KeySet, metadata.jwks()),
-            probe::redirect_uri(&self.http, &self.slot, &authorization, ask.redirect_uri),
+            probe::redirect_uri(&self.http, &self.slot, &authorization, params.redirect_uri),
             probe::client_secret(&self.http, &grant),
         );
         let keys = keys.and_then(|document| KeySet::read(&document));

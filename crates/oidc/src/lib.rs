@@ -22,8 +22,8 @@ use portico_core::error::{Check, UpstreamError};
 use portico_core::inspect::Finding;
 use portico_core::logout::LogoutToken;
 use portico_core::provider::{
-    Ask, Finish, Frozen, Health, Issuer, NonceMode, OidcSettings, ProtocolClient, ProviderKind,
-    SignatureCheck, Slot, Started, UserinfoUse,
+    AuthorizationParams, AuthorizationRedirect, CodeExchange, Health, Issuer, NonceMode, OidcSettings,
+    ProtocolClient, ProviderFingerprint, ProviderKind, SignatureCheck, Slot, UserinfoUse,
 };
 use portico_oauth2::lookups;
 use portico_oauth2::userinfo::{self, Userinfo};
@@ -84,10 +84,10 @@ impl OidcClient {
         &self,
         metadata: &Metadata,
         granted: &Granted,
-        finish: (&str, Timestamp),
+        exchange: (&str, Timestamp),
     ) -> Result<IdToken, UpstreamError> {
         let invalid = UpstreamError::TokenInvalid;
-        let (nonce, now) = finish;
+        let (nonce, now) = exchange;
         let unverified = granted.unverified_id_token.as_ref().ok_or(UpstreamError::TokenMissing)?;
         let token = UnverifiedToken::parse(unverified.expose_secret()).map_err(invalid)?;
         token.check_kind().map_err(invalid)?;
@@ -207,16 +207,19 @@ impl OidcClient {
 
 #[async_trait]
 impl ProtocolClient for OidcClient {
-    async fn start(&self, ask: Ask<'_>) -> Result<Started, UpstreamError> {
+    async fn authorization_redirect(
+        &self,
+        params: AuthorizationParams<'_>,
+    ) -> Result<AuthorizationRedirect, UpstreamError> {
         let metadata = self.provider.metadata().await?;
-        let nonce = (self.settings.nonce != NonceMode::Never).then(|| ask.login_secrets.nonce());
-        let location = authorization_request(&self.slot, &metadata.authorization, &ask, nonce);
-        Ok(Started { location, frozen: metadata.frozen() })
+        let nonce = (self.settings.nonce != NonceMode::Never).then(|| params.login_secrets.nonce());
+        let location = authorization_request(&self.slot, &metadata.authorization, &params, nonce);
+        Ok(AuthorizationRedirect { location, fingerprint: metadata.fingerprint() })
     }
 
-    async fn finish(&self, finish: Finish) -> Result<Claims, UpstreamError> {
+    async fn exchange_code(&self, exchange: CodeExchange) -> Result<Claims, UpstreamError> {
         let metadata = self.provider.metadata().await?;
-        if finish.frozen != metadata.frozen() {
+        if exchange.fingerprint != metadata.fingerprint() {
             return Err(UpstreamError::Changed);
         }
         let rule = IssRule {
@@ -225,13 +228,13 @@ impl ProtocolClient for OidcClient {
             tenants: &self.slot.access.tenants,
             promised: metadata.promises_iss,
         };
-        let code = take_code(finish.reply, rule)?;
+        let code = take_code(exchange.response, rule)?;
         let grant = CodeGrant {
             slot: &self.slot,
             token_url: &metadata.token,
             auto: metadata.auth,
-            redirect_uri: &finish.redirect_uri,
-            login_secrets: &finish.login_secrets,
+            redirect_uri: &exchange.redirect_uri,
+            login_secrets: &exchange.login_secrets,
             // A template is no issuer that a statement could be for.
             audience: if metadata.issuer.is_template() {
                 metadata.token.as_str()
@@ -239,12 +242,12 @@ impl ProtocolClient for OidcClient {
                 metadata.issuer.as_str()
             },
             code: &code,
-            now: finish.now,
+            now: exchange.now,
         };
         let granted = grant.redeem(&self.http).await?;
-        let nonce = finish.login_secrets.nonce().expose_secret();
-        let id_token = self.id_token(&metadata, &granted, (nonce, finish.now)).await?;
-        let userinfo = self.userinfo(&metadata, &id_token, &granted.access_token, finish.now).await?;
+        let nonce = exchange.login_secrets.nonce().expose_secret();
+        let id_token = self.id_token(&metadata, &granted, (nonce, exchange.now)).await?;
+        let userinfo = self.userinfo(&metadata, &id_token, &granted.access_token, exchange.now).await?;
         let IdToken { issuer, claims: id_token } = id_token;
         let evidence = Evidence::Oidc { issuer, id_token, signed: self.verifies(), userinfo };
         let mut claims = Claims::read(&self.slot, &evidence)?;
@@ -283,12 +286,12 @@ impl ProtocolClient for OidcClient {
         self.provider.health()
     }
 
-    fn frozen(&self) -> Option<Frozen> {
-        self.provider.known().map(|metadata| metadata.frozen())
+    fn fingerprint(&self) -> Option<ProviderFingerprint> {
+        self.provider.known().map(|metadata| metadata.fingerprint())
     }
 
-    async fn inspect(&self, ask: Ask<'_>, now: Timestamp) -> Vec<Finding> {
-        self.look(&ask, now).await
+    async fn inspect(&self, params: AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding> {
+        self.look(&params, now).await
     }
 
     async fn load_metadata(&self) {

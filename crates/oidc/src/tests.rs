@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use portico_core::error::Code;
-use portico_core::provider::{Answer, Frozen, LoginSecrets, Prompt, Reply};
+use portico_core::provider::{Answer, AuthorizationResponse, LoginSecrets, Prompt, ProviderFingerprint};
 use portico_demo_idp::knobs::{AutoLogin, Body, Knobs, Signing};
 use portico_demo_idp::{
     Client, ClientAuth as Registered, DemoIdp, Endpoint as Place, IdpConfig, OldKeys, Realm, RealmConfig,
@@ -20,7 +20,7 @@ const NONCE: &str = "CANARY-the-nonce-of-this-login";
 const NOW: i64 = 1_900_000_000;
 
 /// A change to a login's end, and the refusal it brings about.
-type Bend = (Code, fn(&mut Finish));
+type Bend = (Code, fn(&mut CodeExchange));
 
 /// The setting, what the provider does, the name that is learned of it, and how often userinfo is asked.
 type Case = (UserinfoUse, &'static str, fn(&mut Knobs), Result<Option<&'static str>, Code>, u64);
@@ -63,32 +63,35 @@ impl Site {
     }
 
     /// A login up to its callback.
-    async fn begin(&self, now: i64) -> Result<Finish, UpstreamError> {
+    async fn begin(&self, now: i64) -> Result<CodeExchange, UpstreamError> {
         let login_secrets = || LoginSecrets::new(VERIFIER.into(), NONCE.into());
         let redirect_uri = Url::parse(CALLBACK).unwrap();
-        let ask = Ask {
+        let params = AuthorizationParams {
             redirect_uri: &redirect_uri,
             state: "the-state",
             login_secrets: &login_secrets(),
             prompt: Prompt::AsConfigured,
         };
-        let started = self.client.start(ask).await?;
+        let started = self.client.authorization_redirect(params).await?;
         let back = follow(&started.location);
         let find =
             |name: &str| back.query_pairs().find(|(own, _)| own == name).map(|pair| pair.1.into_owned());
-        Ok(Finish {
+        Ok(CodeExchange {
             redirect_uri,
             login_secrets: login_secrets(),
-            frozen: started.frozen,
-            reply: Reply { answer: Answer::Code(find("code").unwrap().into()), iss: find("iss") },
+            fingerprint: started.fingerprint,
+            response: AuthorizationResponse {
+                answer: Answer::Code(find("code").unwrap().into()),
+                iss: find("iss"),
+            },
             now: Timestamp::from_unix(now),
         })
     }
 
     async fn log_in(&self, now: i64) -> Result<Claims, Code> {
         self.realm().knobs(|knobs| knobs.clock.now = Some(now));
-        let finish = self.begin(now).await.map_err(|error| error.code())?;
-        self.client.finish(finish).await.map_err(|error| error.code())
+        let exchange = self.begin(now).await.map_err(|error| error.code())?;
+        self.client.exchange_code(exchange).await.map_err(|error| error.code())
     }
 
     /// A login with knobs turned, which are then as they were.
@@ -145,18 +148,19 @@ async fn a_person_logs_in_whatever_the_provider_signs_with() {
 async fn c07_m16_the_reply_is_judged_before_the_code_leaves() {
     let site = Site::usual();
     let bends: [Bend; 5] = [
-        (Code::LoginStateInvalid, |finish| finish.frozen = Frozen([7; 8])),
-        (Code::LoginMixup, |finish| finish.reply.iss = None),
-        (Code::LoginMixup, |finish| finish.reply.iss = Some("https://evil.example".to_owned())),
-        (Code::LoginMixup, |finish| {
-            finish.reply = Reply { answer: Answer::Error("access_denied".to_owned()), iss: None };
+        (Code::LoginStateInvalid, |exchange| exchange.fingerprint = ProviderFingerprint([7; 8])),
+        (Code::LoginMixup, |exchange| exchange.response.iss = None),
+        (Code::LoginMixup, |exchange| exchange.response.iss = Some("https://evil.example".to_owned())),
+        (Code::LoginMixup, |exchange| {
+            exchange.response =
+                AuthorizationResponse { answer: Answer::Error("access_denied".to_owned()), iss: None };
         }),
-        (Code::IdpDenied, |finish| finish.reply.answer = Answer::Error("access_denied".to_owned())),
+        (Code::IdpDenied, |exchange| exchange.response.answer = Answer::Error("access_denied".to_owned())),
     ];
     for (code, bend) in bends {
-        let mut finish = site.begin(NOW).await.unwrap();
-        bend(&mut finish);
-        assert_eq!(site.client.finish(finish).await.unwrap_err().code(), code);
+        let mut exchange = site.begin(NOW).await.unwrap();
+        bend(&mut exchange);
+        assert_eq!(site.client.exchange_code(exchange).await.unwrap_err().code(), code);
     }
     assert_eq!(site.realm().calls(Place::Token), 0);
     site.log_in(NOW).await.unwrap();

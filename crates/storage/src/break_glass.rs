@@ -68,8 +68,9 @@ impl<DB: Backend> Sql<DB> {
         let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
         transaction.commit().await?;
         row.as_ref().map(rows::entry::<DB>).transpose().map(|entry| {
-            entry
-                .map_or(BreakGlassRedemption::Unknown, |entry| BreakGlassRedemption::Started(Box::new(entry)))
+            entry.map_or(BreakGlassRedemption::Unknown, |entry| {
+                BreakGlassRedemption::SessionStarted(Box::new(entry))
+            })
         })
     }
 }

@@ -44,7 +44,7 @@ impl Broker {
         let session = NewSession { expires_at, ..session };
         let event = self.event(Event::BreakGlassUsed).by(caller);
         let entry = match self.config.store.redeem_break_glass(&code.hash(), &session, &event).await? {
-            BreakGlassRedemption::Started(entry) => entry,
+            BreakGlassRedemption::SessionStarted(entry) => entry,
             BreakGlassRedemption::Refused(account) => return Err(LoginError::AccountDisabled(account)),
             BreakGlassRedemption::Unknown => {
                 return Err(LoginError::StateInvalid(

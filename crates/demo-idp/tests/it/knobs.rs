@@ -215,7 +215,7 @@ async fn stopping_waits_for_nobody() {
 async fn resetting_goes_back_to_the_start() {
     let site = site();
     site.oidc.knobs(|knobs| {
-        knobs.authorize.auto_login = AutoLogin::Ask;
+        knobs.authorize.auto_login = AutoLogin::ShowLogin;
         knobs.id_token.omit = true;
     });
     site.oidc.reset_knobs();

@@ -8,7 +8,7 @@ use crate::site::{CALLBACK, Site, ask, encode, landed, site, value, with};
 
 fn asking() -> Site {
     let site = site();
-    site.oidc.knobs(|knobs| knobs.authorize.auto_login = AutoLogin::Ask);
+    site.oidc.knobs(|knobs| knobs.authorize.auto_login = AutoLogin::ShowLogin);
     site
 }
 

@@ -138,7 +138,7 @@ async fn q_x_21_what_the_operator_says_comes_first() {
 #[tokio::test]
 async fn m16_every_endpoint_and_the_issuer_are_part_of_the_mark() {
     let settings = sample::settings(DISCOVERY);
-    let mark = |document: &Value| read(document, &settings).unwrap().frozen();
+    let mark = |document: &Value| read(document, &settings).unwrap().fingerprint();
     let first = mark(&honest());
     for (name, expected_same) in [
         ("issuer", false),

@@ -6,7 +6,7 @@ use clap::Args;
 use portico_core::clock::{Clock, Entropy};
 use portico_core::inspect::{CheckVerdict, Finding};
 use portico_core::login::{State, login_secrets};
-use portico_core::provider::{Ask, Prompt, Slot, Transport};
+use portico_core::provider::{AuthorizationParams, Prompt, Slot, Transport};
 use portico_core::slot::SlotId;
 use portico_oauth2::{Outbound, probe};
 use serde_json::{Value, json};
@@ -95,13 +95,13 @@ async fn look(settings: &Settings, outbound: &Handle) -> Result<(Vec<Looked>, Ve
             tokio::spawn(async move {
                 let state = State::random(Entropy);
                 let login_secrets = login_secrets(&state, &seals);
-                let ask = Ask {
+                let params = AuthorizationParams {
                     redirect_uri: &redirect_uri,
                     state: state.as_str(),
                     login_secrets: &login_secrets,
                     prompt: Prompt::Nobody,
                 };
-                let looked = client.inspect(ask, Clock::System.now());
+                let looked = client.inspect(params, Clock::System.now());
                 let late = |_| vec![Finding::unknown("discovery", "the provider did not answer in time")];
                 tokio::time::timeout(DEADLINE, looked).await.unwrap_or_else(late)
             }),

@@ -38,7 +38,7 @@ async fn follow(store: &dyn Store, code: TokenHash, at: Timestamp) -> BreakGlass
 pub async fn a_link_begins_one_session(bench: &Bench) {
     let account = bench.local("Sam", &["admin"]).await;
     let code = add(bench, account).await.unwrap();
-    let BreakGlassRedemption::Started(entry) = follow(&*bench.store, code, after(599)).await else {
+    let BreakGlassRedemption::SessionStarted(entry) = follow(&*bench.store, code, after(599)).await else {
         panic!("it is good")
     };
     assert_eq!((entry.account.id, entry.session.slot, entry.session.identity), (account, None, None));
@@ -61,7 +61,10 @@ pub async fn a_link_is_good_for_a_while_and_the_last_one_counts(bench: &Bench) {
         matches!(follow(&*bench.store, second, after(600)).await, BreakGlassRedemption::Unknown),
         "it has expired"
     );
-    assert!(matches!(follow(&*bench.store, second, after(599)).await, BreakGlassRedemption::Started(_)));
+    assert!(matches!(
+        follow(&*bench.store, second, after(599)).await,
+        BreakGlassRedemption::SessionStarted(_)
+    ));
     assert!(matches!(
         follow(&*bench.store, TokenHash([7; 32]), after(1)).await,
         BreakGlassRedemption::Unknown
@@ -104,7 +107,7 @@ pub async fn one_of_many_who_have_a_link_gets_in(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
     let code = add(bench, account).await.unwrap();
     let entered = at_once(bench, async move |store, _| {
-        matches!(follow(&*store, code, after(1)).await, BreakGlassRedemption::Started(_))
+        matches!(follow(&*store, code, after(1)).await, BreakGlassRedemption::SessionStarted(_))
     })
     .await;
     assert_eq!(entered.len(), MANY);
