@@ -24,7 +24,7 @@ use crate::keys::Keys;
 use crate::login::{
     Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, login_secrets,
 };
-use crate::mirror::{Question, Reflection};
+use crate::proxy_probe::{ProbeRequest, ObservedRequest};
 use crate::provider::{
     Answer, AuthorizationParams, AuthorizationResponse, CodeExchange, Health, Prompt, ProtocolClient, Slot,
 };
@@ -196,10 +196,10 @@ impl Broker {
     }
 
     /// Answers a question of our own with how it arrived; to anybody else's there is no answer.
-    pub fn reflect(&self, question: &str, seen: impl FnOnce() -> Reflection) -> Option<String> {
+    pub fn answer_probe(&self, probe: &str, seen: impl FnOnce() -> ObservedRequest) -> Option<String> {
         let BrokerConfig { seals, public_url, clock, .. } = &self.config;
-        let question = Question::parse(question, seals, public_url, clock.now())?;
-        Some(question.answer(seals, &seen()))
+        let probe = ProbeRequest::parse(probe, seals, public_url, clock.now())?;
+        Some(probe.answer(seals, &seen()))
     }
 
     /// Looks at a slot's provider without a person, in less than five seconds.

@@ -26,7 +26,7 @@ pub mod issuer;
 pub mod keys;
 pub mod login;
 pub mod logout;
-pub mod mirror;
+pub mod proxy_probe;
 pub mod network;
 pub mod provider;
 pub mod public_url;

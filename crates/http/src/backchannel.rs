@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::Portico;
-use crate::asker::Asker;
+use crate::request_context::RequestContext;
 use crate::error::ApiError;
 use crate::extract::{SlotPath, is_of_kind};
 use crate::query::once;
@@ -45,12 +45,12 @@ impl FromRequest for LogoutForm {
 /// `POST /auth/oidc/{slot}/backchannel-logout`. Also 200 when the session was over already, or never was one.
 pub(crate) async fn backchannel_logout(
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     SlotPath(slot): SlotPath,
     LogoutForm(form): LogoutForm,
 ) -> Result<HttpResponse, ApiError> {
     let heard = match &form {
-        Ok(token) => portico.broker().backchannel_logout(slot, token, asker.caller()).await,
+        Ok(token) => portico.broker().backchannel_logout(slot, token, context.caller()).await,
         Err(why) => Err(LoginError::BadRequest(why)),
     };
     match heard {

@@ -12,15 +12,15 @@ use portico_core::flow::PresentedTokens;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::Portico;
-use crate::asker::Asker;
-use crate::cookies::Brought;
+use crate::request_context::RequestContext;
+use crate::cookies::RequestCookies;
 use crate::csrf;
 use crate::error::{ApiError, Cause};
 use crate::extract::is_of_kind;
-use crate::limits::{BreakGlass, Within};
+use crate::limits::{BreakGlassLimit, Within};
 use crate::pages;
 use crate::query::once;
-use crate::session::{TokenAnswer, give};
+use crate::session::{TokenAnswer, set_session_cookies};
 
 /// Longer than any code.
 const LONGEST_CODE: usize = 256;
@@ -58,20 +58,20 @@ pub(crate) async fn page(portico: Data<Portico>) -> HttpResponse {
 
 /// `POST /auth/break-break_glass`, from that page only: another site must not sign somebody in as whom it chose (threats H02).
 pub(crate) async fn enter(
-    _: Within<BreakGlass>,
+    _: Within<BreakGlassLimit>,
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     request: HttpRequest,
     BreakGlassForm(code): BreakGlassForm,
-    brought: Brought,
+    request_cookies: RequestCookies,
 ) -> Result<HttpResponse, ApiError> {
     csrf::check_origin(&portico, &request)?;
-    let presented = PresentedTokens { access: brought.access, refresh: brought.refresh };
-    let tokens = portico.broker().break_glass(code.expose_secret(), &presented, asker.caller()).await?;
+    let presented = PresentedTokens { access: request_cookies.access, refresh: request_cookies.refresh };
+    let tokens = portico.broker().break_glass(code.expose_secret(), &presented, context.caller()).await?;
     let onward = portico.broker().public_url().at("/");
-    let status = if asker.navigates() { StatusCode::SEE_OTHER } else { StatusCode::OK };
-    let mut answer = give(HttpResponse::build(status), &portico, &tokens);
-    if asker.navigates() {
+    let status = if context.navigates() { StatusCode::SEE_OTHER } else { StatusCode::OK };
+    let mut answer = set_session_cookies(HttpResponse::build(status), &portico, &tokens);
+    if context.navigates() {
         return Ok(answer.insert_header((header::LOCATION, onward.as_str())).finish());
     }
     Ok(answer.json(TokenAnswer::of(&tokens).leading_to(&onward)))

@@ -10,7 +10,7 @@ use portico_core::error::LoginError;
 use portico_core::login::{SealedLogin, State};
 use portico_core::provider::{Answer, AuthorizationResponse, ResponseMode};
 
-use crate::cookies::Brought;
+use crate::cookies::RequestCookies;
 use crate::error::{ApiError, Cause};
 use crate::extract::{SlotPath, is_of_kind, shared};
 use crate::query::once;
@@ -71,8 +71,8 @@ impl CallbackParams {
     }
 
     /// Whether the form came from another site, which brings no cookie along, and must come once more from our own.
-    pub(crate) fn needs_repost(&self, brought: &Brought) -> bool {
-        self.posted && !self.reposted && self.state.is_some() && self.login(brought).is_err()
+    pub(crate) fn needs_repost(&self, request_cookies: &RequestCookies) -> bool {
+        self.posted && !self.reposted && self.state.is_some() && self.login(request_cookies).is_err()
     }
 
     /// What is posted once more.
@@ -82,10 +82,10 @@ impl CallbackParams {
     }
 
     /// The login of this browser that the callback belongs to. One answer for whatever is wrong (threats C01).
-    pub(crate) fn login(&self, brought: &Brought) -> Result<(State, SealedLogin), LoginError> {
+    pub(crate) fn login(&self, request_cookies: &RequestCookies) -> Result<(State, SealedLogin), LoginError> {
         let state = self.state.as_deref().and_then(State::parse);
         let state = state.ok_or(LoginError::StateInvalid("the callback has no state of ours"))?;
-        let login = brought.login_of(&state);
+        let login = request_cookies.login_of(&state);
         let login = login
             .ok_or(LoginError::StateInvalid("this browser has no login of that state, or has it twice"))?;
         Ok((state, login))

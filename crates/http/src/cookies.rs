@@ -37,7 +37,7 @@ pub(crate) struct CookieRules {
 }
 
 /// What a browser brought of ours. A name that comes twice counts as absent (threats H02).
-pub(crate) struct Brought {
+pub(crate) struct RequestCookies {
     /// The access token.
     pub(crate) access: Option<String>,
     /// The refresh token.
@@ -108,7 +108,7 @@ impl CookieRules {
     }
 
     /// Reads what a browser brought.
-    pub(crate) fn read(&self, headers: &HeaderMap) -> Brought {
+    pub(crate) fn read(&self, headers: &HeaderMap) -> RequestCookies {
         let pairs = pairs(headers);
         let own = |name: &str| once(&pairs, name).map(str::to_owned);
         let prefix = self.on_host(LOGIN);
@@ -116,7 +116,7 @@ impl CookieRules {
             pairs.iter().filter_map(|(name, _)| Some((*name, LoginTag::parse(name.strip_prefix(&prefix)?)?)));
         let logins =
             tags.filter_map(|(name, tag)| Some(SealedLogin { tag, value: once(&pairs, name)?.to_owned() }));
-        Brought {
+        RequestCookies {
             access: own(&self.on_host(ACCESS)),
             refresh: own(&self.refresh_name()).and_then(|token| RefreshToken::parse(&token)),
             csrf: own(&self.on_host(CSRF)),
@@ -155,7 +155,7 @@ impl CookieRules {
     }
 }
 
-impl Brought {
+impl RequestCookies {
     /// The session that the cookies belong to, whatever its state.
     pub(crate) async fn session(&self, broker: &Broker) -> Result<Option<SessionId>, StoreError> {
         broker.session_of(self.access.as_deref(), self.refresh.as_ref()).await
@@ -167,7 +167,7 @@ impl Brought {
     }
 
     /// The oldest pending logins: those that must give way to one more (threats M10).
-    pub(crate) fn crowded_out(&self) -> Vec<LoginTag> {
+    pub(crate) fn evicted(&self) -> Vec<LoginTag> {
         let mut tags: Vec<_> = self.logins.iter().map(|login| login.tag.clone()).collect();
         tags.sort_unstable();
         tags.truncate((tags.len() + 1).saturating_sub(MAX_PENDING));
@@ -175,7 +175,7 @@ impl Brought {
     }
 }
 
-impl FromRequest for Brought {
+impl FromRequest for RequestCookies {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
@@ -214,7 +214,7 @@ mod tests {
         CookieRules::of(&PublicUrl::parse(public).unwrap())
     }
 
-    fn read(lines: &[&[u8]]) -> Brought {
+    fn read(lines: &[&[u8]]) -> RequestCookies {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
@@ -297,7 +297,7 @@ mod tests {
             let all = (0..pending).rev().map(|at| format!("portico_login_{:x}-{MARK}=v", 1000 + at));
             let line = all.chain(["portico_login_zz-bad=v".to_owned()]).collect::<Vec<_>>().join("; ");
             let expected: Vec<_> = (0..gone).map(|at| tag(1000 + at)).collect();
-            assert_eq!(read(&[line.as_bytes()]).crowded_out(), expected, "{pending} pending");
+            assert_eq!(read(&[line.as_bytes()]).evicted(), expected, "{pending} pending");
         }
     }
 

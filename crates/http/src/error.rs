@@ -13,7 +13,7 @@ use portico_core::store::StoreError;
 use serde::Serialize;
 use url::Url;
 
-use crate::asker::Asker;
+use crate::request_context::RequestContext;
 use crate::{Front, pages};
 
 /// When to try again what a store that is away could not do, in seconds.
@@ -236,12 +236,12 @@ impl ApiError {
     }
 
     /// Logs the refusal, once, and gives whoever asked the form that they can use.
-    pub(crate) fn answer(&self, front: &Front, asker: &Asker) -> HttpResponse {
+    pub(crate) fn answer(&self, front: &Front, context: &RequestContext) -> HttpResponse {
         self.log();
         let mut answer = match &front.error_url {
-            _ if !self.is_for_a_person(asker) => self.document(asker),
-            Some(url) if self.is_of_a_login() => self.redirect(url, asker),
-            _ => self.page(front, asker),
+            _ if !self.is_for_a_person(context) => self.document(context),
+            Some(url) if self.is_of_a_login() => self.redirect(url, context),
+            _ => self.page(front, context),
         };
         if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
             answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
@@ -258,14 +258,14 @@ impl ApiError {
 
     /// A login's addresses are for navigations, whatever these say of themselves; all others are for programs, unless
     /// a browser asks for a page.
-    fn is_for_a_person(&self, asker: &Asker) -> bool {
+    fn is_for_a_person(&self, context: &RequestContext) -> bool {
         if self.program {
             return false;
         }
-        if self.is_of_a_login() { asker.navigates() } else { asker.reads_pages() }
+        if self.is_of_a_login() { context.navigates() } else { context.reads_pages() }
     }
 
-    fn document(&self, asker: &Asker) -> HttpResponse {
+    fn document(&self, context: &RequestContext) -> HttpResponse {
         let status = self.cause.status();
         let code = self.cause.code();
         let login_url = match &*self.cause {
@@ -280,7 +280,7 @@ impl ApiError {
             status: status.as_u16(),
             code: code.as_str(),
             detail: face(code).1,
-            request_id: asker.request_id(),
+            request_id: context.request_id(),
             login_url,
         };
         HttpResponse::build(status)
@@ -288,19 +288,19 @@ impl ApiError {
             .json(problem)
     }
 
-    fn page(&self, front: &Front, asker: &Asker) -> HttpResponse {
+    fn page(&self, front: &Front, context: &RequestContext) -> HttpResponse {
         let code = self.cause.code();
         let unverified = matches!(&*self.cause, Cause::Unverified { .. });
         let retry = (unverified || self.is_of_a_login()).then_some(&front.public_url);
-        pages::refusal(self.cause.status(), (code.as_str(), face(code).1), asker.request_id(), retry)
+        pages::refusal(self.cause.status(), (code.as_str(), face(code).1), context.request_id(), retry)
     }
 
-    fn redirect(&self, error_url: &Url, asker: &Asker) -> HttpResponse {
+    fn redirect(&self, error_url: &Url, context: &RequestContext) -> HttpResponse {
         let mut location = error_url.clone();
         location
             .query_pairs_mut()
             .append_pair("error", self.cause.code().as_str())
-            .append_pair("request_id", asker.request_id());
+            .append_pair("request_id", context.request_id());
         HttpResponse::SeeOther().insert_header((header::LOCATION, location.as_str())).finish()
     }
 

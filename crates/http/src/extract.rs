@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::Portico;
-use crate::cookies::Brought;
+use crate::cookies::RequestCookies;
 use crate::csrf::{self, one};
 use crate::error::{ApiError, Cause};
 use crate::query::once;
@@ -65,7 +65,7 @@ pub(crate) enum Credentials {
     /// The token of the header, if it is one.
     Header(Option<String>),
     /// The cookies.
-    Cookies(Brought),
+    Cookies(RequestCookies),
 }
 
 /// The body of a refresh.
@@ -127,10 +127,10 @@ impl Owner {
         let signed_in = portico.broker().signed_in(credentials.access()?).await?;
         let by_cookie = match &credentials {
             Credentials::Header(_) => false,
-            Credentials::Cookies(brought) => {
+            Credentials::Cookies(request_cookies) => {
                 if !request.method().is_safe() {
                     let session = signed_in.entry.session.id;
-                    csrf::check(portico, &request, brought.csrf.as_deref(), session)?;
+                    csrf::check(portico, &request, request_cookies.csrf.as_deref(), session)?;
                 }
                 true
             }
@@ -146,8 +146,8 @@ impl Credentials {
             Self::Header(token) => {
                 token.as_deref().ok_or(SessionError::Invalid("the Authorization header is no bearer token"))
             }
-            Self::Cookies(brought) => {
-                brought.access.as_deref().ok_or(SessionError::Invalid("there is no access token"))
+            Self::Cookies(request_cookies) => {
+                request_cookies.access.as_deref().ok_or(SessionError::Invalid("there is no access token"))
             }
         }
     }
@@ -156,7 +156,7 @@ impl Credentials {
     pub(crate) fn csrf(&self) -> Option<&str> {
         match self {
             Self::Header(_) => None,
-            Self::Cookies(brought) => brought.csrf.as_deref(),
+            Self::Cookies(request_cookies) => request_cookies.csrf.as_deref(),
         }
     }
 }
@@ -228,7 +228,7 @@ impl FromRequest for Credentials {
         if request.headers().contains_key(header::AUTHORIZATION) {
             return ready(Ok(Self::Header(bearer(request.headers()))));
         }
-        ready(Brought::from_request(request, payload).into_inner().map(Self::Cookies))
+        ready(RequestCookies::from_request(request, payload).into_inner().map(Self::Cookies))
     }
 }
 

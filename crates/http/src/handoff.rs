@@ -4,19 +4,19 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use crate::Portico;
-use crate::asker::Asker;
+use crate::request_context::RequestContext;
 use crate::error::ApiError;
 use crate::extract::HandOffBody;
-use crate::limits::{Token, Within};
+use crate::limits::{TokenLimit, Within};
 use crate::session::TokenAnswer;
 
 /// `POST /auth/token`. Cookies neither count nor are set: the frontend keeps its tokens itself.
 pub(crate) async fn token(
-    _: Within<Token>,
+    _: Within<TokenLimit>,
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     body: HandOffBody,
 ) -> Result<HttpResponse, ApiError> {
-    let tokens = portico.broker().redeem(&body.code, &body.code_verifier, asker.caller()).await?;
+    let tokens = portico.broker().redeem(&body.code, &body.code_verifier, context.caller()).await?;
     Ok(HttpResponse::Ok().json(TokenAnswer::of(&tokens).revealing(&tokens)))
 }

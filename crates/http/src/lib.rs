@@ -10,7 +10,7 @@
 //! live       the surface of the moment, which a reload replaces
 //! ```
 
-mod asker;
+mod request_context;
 mod backchannel;
 mod break_glass;
 mod callback;
@@ -28,9 +28,9 @@ mod limits;
 mod live;
 mod login;
 mod meter;
-mod mirror;
+mod proxy_probe;
 mod openapi;
-mod own;
+mod self_service;
 mod pages;
 mod query;
 mod routes;

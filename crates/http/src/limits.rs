@@ -131,25 +131,25 @@ pub(crate) trait Counted {
 /// A request that was within its client's budget; handlers that are counted ask for it before anything else.
 pub(crate) struct Within<K>(PhantomData<K>);
 
-pub(crate) struct Start;
-pub(crate) struct Callback;
-pub(crate) struct Refresh;
-pub(crate) struct Token;
-pub(crate) struct BreakGlass;
+pub(crate) struct StartLimit;
+pub(crate) struct CallbackLimit;
+pub(crate) struct RefreshLimit;
+pub(crate) struct TokenLimit;
+pub(crate) struct BreakGlassLimit;
 
-impl Counted for Start {
+impl Counted for StartLimit {
     const KIND: RateLimitKind = RateLimitKind::Start;
 }
-impl Counted for Callback {
+impl Counted for CallbackLimit {
     const KIND: RateLimitKind = RateLimitKind::Callback;
 }
-impl Counted for Refresh {
+impl Counted for RefreshLimit {
     const KIND: RateLimitKind = RateLimitKind::Refresh;
 }
-impl Counted for Token {
+impl Counted for TokenLimit {
     const KIND: RateLimitKind = RateLimitKind::Token;
 }
-impl Counted for BreakGlass {
+impl Counted for BreakGlassLimit {
     const KIND: RateLimitKind = RateLimitKind::BreakGlass;
 }
 

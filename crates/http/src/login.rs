@@ -9,13 +9,13 @@ use portico_core::flow::{Callback, Finished, PresentedTokens};
 use portico_core::provider::{Health, Prompt, Slot};
 use serde::Serialize;
 
-use crate::asker::Asker;
+use crate::request_context::RequestContext;
 use crate::callback::CallbackParams;
-use crate::cookies::Brought;
+use crate::cookies::RequestCookies;
 use crate::error::{ApiError, Cause};
 use crate::extract::{LoginQuery, SlotPath};
-use crate::limits::{Callback as Callbacks, Start, Within};
-use crate::session::{TokenAnswer, give};
+use crate::limits::{CallbackLimit, StartLimit, Within};
+use crate::session::{TokenAnswer, set_session_cookies};
 use crate::{Portico, meter, pages, routes};
 
 /// The list of login buttons.
@@ -62,28 +62,28 @@ const fn status(health: Health) -> &'static str {
 
 /// `GET /auth/{protocol}/{slot}/login`
 pub(crate) async fn start(
-    _: Within<Start>,
+    _: Within<StartLimit>,
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     SlotPath(slot): SlotPath,
     login_params: LoginQuery,
-    brought: Brought,
+    request_cookies: RequestCookies,
 ) -> Result<HttpResponse, ApiError> {
-    if asker.looks_ahead() {
+    if context.is_prefetch() {
         return Ok(HttpResponse::NoContent().finish());
     }
-    if !asker.navigates() {
+    if !context.navigates() {
         let login_url = routes::login_url(portico.broker().public_url(), slot);
         return Err(ApiError::from(Cause::NotANavigation { login_url }).at(slot));
     }
-    let prompt = if brought.signed_out { Prompt::Login } else { Prompt::AsConfigured };
+    let prompt = if request_cookies.signed_out { Prompt::Login } else { Prompt::AsConfigured };
     let started = portico.broker().begin(slot, &login_params.as_params(), prompt).await;
     meter::login(slot, "start", &started);
     let started = started.map_err(|error| ApiError::from(error).at(slot))?;
     let cookies = &portico.front.cookies;
     let mut answer = HttpResponse::SeeOther();
     answer.insert_header((header::LOCATION, started.location.as_str())).cookie(cookies.login(started.cookie));
-    for oldest in brought.crowded_out() {
+    for oldest in request_cookies.evicted() {
         answer.cookie(cookies.login_gone(&oldest));
     }
     Ok(answer.finish())
@@ -91,28 +91,28 @@ pub(crate) async fn start(
 
 /// `GET /auth/{protocol}/{slot}/callback`; `POST` for the slots whose provider posts its answer.
 pub(crate) async fn finish(
-    _: Within<Callbacks>,
+    _: Within<CallbackLimit>,
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     SlotPath(slot): SlotPath,
     params: CallbackParams,
-    brought: Brought,
+    request_cookies: RequestCookies,
 ) -> Result<HttpResponse, ApiError> {
-    if asker.looks_ahead() {
+    if context.is_prefetch() {
         return Ok(HttpResponse::NoContent().finish());
     }
-    if params.needs_repost(&brought) {
+    if params.needs_repost(&request_cookies) {
         return Ok(pages::repost(&portico, slot, &params));
     }
     let refused = |error: LoginError| ApiError::from(error).at(slot);
-    let (state, cookie) = params.login(&brought).map_err(refused)?;
+    let (state, cookie) = params.login(&request_cookies).map_err(refused)?;
     // However it ends, this login is over.
-    let signed_out = brought.signed_out;
+    let signed_out = request_cookies.signed_out;
     let gone = portico.front.cookies.login_gone(&cookie.tag);
     let finished = async {
         let response = params.response();
-        let browser = PresentedTokens { access: brought.access, refresh: brought.refresh };
-        let caller = asker.caller().clone();
+        let browser = PresentedTokens { access: request_cookies.access, refresh: request_cookies.refresh };
+        let caller = context.caller().clone();
         portico.broker().finish(Callback { slot, state, cookie, response, browser, caller }).await
     };
     let finished = finished.await;
@@ -120,23 +120,23 @@ pub(crate) async fn finish(
     let finished = finished.map_err(|error| refused(error).with(header::SET_COOKIE, gone.to_string()))?;
     let mut gone = vec![gone];
     gone.extend(signed_out.then(|| portico.front.cookies.signed_out_gone()));
-    Ok(welcome(&portico, &asker, &finished, gone))
+    Ok(login_response(&portico, &context, &finished, gone))
 }
 
 /// A navigation goes on to where it wanted; a script that relayed the callback gets what it needs to do the same.
-fn welcome(portico: &Portico, asker: &Asker, finished: &Finished, gone: Vec<Cookie<'_>>) -> HttpResponse {
+fn login_response(portico: &Portico, context: &RequestContext, finished: &Finished, gone: Vec<Cookie<'_>>) -> HttpResponse {
     let (Finished::SignedIn { return_to, .. }
     | Finished::HandedOff { return_to }
     | Finished::Linked { return_to }) = finished;
-    let status = if asker.navigates() { StatusCode::SEE_OTHER } else { StatusCode::OK };
+    let status = if context.navigates() { StatusCode::SEE_OTHER } else { StatusCode::OK };
     let mut answer = HttpResponse::build(status);
     if let Finished::SignedIn { tokens, .. } = finished {
-        answer = give(answer, portico, tokens);
+        answer = set_session_cookies(answer, portico, tokens);
     }
     for cookie in gone {
         answer.cookie(cookie);
     }
-    if asker.navigates() {
+    if context.navigates() {
         return answer.insert_header((header::LOCATION, return_to.as_str())).finish();
     }
     match finished {

@@ -19,13 +19,13 @@ use portico_core::public_url::PublicUrl;
 use portico_core::seal::{base64url, sha256};
 use portico_core::slot::SlotId;
 
-use crate::asker::Asker;
+use crate::request_context::RequestContext;
 use crate::callback::CallbackParams;
-use crate::cookies::Brought;
+use crate::cookies::RequestCookies;
 use crate::error::{ApiError, Cause};
 use crate::extract::{Credentials, LoginQuery};
 use crate::limits::RateLimitKind;
-use crate::session::{give, go_on};
+use crate::session::{set_session_cookies, refresh_session};
 use crate::{Portico, routes};
 
 const STYLE: &str = include_str!("../templates/style.css");
@@ -122,14 +122,14 @@ pub(crate) fn break_glass(portico: &Portico) -> HttpResponse {
 /// `GET /auth/`: the login buttons. Who has a session and says where to go is not asked to log in again.
 pub(crate) async fn login(
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     request: HttpRequest,
     login_params: LoginQuery,
     credentials: Credentials,
 ) -> Result<HttpResponse, ApiError> {
-    if let Some(tokens) = resume(&portico, (&asker, &request), &login_params, &credentials).await? {
+    if let Some(tokens) = resume(&portico, (&context, &request), &login_params, &credentials).await? {
         let location = (header::LOCATION, login_params.url.as_str());
-        return Ok(give(HttpResponse::SeeOther(), &portico, &tokens).insert_header(location).finish());
+        return Ok(set_session_cookies(HttpResponse::SeeOther(), &portico, &tokens).insert_header(location).finish());
     }
     let public = portico.broker().public_url().at("/");
     let slots = portico.broker().slots().map(|(slot, _)| slot);
@@ -144,17 +144,17 @@ pub(crate) async fn login(
 /// Goes on with the browser's session, where there is one that can go on.
 async fn resume(
     portico: &Portico,
-    (asker, request): (&Asker, &HttpRequest),
+    (context, request): (&RequestContext, &HttpRequest),
     login_params: &LoginQuery,
     credentials: &Credentials,
 ) -> Result<Option<Tokens>, ApiError> {
-    let Credentials::Cookies(Brought { refresh: Some(refresh), csrf, .. }) = credentials else {
+    let Credentials::Cookies(RequestCookies { refresh: Some(refresh), csrf, .. }) = credentials else {
         return Ok(None);
     };
     if login_params.return_to.is_none()
         || login_params.code_challenge.is_some()
-        || !asker.navigates()
-        || asker.looks_ahead()
+        || !context.navigates()
+        || context.is_prefetch()
     {
         return Ok(None);
     }
@@ -168,7 +168,7 @@ async fn resume(
     {
         return Ok(None);
     }
-    match go_on(broker, refresh, asker).await {
+    match refresh_session(broker, refresh, context).await {
         Ok(tokens) => Ok(Some(tokens)),
         Err(SessionError::Invalid(_) | SessionError::AccountDisabled(_)) => Ok(None),
         Err(error) => Err(error.into()),

@@ -15,7 +15,7 @@ use url::Url;
 use crate::error::{ApiError, Cause};
 use crate::telemetry::{RootSpan, answer};
 use crate::{
-    backchannel, break_glass, handoff, health, keys, login, mirror, openapi, own, pages, session, verify,
+    backchannel, break_glass, handoff, health, keys, login, proxy_probe, openapi, pages, self_service, session, verify,
 };
 
 /// The largest body, in bytes (threats 10).
@@ -36,11 +36,11 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
         .service(only(Method::GET, &at("/auth/"), pages::login))
         .service(only(Method::POST, &at("/auth/token"), handoff::token))
         .service(only(Method::POST, &at("/auth/logout"), session::sign_out))
-        .service(only(Method::GET, &at("/auth/identities"), own::identities))
+        .service(only(Method::GET, &at("/auth/identities"), self_service::identities))
         .service(
             web::resource(at("/auth/sessions"))
-                .route(web::get().to(own::sessions))
-                .route(web::delete().to(own::end_sessions))
+                .route(web::get().to(self_service::sessions))
+                .route(web::delete().to(self_service::end_sessions))
                 .default_service(refuse("GET, DELETE")),
         )
         .service(
@@ -49,7 +49,7 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
                 .route(web::post().to(break_glass::enter))
                 .default_service(refuse("GET, POST")),
         )
-        .service(only(Method::GET, &at("/auth/mirror"), mirror::reflect))
+        .service(only(Method::GET, &at("/auth/mirror"), proxy_probe::answer_probe))
         .service(only(Method::GET, &at("/openapi.json"), openapi::openapi))
         .service(web::resource(at("/auth/verify/{rest:.*}")).to(verify::verify))
         .service(only(Method::GET, &at("/auth/{protocol}/{slot}/login"), login::start))
@@ -59,14 +59,14 @@ pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
                 .route(web::post().to(login::finish))
                 .default_service(refuse("GET")),
         )
-        .service(only(Method::POST, &at("/auth/{protocol}/{slot}/link"), own::link))
+        .service(only(Method::POST, &at("/auth/{protocol}/{slot}/link"), self_service::link))
         .service(only(
             Method::POST,
             &at("/auth/{protocol:oidc}/{slot}/backchannel-logout"),
             backchannel::backchannel_logout,
         ))
-        .service(only(Method::DELETE, &at("/auth/identities/{id}"), own::unlink))
-        .service(only(Method::DELETE, &at("/auth/sessions/{id}"), own::end_session))
+        .service(only(Method::DELETE, &at("/auth/identities/{id}"), self_service::unlink))
+        .service(only(Method::DELETE, &at("/auth/sessions/{id}"), self_service::end_session))
         .default_service(web::to(|| ready(Err::<HttpResponse, ApiError>(Cause::NotFound.into()))))
         .wrap(from_fn(answer))
         .wrap(TracingLogger::<RootSpan>::new());

@@ -11,12 +11,12 @@ use serde::Serialize;
 use url::Url;
 use uuid::Uuid;
 
-use crate::asker::Asker;
-use crate::cookies::Brought;
+use crate::request_context::RequestContext;
+use crate::cookies::RequestCookies;
 use crate::csrf::{self, CSRF_HEADER};
 use crate::error::ApiError;
 use crate::extract::{Credentials, RefreshBody};
-use crate::limits::{Refresh, Within};
+use crate::limits::{RefreshLimit, Within};
 use crate::meter;
 use crate::{Portico, rfc3339};
 
@@ -127,21 +127,21 @@ pub(crate) async fn show(portico: Data<Portico>, credentials: Credentials) -> Re
 
 /// `POST /auth/refresh`: with a token in the body, or by cookie.
 pub(crate) async fn refresh(
-    _: Within<Refresh>,
+    _: Within<RefreshLimit>,
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     request: HttpRequest,
     credentials: Credentials,
     body: RefreshBody,
 ) -> Result<HttpResponse, ApiError> {
     match (body, credentials) {
         (RefreshBody::Token(token), Credentials::Cookies(_)) => {
-            let tokens = go_on(portico.broker(), &token, &asker).await?;
+            let tokens = refresh_session(portico.broker(), &token, &context).await?;
             Ok(HttpResponse::Ok().json(TokenAnswer::of(&tokens).revealing(&tokens)))
         }
-        (RefreshBody::Empty, Credentials::Cookies(brought)) => {
-            let tokens = refresh_by_cookie(&portico, &asker, &request, &brought).await?;
-            Ok(give(HttpResponse::Ok(), &portico, &tokens).json(TokenAnswer::of(&tokens)))
+        (RefreshBody::Empty, Credentials::Cookies(request_cookies)) => {
+            let tokens = refresh_by_cookie(&portico, &context, &request, &request_cookies).await?;
+            Ok(set_session_cookies(HttpResponse::Ok(), &portico, &tokens).json(TokenAnswer::of(&tokens)))
         }
         // A request with an Authorization header is judged by it alone.
         (_, Credentials::Header(_)) => {
@@ -152,25 +152,25 @@ pub(crate) async fn refresh(
 
 async fn refresh_by_cookie(
     portico: &Portico,
-    asker: &Asker,
+    context: &RequestContext,
     request: &HttpRequest,
-    brought: &Brought,
+    request_cookies: &RequestCookies,
 ) -> Result<Tokens, ApiError> {
     let broker = portico.broker();
-    let token = brought.refresh.as_ref().ok_or(SessionError::Invalid("there is no refresh token"))?;
+    let token = request_cookies.refresh.as_ref().ok_or(SessionError::Invalid("there is no refresh token"))?;
     let session = broker.session_of(None, Some(token)).await?;
     let session = session.ok_or(SessionError::Invalid("the refresh token is unknown"))?;
-    csrf::check(portico, request, brought.csrf.as_deref(), session)?;
-    Ok(go_on(broker, token, asker).await?)
+    csrf::check(portico, request, request_cookies.csrf.as_deref(), session)?;
+    Ok(refresh_session(broker, token, context).await?)
 }
 
 /// Goes on with a session, and counts it.
-pub(crate) async fn go_on(
+pub(crate) async fn refresh_session(
     broker: &Broker,
     token: &RefreshToken,
-    asker: &Asker,
+    context: &RequestContext,
 ) -> Result<Tokens, SessionError> {
-    let result = broker.refresh(token, asker.caller()).await;
+    let result = broker.refresh(token, context.caller()).await;
     meter::refresh(&result);
     result
 }
@@ -178,31 +178,31 @@ pub(crate) async fn go_on(
 /// `POST /auth/logout`. Without a session it is no error: who wants to be signed out, is.
 pub(crate) async fn sign_out(
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     request: HttpRequest,
     credentials: Credentials,
 ) -> Result<HttpResponse, ApiError> {
     let broker = portico.broker();
-    let brought = match credentials {
+    let request_cookies = match credentials {
         Credentials::Header(token) => {
             let session = token
                 .and_then(|token| broker.verify_access_token(&token).ok())
                 .map(|claims| claims.session());
             let logout_url = match session {
-                Some(session) => broker.sign_out(session, asker.caller()).await?,
+                Some(session) => broker.sign_out(session, context.caller()).await?,
                 None => None,
             };
             return Ok(HttpResponse::Ok().json(LogoutAnswer::of(logout_url)));
         }
-        Credentials::Cookies(brought) => brought,
+        Credentials::Cookies(request_cookies) => request_cookies,
     };
     let mut answer = HttpResponse::Ok();
     let mut logout_url = None;
-    if let Some(session) = brought.session(broker).await?
+    if let Some(session) = request_cookies.session(broker).await?
         && broker.is_live(session).await?
     {
-        csrf::check(&portico, &request, brought.csrf.as_deref(), session)?;
-        logout_url = broker.sign_out(session, asker.caller()).await?;
+        csrf::check(&portico, &request, request_cookies.csrf.as_deref(), session)?;
+        logout_url = broker.sign_out(session, context.caller()).await?;
         // With a single button the next press would sign the same person in again, unasked (threats M26).
         if broker.slots().count() == 1 {
             answer.cookie(portico.front.cookies.signed_out());
@@ -215,7 +215,7 @@ pub(crate) async fn sign_out(
 }
 
 /// Adds a session's cookies to an answer.
-pub(crate) fn give(
+pub(crate) fn set_session_cookies(
     mut answer: HttpResponseBuilder,
     portico: &Portico,
     tokens: &Tokens,

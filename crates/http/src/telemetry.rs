@@ -21,7 +21,7 @@ use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::Front;
-use crate::asker::Asker;
+use crate::request_context::RequestContext;
 use crate::cors::Grant;
 use crate::error::{ApiError, Cause, Part};
 use crate::meter;
@@ -96,7 +96,7 @@ impl Extractor for Headers<'_> {
 /// Lets a request through, and turns whatever becomes of it into an answer fit to be seen.
 pub(crate) async fn answer<B: MessageBody + 'static>(
     front: Data<Front>,
-    asker: Asker,
+    context: RequestContext,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
@@ -104,7 +104,7 @@ pub(crate) async fn answer<B: MessageBody + 'static>(
     let route = Route::of(&request);
     let method = request.method().clone();
     meter::cookies(request.headers().get_all(header::COOKIE).map(HeaderValue::len).sum());
-    let answer = answered(&front, &asker, request, next).await;
+    let answer = answered(&front, &context, request, next).await;
     let status = match &answer {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
@@ -115,14 +115,14 @@ pub(crate) async fn answer<B: MessageBody + 'static>(
 
 async fn answered<B: MessageBody + 'static>(
     front: &Front,
-    asker: &Asker,
+    context: &RequestContext,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let grant = granted(front, &request);
     if let Some(part) = oversized(&request) {
-        let answer = ApiError::from(Cause::TooLarge(part)).answer(front, asker);
-        return Ok(request.into_response(dressed(answer, asker, &grant)));
+        let answer = ApiError::from(Cause::TooLarge(part)).answer(front, context);
+        return Ok(request.into_response(dressed(answer, context, &grant)));
     }
     let failure = match bounded(LONGEST_WAIT, next.call(request)).await {
         Ok(Ok(response)) => {
@@ -132,16 +132,16 @@ async fn answered<B: MessageBody + 'static>(
             let preflight = if taken { None } else { grant.preflight(request.method(), request.headers()) };
             let response = match (preflight, response.error()) {
                 (Some(preflight), _) => preflight,
-                (None, Some(error)) => refused(error, front, asker),
+                (None, Some(error)) => refused(error, front, context),
                 (None, None) => response.map_into_boxed_body(),
             };
-            return Ok(ServiceResponse::new(request, dressed(response, asker, &grant)));
+            return Ok(ServiceResponse::new(request, dressed(response, context, &grant)));
         }
-        Ok(Err(error)) => refused(&error, front, asker),
-        Err(cause) => ApiError::from(cause).answer(front, asker),
+        Ok(Err(error)) => refused(&error, front, context),
+        Err(cause) => ApiError::from(cause).answer(front, context),
     };
     // The request is gone; an error that carries its answer needs none.
-    Err(InternalError::from_response("the request failed", dressed(failure, asker, &grant)).into())
+    Err(InternalError::from_response("the request failed", dressed(failure, context, &grant)).into())
 }
 
 /// What the request's origin may do with the answer.
@@ -169,15 +169,15 @@ async fn bounded<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T,
     }
 }
 
-fn refused(error: &actix_web::Error, front: &Front, asker: &Asker) -> HttpResponse {
+fn refused(error: &actix_web::Error, front: &Front, context: &RequestContext) -> HttpResponse {
     match error.as_error::<ApiError>() {
-        Some(own) => own.answer(front, asker),
-        None => ApiError::foreign(error.as_response_error().status_code()).answer(front, asker),
+        Some(own) => own.answer(front, context),
+        None => ApiError::foreign(error.as_response_error().status_code()).answer(front, context),
     }
 }
 
 /// The headers that every answer has (threats 1). What a handler decided stays.
-fn dressed(mut response: HttpResponse, asker: &Asker, grant: &Grant) -> HttpResponse {
+fn dressed(mut response: HttpResponse, context: &RequestContext, grant: &Grant) -> HttpResponse {
     tracing::debug!(status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
     let unless_there = |headers: &mut HeaderMap, name: HeaderName, value: &'static str| {
@@ -190,7 +190,7 @@ fn dressed(mut response: HttpResponse, asker: &Asker, grant: &Grant) -> HttpResp
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     grant.add_to(headers);
-    if let Ok(id) = HeaderValue::from_str(asker.request_id()) {
+    if let Ok(id) = HeaderValue::from_str(context.request_id()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     response

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portico_core::clock::{Clock, Entropy};
 use portico_core::error::{UpstreamError, printable};
 use portico_core::inspect::Finding;
-use portico_core::mirror::{INVENTED, Question};
+use portico_core::proxy_probe::{INVENTED, ProbeRequest};
 use portico_core::provider::{ClientAuth, ResponseMode, Slot};
 use portico_core::public_url::PublicUrl;
 use portico_core::seal::{Seals, base64url};
@@ -217,7 +217,7 @@ pub async fn public_url(http: &Outbound, public_url: &PublicUrl, seals: &Seals) 
 /// What becomes of cookies and of `X-Forwarded-For` between here and the service.
 async fn on_the_way(http: &Outbound, public_url: &PublicUrl, seals: &Seals) -> [Finding; 2] {
     let untold = |problem: String| ["cookies", "forwarded"].map(|check| Finding::unknown(check, &problem));
-    let question = Question::new(seals, public_url, Clock::System.now());
+    let question = ProbeRequest::new(seals, public_url, Clock::System.now());
     let mut url = public_url.at("/auth/mirror");
     url.query_pairs_mut().append_pair("question", question.as_str());
     let sent = format!("portico_check={}", base64url(&Entropy.bytes::<12>()));

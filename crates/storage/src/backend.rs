@@ -19,7 +19,7 @@ type Running<'c, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send
 
 /// A database that can hold values of type `T`. Stated for all types at once, it keeps generic code free of lists of
 /// bounds.
-pub(crate) trait Holds<T>: Database {
+pub(crate) trait Stores<T>: Database {
     /// Adds the value of the next parameter.
     fn bind(arguments: &mut Self::Arguments, value: T) -> Result<(), BoxDynError>;
 
@@ -27,7 +27,7 @@ pub(crate) trait Holds<T>: Database {
     fn read(row: &Self::Row, column: &'static str) -> Result<T, sqlx::Error>;
 }
 
-impl<DB, T> Holds<T> for DB
+impl<DB, T> Stores<T> for DB
 where
     DB: Database,
     T: for<'v> Encode<'v, DB> + for<'v> Decode<'v, DB> + Type<DB>,
@@ -78,15 +78,15 @@ where
 pub(crate) trait Backend:
     Database<Connection: Migrate>
     + Runs
-    + Holds<Uuid>
-    + Holds<Option<Uuid>>
-    + Holds<String>
-    + Holds<Option<String>>
-    + Holds<i64>
-    + Holds<Option<i64>>
-    + Holds<Option<bool>>
-    + Holds<Vec<u8>>
-    + Holds<Option<Vec<u8>>>
+    + Stores<Uuid>
+    + Stores<Option<Uuid>>
+    + Stores<String>
+    + Stores<Option<String>>
+    + Stores<i64>
+    + Stores<Option<i64>>
+    + Stores<Option<bool>>
+    + Stores<Vec<u8>>
+    + Stores<Option<Vec<u8>>>
 {
     /// How a transaction begins that may write.
     const BEGIN: &'static str;
@@ -147,7 +147,7 @@ impl Backend for Postgres {
 }
 
 /// Begins a statement: its values follow in the order of `$1`, `$2`, …
-pub(crate) fn ask<'c, DB: Backend>(
+pub(crate) fn query<'c, DB: Backend>(
     connection: &'c mut DB::Connection,
     sql: &'static str,
 ) -> Statement<'c, DB> {
@@ -165,7 +165,7 @@ impl<DB: Backend> Statement<'_, DB> {
     /// The next value.
     pub(crate) fn with<T>(mut self, value: T) -> Self
     where
-        DB: Holds<T>,
+        DB: Stores<T>,
     {
         self.arguments = self.arguments.and_then(|mut arguments| {
             DB::bind(&mut arguments, value)?;
@@ -182,32 +182,32 @@ impl<DB: Backend> Statement<'_, DB> {
     }
 
     /// Runs it; every row.
-    pub(crate) async fn rows(self) -> Result<Vec<DB::Row>, Trouble> {
+    pub(crate) async fn rows(self) -> Result<Vec<DB::Row>, DbError> {
         let arguments = self.arguments.map_err(sqlx::Error::Encode)?;
         Ok(DB::run(self.connection, self.sql, arguments).await?)
     }
 
     /// Runs it; the first row, if any.
-    pub(crate) async fn row(self) -> Result<Option<DB::Row>, Trouble> {
+    pub(crate) async fn row(self) -> Result<Option<DB::Row>, DbError> {
         Ok(self.rows().await?.into_iter().next())
     }
 
     /// Runs it; whether it found or wrote anything.
-    pub(crate) async fn did(self) -> Result<bool, Trouble> {
+    pub(crate) async fn execute(self) -> Result<bool, DbError> {
         Ok(!self.rows().await?.is_empty())
     }
 }
 
 /// Why a statement or a transaction failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
+pub(crate) enum DbError {
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
     #[error("corrupt {row}: {problem}")]
     Corrupt { row: &'static str, problem: String },
 }
 
-impl Trouble {
+impl DbError {
     /// Another transaction was faster: a unique constraint bites, or the database chose this one to give way (SQLSTATE
     /// 40001, 40P01).
     pub(crate) fn lost_a_race(&self) -> bool {
@@ -216,11 +216,11 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for StoreError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Sql(error) => Self::Unavailable(Box::new(error)),
-            Trouble::Corrupt { row, problem } => Self::Corrupt { row, problem },
+impl From<DbError> for StoreError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Sql(error) => Self::Unavailable(Box::new(error)),
+            DbError::Corrupt { row, problem } => Self::Corrupt { row, problem },
         }
     }
 }

@@ -6,8 +6,8 @@ use portico_core::claims::SessionClaims;
 use portico_core::session::{BREAK_GLASS, NewBreakGlass, NewSession, TokenHash};
 use portico_core::store::BreakGlassRedemption;
 
-use crate::backend::{Backend, Trouble, ask};
-use crate::change::hold;
+use crate::backend::{Backend, DbError, query};
+use crate::change::lock_account;
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sessions::session_claims_text;
@@ -20,13 +20,13 @@ impl<DB: Backend> Sql<DB> {
         &self,
         code: &NewBreakGlass,
         event: &AuditEvent,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, DbError> {
         let mut transaction = self.begin().await?;
-        if hold::<DB>(&mut transaction, code.account).await? != Some(AccountStatus::Active) {
+        if lock_account::<DB>(&mut transaction, code.account).await? != Some(AccountStatus::Active) {
             return Ok(false);
         }
-        let add = ask::<DB>(&mut transaction, sql::ADD_BREAK_GLASS).with(code.code.0.to_vec());
-        add.with(code.account.0).with(code.expires_at.unix()).did().await?;
+        let add = query::<DB>(&mut transaction, sql::ADD_BREAK_GLASS).with(code.code.0.to_vec());
+        add.with(code.account.0).with(code.expires_at.unix()).execute().await?;
         record::<DB>(&mut transaction, event).await?;
         transaction.commit().await?;
         Ok(true)
@@ -38,20 +38,20 @@ impl<DB: Backend> Sql<DB> {
         code: &TokenHash,
         session: &NewSession,
         event: &AuditEvent,
-    ) -> Result<BreakGlassRedemption, Trouble> {
+    ) -> Result<BreakGlassRedemption, DbError> {
         let mut transaction = self.begin().await?;
-        let take = ask::<DB>(&mut transaction, sql::TAKE_BREAK_GLASS).with(code.0.to_vec());
+        let take = query::<DB>(&mut transaction, sql::TAKE_BREAK_GLASS).with(code.0.to_vec());
         let Some(taken) = take.with(session.created_at.unix()).row().await? else {
             return Ok(BreakGlassRedemption::Unknown);
         };
         let account = AccountId(Fields::<DB>::of("break-glass link", &taken).get("account_id")?);
-        if hold::<DB>(&mut transaction, account).await? != Some(AccountStatus::Active) {
+        if lock_account::<DB>(&mut transaction, account).await? != Some(AccountStatus::Active) {
             transaction.commit().await?;
             return Ok(BreakGlassRedemption::Refused(account));
         }
         let session_claims =
             SessionClaims { amr: Some(vec![BREAK_GLASS.to_owned()]), ..SessionClaims::default() };
-        ask::<DB>(&mut transaction, sql::BEGIN_BREAK_GLASS_SESSION)
+        query::<DB>(&mut transaction, sql::BEGIN_BREAK_GLASS_SESSION)
             .with(session.id.0)
             .with(account.0)
             .with(BREAK_GLASS.to_owned())
@@ -60,12 +60,12 @@ impl<DB: Backend> Sql<DB> {
             .with(session.expires_at.unix())
             .with(session.caller.ip.clone())
             .with(session.caller.user_agent.clone())
-            .did()
+            .execute()
             .await?;
-        let refresh = ask::<DB>(&mut transaction, sql::ADD_REFRESH).with(session.refresh.0.to_vec());
-        refresh.with(session.id.0).did().await?;
+        let refresh = query::<DB>(&mut transaction, sql::ADD_REFRESH).with(session.refresh.0.to_vec());
+        refresh.with(session.id.0).execute().await?;
         record::<DB>(&mut transaction, &event.clone().about(account)).await?;
-        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
+        let row = query::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
         transaction.commit().await?;
         row.as_ref().map(rows::entry::<DB>).transpose().map(|entry| {
             entry.map_or(BreakGlassRedemption::Unknown, |entry| {

@@ -9,7 +9,7 @@ use portico_core::audit::AuditEvent;
 use portico_core::store::{AccountChange, AccountChanged, Grant, Merged, Unlinked};
 use uuid::Uuid;
 
-use crate::backend::{Backend, Trouble, ask};
+use crate::backend::{Backend, DbError, query};
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sessions::end_sessions;
@@ -23,20 +23,20 @@ impl<DB: Backend> Sql<DB> {
         id: AccountId,
         change: &AccountChange,
         event: &AuditEvent,
-    ) -> Result<AccountChanged, Trouble> {
+    ) -> Result<AccountChanged, DbError> {
         let mut transaction = self.begin().await?;
         let done = match change {
             AccountChange::Disable => {
-                ask::<DB>(&mut transaction, sql::DISABLE_ACCOUNT).with(id.0).did().await?
+                query::<DB>(&mut transaction, sql::DISABLE_ACCOUNT).with(id.0).execute().await?
             }
             AccountChange::Enable => {
-                ask::<DB>(&mut transaction, sql::ENABLE_ACCOUNT).with(id.0).did().await?
+                query::<DB>(&mut transaction, sql::ENABLE_ACCOUNT).with(id.0).execute().await?
             }
             AccountChange::Delete => {
-                ask::<DB>(&mut transaction, sql::DELETE_ACCOUNT).with(id.0).did().await?
+                query::<DB>(&mut transaction, sql::DELETE_ACCOUNT).with(id.0).execute().await?
             }
             AccountChange::Release => {
-                ask::<DB>(&mut transaction, sql::RELEASE_IDENTITIES).with(id.0).did().await?
+                query::<DB>(&mut transaction, sql::RELEASE_IDENTITIES).with(id.0).execute().await?
             }
             AccountChange::Grant(what) => grant::<DB>(&mut transaction, id, what, true).await?,
             AccountChange::Revoke(what) => grant::<DB>(&mut transaction, id, what, false).await?,
@@ -47,7 +47,7 @@ impl<DB: Backend> Sql<DB> {
             }
             record::<DB>(&mut transaction, event).await?;
         }
-        let row = ask::<DB>(&mut transaction, sql::ACCOUNT_BY_ID).with(id.0).row().await?;
+        let row = query::<DB>(&mut transaction, sql::ACCOUNT_BY_ID).with(id.0).row().await?;
         let Some(row) = row else { return Ok(AccountChanged::Unknown) };
         let account = rows::account::<DB>(&row)?;
         if !done {
@@ -63,31 +63,31 @@ impl<DB: Backend> Sql<DB> {
         from: AccountId,
         into: AccountId,
         event: &AuditEvent,
-    ) -> Result<Merged, Trouble> {
+    ) -> Result<Merged, DbError> {
         let mut transaction = self.begin().await?;
         let connection = &mut *transaction;
         for account in [from.min(into), from.max(into)] {
-            if hold::<DB>(connection, account).await?.is_none() {
+            if lock_account::<DB>(connection, account).await?.is_none() {
                 return Ok(Merged::Unknown);
             }
         }
         if from == into
-            || !ask::<DB>(connection, sql::MERGE_MARK).with(into.0).with(from.0).did().await?
-            || !ask::<DB>(connection, sql::DELETE_ACCOUNT).with(from.0).did().await?
+            || !query::<DB>(connection, sql::MERGE_MARK).with(into.0).with(from.0).execute().await?
+            || !query::<DB>(connection, sql::DELETE_ACCOUNT).with(from.0).execute().await?
         {
             return Ok(Merged::Refused);
         }
         for statement in [sql::MERGE_IDENTITIES, sql::MERGE_ROLES, sql::MERGE_GROUPS] {
-            ask::<DB>(connection, statement).with(into.0).with(from.0).rows().await?;
+            query::<DB>(connection, statement).with(into.0).with(from.0).rows().await?;
         }
         for statement in [sql::FORGET_ROLES, sql::FORGET_GROUPS] {
-            ask::<DB>(connection, statement).with(from.0).rows().await?;
+            query::<DB>(connection, statement).with(from.0).rows().await?;
         }
         for account in [from, into] {
             end_sessions::<DB>(connection, account, None, event.time).await?;
         }
         record::<DB>(connection, event).await?;
-        let row = ask::<DB>(connection, sql::ACCOUNT_BY_ID).with(into.0).row().await?;
+        let row = query::<DB>(connection, sql::ACCOUNT_BY_ID).with(into.0).row().await?;
         transaction.commit().await?;
         Ok(match row {
             Some(row) => Merged::Done(rows::account::<DB>(&row)?),
@@ -101,15 +101,15 @@ impl<DB: Backend> Sql<DB> {
         account: AccountId,
         identity: Uuid,
         event: &AuditEvent,
-    ) -> Result<Unlinked, Trouble> {
+    ) -> Result<Unlinked, DbError> {
         let mut transaction = self.begin().await?;
         let connection = &mut *transaction;
         // Otherwise somebody whose account was switched off a moment ago, and who is still believed from a cache, could
         // free an identity and come back with it as another person.
-        if hold::<DB>(connection, account).await? != Some(AccountStatus::Active) {
+        if lock_account::<DB>(connection, account).await? != Some(AccountStatus::Active) {
             return Ok(Unlinked::Unknown);
         }
-        let identities = ask::<DB>(connection, sql::IDENTITIES).with(account.0).rows().await?;
+        let identities = query::<DB>(connection, sql::IDENTITIES).with(account.0).rows().await?;
         let ids = identities.iter().map(|row| Fields::<DB>::of("identity", row).get("id"));
         let ids: Vec<Uuid> = ids.collect::<Result<_, _>>()?;
         if !ids.contains(&identity) {
@@ -118,9 +118,9 @@ impl<DB: Backend> Sql<DB> {
         if ids.len() == 1 {
             return Ok(Unlinked::Last);
         }
-        let end = ask::<DB>(connection, sql::REVOKE_SESSIONS_BY).with(identity).with(event.time.unix());
+        let end = query::<DB>(connection, sql::REVOKE_SESSIONS_BY).with(identity).with(event.time.unix());
         end.rows().await?;
-        ask::<DB>(connection, sql::UNLINK_IDENTITY).with(identity).did().await?;
+        query::<DB>(connection, sql::UNLINK_IDENTITY).with(identity).execute().await?;
         record::<DB>(connection, event).await?;
         transaction.commit().await?;
         Ok(Unlinked::Done)
@@ -133,9 +133,9 @@ async fn grant<DB: Backend>(
     account: AccountId,
     what: &Grant,
     grants: bool,
-) -> Result<bool, Trouble> {
+) -> Result<bool, DbError> {
     if !matches!(
-        hold::<DB>(connection, account).await?,
+        lock_account::<DB>(connection, account).await?,
         Some(AccountStatus::Active | AccountStatus::Disabled)
     ) {
         return Ok(false);
@@ -146,15 +146,15 @@ async fn grant<DB: Backend>(
         (Grant::Group(group), true) => (sql::GRANT_GROUP, group),
         (Grant::Group(group), false) => (sql::REVOKE_GROUP, group),
     };
-    ask::<DB>(connection, statement).with(account.0).with(text.clone()).did().await
+    query::<DB>(connection, statement).with(account.0).with(text.clone()).execute().await
 }
 
 /// Keeps everybody else from changing an account, and from beginning sessions of it, until the end of the transaction. Its
 /// standing; `None` when there is no such account.
-pub(crate) async fn hold<DB: Backend>(
+pub(crate) async fn lock_account<DB: Backend>(
     connection: &mut DB::Connection,
     account: AccountId,
-) -> Result<Option<AccountStatus>, Trouble> {
-    let row = ask::<DB>(connection, sql::HOLD_ACCOUNT).with(account.0).row().await?;
+) -> Result<Option<AccountStatus>, DbError> {
+    let row = query::<DB>(connection, sql::LOCK_ACCOUNT).with(account.0).row().await?;
     row.map(|row| Fields::<DB>::of("account", &row).parsed("status", AccountStatus::parse)).transpose()
 }

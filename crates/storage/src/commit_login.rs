@@ -7,7 +7,7 @@ use portico_core::session::{NewHandOff, NewSession, Session, SessionId};
 use portico_core::store::{Committed, CommittedLogin, LoginCommit, SessionKind};
 use uuid::Uuid;
 
-use crate::backend::{Backend, Trouble, ask};
+use crate::backend::{Backend, DbError, query};
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sessions::{Origin, begin_session, end_sessions, session_claims_text};
@@ -22,8 +22,8 @@ struct Entered {
 }
 
 impl<DB: Backend> Sql<DB> {
-    /// Tries once. [`Trouble::lost_a_race`] is a conflict like any other: the transaction is gone, nothing is written.
-    pub(crate) async fn commit_login_once(&self, commit: &LoginCommit<'_>) -> Result<Committed, Trouble> {
+    /// Tries once. [`DbError::lost_a_race`] is a conflict like any other: the transaction is gone, nothing is written.
+    pub(crate) async fn commit_login_once(&self, commit: &LoginCommit<'_>) -> Result<Committed, DbError> {
         let mut transaction = self.begin().await?;
         let mut writer = LoginWriter::<DB> { connection: &mut transaction, commit, events: Vec::new() };
         let Some(written) = writer.write().await? else { return Ok(Committed::Conflict) };
@@ -42,7 +42,7 @@ struct LoginWriter<'a, 's, DB: Backend> {
 
 impl<DB: Backend> LoginWriter<'_, '_, DB> {
     /// Everything, or `None` when a guard does not hold.
-    async fn write(&mut self) -> Result<Option<CommittedLogin>, Trouble> {
+    async fn write(&mut self) -> Result<Option<CommittedLogin>, DbError> {
         let entered = match self.commit.decision {
             Decision::Use(account) => self.enter(*account).await?,
             Decision::Adopt(account) => self.adopt(*account).await?,
@@ -51,18 +51,18 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         };
         let Some(entered) = entered else { return Ok(None) };
         let session = self.begin(entered).await?;
-        let row = ask::<DB>(self.connection, sql::ACCOUNT_BY_ID).with(entered.account.0).row().await?;
+        let row = query::<DB>(self.connection, sql::ACCOUNT_BY_ID).with(entered.account.0).row().await?;
         let account = rows::account::<DB>(&row.ok_or_else(|| missing("account"))?)?;
         Ok(Some(CommittedLogin { account, session, events: std::mem::take(&mut self.events) }))
     }
 
     /// The account is active, and the identity still its own.
-    async fn enter(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
+    async fn enter(&mut self, account: AccountId) -> Result<Option<Entered>, DbError> {
         if !self.update_account(sql::ENTER_ACCOUNT, account).await? {
             return Ok(None);
         }
         let claims = self.commit.claims;
-        let identity = ask::<DB>(self.connection, sql::ENTER_IDENTITY)
+        let identity = query::<DB>(self.connection, sql::ENTER_IDENTITY)
             .with_identity(claims.identity())
             .with(account.0)
             .with(claims.slot().to_string())
@@ -78,7 +78,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
 
     /// The identity is still unknown; the account was never linked, is active, and has no privileged role (threat
     /// catalogue 7.4, F1 to F3). Whoever was in the account before is out.
-    async fn adopt(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
+    async fn adopt(&mut self, account: AccountId) -> Result<Option<Entered>, DbError> {
         if !self.update_account(sql::ADOPT_ACCOUNT, account).await? || self.is_privileged(account).await? {
             return Ok(None);
         }
@@ -89,10 +89,10 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
     }
 
     /// The identity is still unknown, and one of the names is free.
-    async fn create(&mut self, names: &[String]) -> Result<Option<Entered>, Trouble> {
+    async fn create(&mut self, names: &[String]) -> Result<Option<Entered>, DbError> {
         let account = self.commit.new_account;
         for name in names {
-            let free = ask::<DB>(self.connection, sql::CREATE_ACCOUNT)
+            let free = query::<DB>(self.connection, sql::CREATE_ACCOUNT)
                 .with(account.0)
                 .with(name.clone())
                 .with(self.commit.label.unwrap_or(name).to_owned())
@@ -101,7 +101,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
                 .with(Some(self.commit.now.unix()))
                 .with(self.commit.now.unix())
                 .with(Some(self.commit.now.unix()))
-                .did()
+                .execute()
                 .await?;
             if free {
                 self.note(Event::AccountCreated, account).await?;
@@ -114,49 +114,49 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
 
     /// The identity is still unknown; the session that asked is still live and of that account, which is active. Every
     /// other session of the account began without this identity and ends.
-    async fn link_to(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
+    async fn link_to(&mut self, account: AccountId) -> Result<Option<Entered>, DbError> {
         let Some(session) = self.commit.browser else { return Ok(None) };
         let now = self.commit.now.unix();
-        if !ask::<DB>(self.connection, sql::LINK_ACCOUNT).with(account.0).with(now).did().await? {
+        if !query::<DB>(self.connection, sql::LINK_ACCOUNT).with(account.0).with(now).execute().await? {
             return Ok(None);
         }
-        let live = ask::<DB>(self.connection, sql::LINK_SESSION).with(account.0).with(session.0).with(now);
-        if !live.did().await? {
+        let live = query::<DB>(self.connection, sql::LINK_SESSION).with(account.0).with(session.0).with(now);
+        if !live.execute().await? {
             return Ok(None);
         }
         self.end_sessions(account, Some(session), "identity_linked").await?;
         self.link(account).await
     }
 
-    async fn is_privileged(&mut self, account: AccountId) -> Result<bool, Trouble> {
-        let row = ask::<DB>(self.connection, sql::ACCOUNT_BY_ID).with(account.0).row().await?;
+    async fn is_privileged(&mut self, account: AccountId) -> Result<bool, DbError> {
+        let row = query::<DB>(self.connection, sql::ACCOUNT_BY_ID).with(account.0).row().await?;
         let account = row.as_ref().map(rows::account::<DB>).transpose()?;
         Ok(account.is_none_or(|account| self.commit.policy.is_privileged(&account)))
     }
 
     /// Label, e-mail and time of this login; `false` when the statement's guard did not hold.
-    async fn update_account(&mut self, statement: &'static str, account: AccountId) -> Result<bool, Trouble> {
-        ask::<DB>(self.connection, statement)
+    async fn update_account(&mut self, statement: &'static str, account: AccountId) -> Result<bool, DbError> {
+        query::<DB>(self.connection, statement)
             .with(account.0)
             .with(self.commit.label.map(str::to_owned))
             .with(address(self.commit.claims))
             .with(verified(self.commit.claims))
             .with(self.commit.now.unix())
-            .did()
+            .execute()
             .await
     }
 
-    async fn grant_default_group(&mut self, account: AccountId) -> Result<(), Trouble> {
+    async fn grant_default_group(&mut self, account: AccountId) -> Result<(), DbError> {
         if let Some(group) = self.commit.default_group {
-            ask::<DB>(self.connection, sql::GRANT_GROUP).with(account.0).with(group.to_owned()).did().await?;
+            query::<DB>(self.connection, sql::GRANT_GROUP).with(account.0).with(group.to_owned()).execute().await?;
         }
         Ok(())
     }
 
     /// Links the identity, unless somebody has it: the table's constraint is the guard.
-    async fn link(&mut self, account: AccountId) -> Result<Option<Entered>, Trouble> {
+    async fn link(&mut self, account: AccountId) -> Result<Option<Entered>, DbError> {
         let (claims, identity) = (self.commit.claims, self.commit.new_identity);
-        let unknown = ask::<DB>(self.connection, sql::LINK_IDENTITY)
+        let unknown = query::<DB>(self.connection, sql::LINK_IDENTITY)
             .with(identity)
             .with(account.0)
             .with_identity(claims.identity())
@@ -164,7 +164,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
             .with(claims.client_id().to_owned())
             .with(address(claims))
             .with(self.commit.now.unix())
-            .did()
+            .execute()
             .await?;
         if !unknown {
             return Ok(None);
@@ -179,7 +179,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         account: AccountId,
         except: Option<SessionId>,
         reason: &'static str,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), DbError> {
         let ended = end_sessions::<DB>(self.connection, account, except, self.commit.now).await?;
         for session in &ended {
             self.note_end(session, reason).await?;
@@ -188,13 +188,13 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
     }
 
     /// What follows the login: a session in place of the one that the browser had, a code, or nothing.
-    async fn begin(&mut self, entered: Entered) -> Result<Option<Session>, Trouble> {
+    async fn begin(&mut self, entered: Entered) -> Result<Option<Session>, DbError> {
         match self.commit.session_kind {
             SessionKind::Session(session) => {
                 self.end_replaced().await?;
                 self.begin_session(entered, session).await?;
                 self.note(Event::LoginSucceeded, entered.account).await?;
-                let row = ask::<DB>(self.connection, sql::PRESENT).with(session.id.0).row().await?;
+                let row = query::<DB>(self.connection, sql::PRESENT).with(session.id.0).row().await?;
                 let entry = rows::entry::<DB>(&row.ok_or_else(|| missing("session"))?)?;
                 Ok(Some(entry.session))
             }
@@ -207,9 +207,9 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         }
     }
 
-    async fn end_replaced(&mut self) -> Result<(), Trouble> {
+    async fn end_replaced(&mut self) -> Result<(), DbError> {
         let Some(SessionId(replaced)) = self.commit.browser else { return Ok(()) };
-        let ended = ask::<DB>(self.connection, sql::REVOKE_SESSION)
+        let ended = query::<DB>(self.connection, sql::REVOKE_SESSION)
             .with(replaced)
             .with(self.commit.now.unix())
             .row()
@@ -220,7 +220,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         }
     }
 
-    async fn begin_session(&mut self, entered: Entered, session: &NewSession) -> Result<(), Trouble> {
+    async fn begin_session(&mut self, entered: Entered, session: &NewSession) -> Result<(), DbError> {
         let claims = self.commit.claims;
         let origin = Origin {
             account: entered.account,
@@ -236,9 +236,9 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         }
     }
 
-    async fn begin_handoff(&mut self, entered: Entered, handoff: &NewHandOff) -> Result<(), Trouble> {
+    async fn begin_handoff(&mut self, entered: Entered, handoff: &NewHandOff) -> Result<(), DbError> {
         let claims = self.commit.claims;
-        ask::<DB>(self.connection, sql::BEGIN_HAND_OFF)
+        query::<DB>(self.connection, sql::BEGIN_HAND_OFF)
             .with(handoff.code.0.to_vec())
             .with(entered.account.0)
             .with(entered.identity)
@@ -248,33 +248,33 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
             .with(self.commit.now.unix())
             .with(handoff.expires_at.unix())
             .with(handoff.id_token.clone())
-            .did()
+            .execute()
             .await?;
         Ok(())
     }
 
-    async fn note(&mut self, event: Event, account: AccountId) -> Result<(), Trouble> {
+    async fn note(&mut self, event: Event, account: AccountId) -> Result<(), DbError> {
         let event = AuditEvent::new(event, self.commit.now).by(self.commit.caller);
         self.keep(event.about(account).through(self.commit.claims.slot())).await
     }
 
     /// A session of this row came to its end by the login.
-    async fn note_end(&mut self, ended: &DB::Row, reason: &'static str) -> Result<(), Trouble> {
+    async fn note_end(&mut self, ended: &DB::Row, reason: &'static str) -> Result<(), DbError> {
         let fields = Fields::<DB>::of("session", ended);
         let (account, slot) = (AccountId(fields.get("account_id")?), fields.slot()?);
         let event = AuditEvent::new(Event::SessionRevoked, self.commit.now).by(self.commit.caller);
         self.keep(event.about(account).through(slot).because(reason)).await
     }
 
-    async fn keep(&mut self, event: AuditEvent) -> Result<(), Trouble> {
+    async fn keep(&mut self, event: AuditEvent) -> Result<(), DbError> {
         record::<DB>(self.connection, &event).await?;
         self.events.push(event);
         Ok(())
     }
 }
 
-fn missing(row: &'static str) -> Trouble {
-    Trouble::Corrupt { row, problem: "it is not there after it was written".to_owned() }
+fn missing(row: &'static str) -> DbError {
+    DbError::Corrupt { row, problem: "it is not there after it was written".to_owned() }
 }
 
 fn address(claims: &Claims) -> Option<String> {

@@ -6,7 +6,7 @@ use portico_core::clock::Timestamp;
 use portico_core::logout::{EndedSessions, LogoutToken, Whose};
 use portico_core::session::{Caller, SessionId};
 
-use crate::backend::{Backend, Trouble, ask};
+use crate::backend::{Backend, DbError, query};
 use crate::pool::Sql;
 use crate::rows::Fields;
 use crate::sql;
@@ -19,21 +19,21 @@ impl<DB: Backend> Sql<DB> {
         logout_token: &LogoutToken,
         caller: &Caller,
         now: Timestamp,
-    ) -> Result<Option<EndedSessions>, Trouble> {
+    ) -> Result<Option<EndedSessions>, DbError> {
         let mut transaction = self.begin().await?;
-        let first = ask::<DB>(&mut transaction, sql::SPEND_LOGIN).with(logout_token.once.to_vec());
-        if !first.with(logout_token.forget_at.unix()).did().await? {
+        let first = query::<DB>(&mut transaction, sql::SPEND_LOGIN).with(logout_token.once.to_vec());
+        if !first.with(logout_token.forget_at.unix()).execute().await? {
             return Ok(None);
         }
         drop_hand_offs::<DB>(&mut transaction, &logout_token.whose).await?;
         let rows = match &logout_token.whose {
             Whose::Session { issuer, sid } => {
-                let revoke = ask::<DB>(&mut transaction, sql::REVOKE_IDP_SESSION).with(issuer.clone());
+                let revoke = query::<DB>(&mut transaction, sql::REVOKE_IDP_SESSION).with(issuer.clone());
                 revoke.with(sid.clone()).with(now.unix()).rows().await?
             }
             Whose::Person(identity) => {
                 let revoke =
-                    ask::<DB>(&mut transaction, sql::REVOKE_IDENTITY_SESSIONS).with_identity(identity);
+                    query::<DB>(&mut transaction, sql::REVOKE_IDENTITY_SESSIONS).with_identity(identity);
                 revoke.with(now.unix()).rows().await?
             }
         };
@@ -53,12 +53,12 @@ impl<DB: Backend> Sql<DB> {
 }
 
 /// Drops the codes that would begin such a session. There are few: a code lives a minute.
-async fn drop_hand_offs<DB: Backend>(connection: &mut DB::Connection, whose: &Whose) -> Result<(), Trouble> {
+async fn drop_hand_offs<DB: Backend>(connection: &mut DB::Connection, whose: &Whose) -> Result<(), DbError> {
     let issuer = match whose {
         Whose::Session { issuer, .. } => issuer,
         Whose::Person(identity) => &identity.issuer,
     };
-    let waiting = ask::<DB>(connection, sql::HAND_OFFS_OF_ISSUER).with(issuer.clone()).rows().await?;
+    let waiting = query::<DB>(connection, sql::HAND_OFFS_OF_ISSUER).with(issuer.clone()).rows().await?;
     for row in &waiting {
         let fields = Fields::<DB>::of("hand-off", row);
         let meant = match whose {
@@ -67,7 +67,7 @@ async fn drop_hand_offs<DB: Backend>(connection: &mut DB::Connection, whose: &Wh
         };
         if meant {
             let code: Vec<u8> = fields.get("code")?;
-            ask::<DB>(connection, sql::DROP_HAND_OFF).with(code).did().await?;
+            query::<DB>(connection, sql::DROP_HAND_OFF).with(code).execute().await?;
         }
     }
     Ok(())

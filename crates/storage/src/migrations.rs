@@ -3,7 +3,7 @@
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use crate::backend::{Backend, Trouble, ask};
+use crate::backend::{Backend, DbError, query};
 use crate::pool::Sql;
 use crate::rows::Fields;
 use crate::sql;
@@ -60,7 +60,7 @@ impl<DB: Backend> Sql<DB> {
 
     /// How many migrations are missing.
     pub(crate) async fn pending(&self) -> Result<usize, OpenError> {
-        let applied = self.applied().await.map_err(|trouble| OpenError::Unusable(Box::new(trouble)))?;
+        let applied = self.applied().await.map_err(|error| OpenError::Unusable(Box::new(error)))?;
         let migrator = migrator::<DB>();
         for (version, name, checksum) in &applied {
             match migrator.iter().find(|known| known.version == *version) {
@@ -77,12 +77,12 @@ impl<DB: Backend> Sql<DB> {
     }
 
     /// Version, name and checksum of the migrations that the database has had.
-    async fn applied(&self) -> Result<Vec<(i64, String, Vec<u8>)>, Trouble> {
+    async fn applied(&self) -> Result<Vec<(i64, String, Vec<u8>)>, DbError> {
         let mut connection = self.read().await?;
-        if !ask::<DB>(&mut connection, DB::HAS_MIGRATIONS).did().await? {
+        if !query::<DB>(&mut connection, DB::HAS_MIGRATIONS).execute().await? {
             return Ok(Vec::new());
         }
-        let rows = ask::<DB>(&mut connection, sql::MIGRATIONS).rows().await?;
+        let rows = query::<DB>(&mut connection, sql::MIGRATIONS).rows().await?;
         let applied = |row| {
             let fields = Fields::<DB>::of("migration", row);
             Ok((fields.get("version")?, fields.get("description")?, fields.get("checksum")?))
@@ -92,7 +92,7 @@ impl<DB: Backend> Sql<DB> {
 
     /// Lets the database check every statement against its schema.
     pub(crate) async fn verify(&self) -> Result<(), OpenError> {
-        let unusable = |trouble: Trouble| OpenError::Unusable(Box::new(trouble));
+        let unusable = |error: DbError| OpenError::Unusable(Box::new(error));
         let mut connection = self.read().await.map_err(unusable)?;
         for statement in sql::STATEMENTS {
             DB::prepare(&mut connection, statement).await.map_err(|error| unusable(error.into()))?;

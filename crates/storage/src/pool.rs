@@ -9,7 +9,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Database, Pool, Transaction};
 use tokio::runtime::Handle;
 
-use crate::backend::{Backend, Trouble};
+use crate::backend::{Backend, DbError};
 
 /// A store in one of the databases.
 pub(crate) struct Sql<DB: Database> {
@@ -29,19 +29,19 @@ impl<DB: Backend> Sql<DB> {
     }
 
     /// A connection for a single statement that writes nothing.
-    pub(crate) async fn read(&self) -> Result<Lent<PoolConnection<DB>>, Trouble> {
+    pub(crate) async fn read(&self) -> Result<RuntimeBound<PoolConnection<DB>>, DbError> {
         let pool = self.reader.clone();
         lend(&self.home, async move { pool.acquire().await }).await
     }
 
     /// A connection for a single statement that writes.
-    pub(crate) async fn write(&self) -> Result<Lent<PoolConnection<DB>>, Trouble> {
+    pub(crate) async fn write(&self) -> Result<RuntimeBound<PoolConnection<DB>>, DbError> {
         let pool = self.writer.clone();
         lend(&self.home, async move { pool.acquire().await }).await
     }
 
     /// A transaction that may write; dropped, it is undone.
-    pub(crate) async fn begin(&self) -> Result<Lent<Transaction<'static, DB>>, Trouble> {
+    pub(crate) async fn begin(&self) -> Result<RuntimeBound<Transaction<'static, DB>>, DbError> {
         let pool = self.writer.clone();
         lend(&self.home, async move { pool.begin_with(DB::BEGIN).await }).await
     }
@@ -54,7 +54,7 @@ impl<DB: Backend> Sql<DB> {
 }
 
 /// Something of the pool, which goes back on its own runtime.
-pub(crate) struct Lent<T> {
+pub(crate) struct RuntimeBound<T> {
     /// Present until it goes back.
     lent: Option<T>,
     home: Handle,
@@ -63,15 +63,15 @@ pub(crate) struct Lent<T> {
 async fn lend<T: Send + 'static>(
     home: &Handle,
     taking: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
-) -> Result<Lent<T>, Trouble> {
+) -> Result<RuntimeBound<T>, DbError> {
     // A runtime that has ended answers nobody.
     let taken = home.spawn(taking).await.map_err(|_| sqlx::Error::WorkerCrashed)?;
-    Ok(Lent { lent: Some(taken?), home: home.clone() })
+    Ok(RuntimeBound { lent: Some(taken?), home: home.clone() })
 }
 
-impl<DB: Backend> Lent<Transaction<'static, DB>> {
+impl<DB: Backend> RuntimeBound<Transaction<'static, DB>> {
     /// Makes what was written last.
-    pub(crate) async fn commit(mut self) -> Result<(), Trouble> {
+    pub(crate) async fn commit(mut self) -> Result<(), DbError> {
         let Some(transaction) = self.lent.take() else { return Ok(()) };
         let done = self.home.spawn(transaction.commit()).await;
         Ok(done.map_err(|_| sqlx::Error::WorkerCrashed)??)
@@ -79,7 +79,7 @@ impl<DB: Backend> Lent<Transaction<'static, DB>> {
 }
 
 #[expect(clippy::expect_used, reason = "taken out only by what consumes or drops the whole")]
-impl<T> Deref for Lent<T> {
+impl<T> Deref for RuntimeBound<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -88,13 +88,13 @@ impl<T> Deref for Lent<T> {
 }
 
 #[expect(clippy::expect_used, reason = "taken out only by what consumes or drops the whole")]
-impl<T> DerefMut for Lent<T> {
+impl<T> DerefMut for RuntimeBound<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.lent.as_mut().expect("it is lent")
     }
 }
 
-impl<T> Drop for Lent<T> {
+impl<T> Drop for RuntimeBound<T> {
     fn drop(&mut self) {
         // sqlx gives back in a task of whichever runtime is at hand.
         let _home = self.home.enter();

@@ -13,7 +13,7 @@ use portico_core::store::{IdentityCount, SessionWithAccount};
 use sqlx::Database;
 use uuid::Uuid;
 
-use crate::backend::{Backend, Holds, Trouble};
+use crate::backend::{Backend, Stores, DbError};
 
 /// The columns of a row, with the kind of row for complaints.
 pub(crate) struct Fields<'r, DB: Database> {
@@ -26,31 +26,31 @@ impl<'r, DB: Backend> Fields<'r, DB> {
         Self { kind, row }
     }
 
-    pub(crate) fn get<T>(&self, column: &'static str) -> Result<T, Trouble>
+    pub(crate) fn get<T>(&self, column: &'static str) -> Result<T, DbError>
     where
-        DB: Holds<T>,
+        DB: Stores<T>,
     {
         DB::read(self.row, column).map_err(|error| self.corrupt(error.to_string()))
     }
 
-    fn time(&self, column: &'static str) -> Result<Timestamp, Trouble> {
+    fn time(&self, column: &'static str) -> Result<Timestamp, DbError> {
         Ok(Timestamp::from_unix(self.get(column)?))
     }
 
-    fn maybe_time(&self, column: &'static str) -> Result<Option<Timestamp>, Trouble> {
+    fn maybe_time(&self, column: &'static str) -> Result<Option<Timestamp>, DbError> {
         Ok(self.get::<Option<i64>>(column)?.map(Timestamp::from_unix))
     }
 
-    pub(crate) fn slot(&self) -> Result<SlotId, Trouble> {
+    pub(crate) fn slot(&self) -> Result<SlotId, DbError> {
         self.parsed("slot", |text| text.parse().ok())
     }
 
     /// The slot of a session; none of one that a break-glass link began.
-    fn session_slot(&self) -> Result<Option<SlotId>, Trouble> {
+    fn session_slot(&self) -> Result<Option<SlotId>, DbError> {
         self.parsed("slot", |text| if text == BREAK_GLASS { Some(None) } else { text.parse().ok().map(Some) })
     }
 
-    pub(crate) fn hash(&self, column: &'static str) -> Result<TokenHash, Trouble> {
+    pub(crate) fn hash(&self, column: &'static str) -> Result<TokenHash, DbError> {
         let bytes: Vec<u8> = self.get(column)?;
         bytes.try_into().map(TokenHash).map_err(|_| self.corrupt(format!("{column} has not 32 bytes")))
     }
@@ -60,27 +60,27 @@ impl<'r, DB: Backend> Fields<'r, DB> {
         &self,
         column: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, DbError> {
         let text: String = self.get(column)?;
         parse(&text).ok_or_else(|| self.corrupt(format!("{column} is {text:?}")))
     }
 
-    pub(crate) fn session_claims(&self) -> Result<SessionClaims, Trouble> {
+    pub(crate) fn session_claims(&self) -> Result<SessionClaims, DbError> {
         self.parsed("facts", |text| serde_json::from_str(text).ok())
     }
 
     /// Names granted, as [`crate::sql`] joins them.
-    fn granted(&self, column: &'static str) -> Result<Vec<String>, Trouble> {
+    fn granted(&self, column: &'static str) -> Result<Vec<String>, DbError> {
         let joined: Option<String> = self.get(column)?;
         Ok(joined.map(|names| names.split('\u{1f}').map(str::to_owned).collect()).unwrap_or_default())
     }
 
-    fn corrupt(&self, problem: String) -> Trouble {
-        Trouble::Corrupt { row: self.kind, problem }
+    fn corrupt(&self, problem: String) -> DbError {
+        DbError::Corrupt { row: self.kind, problem }
     }
 }
 
-pub(crate) fn account<DB: Backend>(row: &DB::Row) -> Result<Account, Trouble> {
+pub(crate) fn account<DB: Backend>(row: &DB::Row) -> Result<Account, DbError> {
     let fields = Fields::<DB>::of("account", row);
     let verified = fields.get("email_verified")?;
     let email: Option<String> = fields.get("email")?;
@@ -98,7 +98,7 @@ pub(crate) fn account<DB: Backend>(row: &DB::Row) -> Result<Account, Trouble> {
     })
 }
 
-pub(crate) fn identity<DB: Backend>(row: &DB::Row) -> Result<Identity, Trouble> {
+pub(crate) fn identity<DB: Backend>(row: &DB::Row) -> Result<Identity, DbError> {
     let fields = Fields::<DB>::of("identity", row);
     Ok(Identity {
         id: fields.get("id")?,
@@ -114,7 +114,7 @@ pub(crate) fn identity<DB: Backend>(row: &DB::Row) -> Result<Identity, Trouble> 
     })
 }
 
-pub(crate) fn acquainted<DB: Backend>(row: &DB::Row) -> Result<IdentityCount, Trouble> {
+pub(crate) fn acquainted<DB: Backend>(row: &DB::Row) -> Result<IdentityCount, DbError> {
     let fields = Fields::<DB>::of("identity", row);
     Ok(IdentityCount {
         slot: fields.slot()?,
@@ -124,11 +124,11 @@ pub(crate) fn acquainted<DB: Backend>(row: &DB::Row) -> Result<IdentityCount, Tr
     })
 }
 
-pub(crate) fn entry<DB: Backend>(row: &DB::Row) -> Result<SessionWithAccount, Trouble> {
+pub(crate) fn entry<DB: Backend>(row: &DB::Row) -> Result<SessionWithAccount, DbError> {
     Ok(SessionWithAccount { session: session::<DB>(row)?, account: account::<DB>(row)? })
 }
 
-pub(crate) fn session<DB: Backend>(row: &DB::Row) -> Result<Session, Trouble> {
+pub(crate) fn session<DB: Backend>(row: &DB::Row) -> Result<Session, DbError> {
     let fields = Fields::<DB>::of("session", row);
     Ok(Session {
         id: SessionId(fields.get("session_id")?),
@@ -145,7 +145,7 @@ pub(crate) fn session<DB: Backend>(row: &DB::Row) -> Result<Session, Trouble> {
     })
 }
 
-pub(crate) fn handoff<DB: Backend>(row: &DB::Row) -> Result<HandOff, Trouble> {
+pub(crate) fn handoff<DB: Backend>(row: &DB::Row) -> Result<HandOff, DbError> {
     let fields = Fields::<DB>::of("hand-off", row);
     let challenge: Vec<u8> = fields.get("challenge")?;
     let challenge =
@@ -162,7 +162,7 @@ pub(crate) fn handoff<DB: Backend>(row: &DB::Row) -> Result<HandOff, Trouble> {
     })
 }
 
-pub(crate) fn event<DB: Backend>(row: &DB::Row) -> Result<AuditEvent, Trouble> {
+pub(crate) fn event<DB: Backend>(row: &DB::Row) -> Result<AuditEvent, DbError> {
     let fields = Fields::<DB>::of("audit event", row);
     let slot: Option<String> = fields.get("slot")?;
     let slot = slot.map(|text| text.parse().map_err(|_| fields.corrupt(format!("slot is {text:?}"))));
@@ -180,12 +180,12 @@ pub(crate) fn event<DB: Backend>(row: &DB::Row) -> Result<AuditEvent, Trouble> {
 }
 
 /// When a refresh token was superseded, and the session's current one.
-pub(crate) fn superseded<DB: Backend>(row: &DB::Row) -> Result<(Timestamp, TokenHash), Trouble> {
+pub(crate) fn superseded<DB: Backend>(row: &DB::Row) -> Result<(Timestamp, TokenHash), DbError> {
     let fields = Fields::<DB>::of("refresh token", row);
     Ok((fields.time("superseded_at")?, fields.hash("current_hash")?))
 }
 
-pub(crate) fn key<DB: Backend>(row: &DB::Row) -> Result<StoredKey, Trouble> {
+pub(crate) fn key<DB: Backend>(row: &DB::Row) -> Result<StoredKey, DbError> {
     let fields = Fields::<DB>::of("signing key", row);
     Ok(StoredKey {
         kid: fields.get("kid")?,

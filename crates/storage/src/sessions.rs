@@ -8,8 +8,8 @@ use portico_core::session::{HandOff, NewSession, SessionId};
 use portico_core::store::{Rotate, Rotation, SessionSelection, SessionWithAccount};
 use uuid::Uuid;
 
-use crate::backend::{Backend, Trouble, ask};
-use crate::change::hold;
+use crate::backend::{Backend, DbError, query};
+use crate::change::lock_account;
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sql;
@@ -28,24 +28,24 @@ pub(crate) struct Origin<'a> {
 
 impl<DB: Backend> Sql<DB> {
     /// See [`portico_core::store::Store::rotate_refresh`].
-    pub(crate) async fn rotate(&self, rotate: &Rotate) -> Result<Rotation, Trouble> {
+    pub(crate) async fn rotate(&self, rotate: &Rotate) -> Result<Rotation, DbError> {
         let Rotate { presented, session, next, now } = rotate;
         let mut transaction = self.begin().await?;
-        let current = ask::<DB>(&mut transaction, sql::SUPERSEDE)
+        let current = query::<DB>(&mut transaction, sql::SUPERSEDE)
             .with(presented.0.to_vec())
             .with(session.0)
             .with(now.unix())
-            .did()
+            .execute()
             .await?;
         if !current {
             return superseded::<DB>(&mut transaction, rotate).await;
         }
-        if !ask::<DB>(&mut transaction, sql::USE_SESSION).with(session.0).with(now.unix()).did().await? {
+        if !query::<DB>(&mut transaction, sql::USE_SESSION).with(session.0).with(now.unix()).execute().await? {
             // The session is over; the transaction is undone with everything in it.
             return Ok(Rotation::Unknown);
         }
-        ask::<DB>(&mut transaction, sql::ADD_REFRESH).with(next.0.to_vec()).with(session.0).did().await?;
-        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.0).row().await?;
+        query::<DB>(&mut transaction, sql::ADD_REFRESH).with(next.0.to_vec()).with(session.0).execute().await?;
+        let row = query::<DB>(&mut transaction, sql::PRESENT).with(session.0).row().await?;
         transaction.commit().await?;
         Ok(row.as_ref().map(rows::entry::<DB>).transpose()?.map_or(Rotation::Unknown, Rotation::Rotated))
     }
@@ -55,10 +55,10 @@ impl<DB: Backend> Sql<DB> {
         &self,
         handoff: &HandOff,
         session: &NewSession,
-    ) -> Result<Option<SessionWithAccount>, Trouble> {
+    ) -> Result<Option<SessionWithAccount>, DbError> {
         let mut transaction = self.begin().await?;
         // Whoever ends the account's sessions at this moment waits and finds this one, or was first and is seen.
-        if hold::<DB>(&mut transaction, handoff.account).await? != Some(AccountStatus::Active) {
+        if lock_account::<DB>(&mut transaction, handoff.account).await? != Some(AccountStatus::Active) {
             return Ok(None);
         }
         let origin = Origin {
@@ -70,25 +70,25 @@ impl<DB: Backend> Sql<DB> {
         if !begin_session::<DB>(&mut transaction, &origin, session).await? {
             return Ok(None);
         }
-        let row = ask::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
+        let row = query::<DB>(&mut transaction, sql::PRESENT).with(session.id.0).row().await?;
         transaction.commit().await?;
         row.as_ref().map(rows::entry::<DB>).transpose()
     }
 
     /// See [`portico_core::store::Store::revoke_sessions`].
-    pub(crate) async fn revoke(&self, which: SessionSelection, event: &AuditEvent) -> Result<u64, Trouble> {
+    pub(crate) async fn revoke(&self, which: SessionSelection, event: &AuditEvent) -> Result<u64, DbError> {
         let mut transaction = self.begin().await?;
         let now = event.time;
         let revoked = match which {
             SessionSelection::One(id) => {
-                let revoke = ask::<DB>(&mut transaction, sql::REVOKE_SESSION).with(id.0);
+                let revoke = query::<DB>(&mut transaction, sql::REVOKE_SESSION).with(id.0);
                 revoke.with(now.unix()).rows().await?
             }
             SessionSelection::Of(account) => end_sessions::<DB>(&mut transaction, account, None, now).await?,
             SessionSelection::All => {
-                ask::<DB>(&mut transaction, sql::DROP_HAND_OFFS).rows().await?;
-                ask::<DB>(&mut transaction, sql::DROP_LINKS).rows().await?;
-                ask::<DB>(&mut transaction, sql::REVOKE_ALL_SESSIONS).with(now.unix()).rows().await?
+                query::<DB>(&mut transaction, sql::DROP_HAND_OFFS).rows().await?;
+                query::<DB>(&mut transaction, sql::DROP_LINKS).rows().await?;
+                query::<DB>(&mut transaction, sql::REVOKE_ALL_SESSIONS).with(now.unix()).rows().await?
             }
         };
         if !revoked.is_empty() {
@@ -103,8 +103,8 @@ impl<DB: Backend> Sql<DB> {
 async fn superseded<DB: Backend>(
     connection: &mut DB::Connection,
     rotate: &Rotate,
-) -> Result<Rotation, Trouble> {
-    let row = ask::<DB>(connection, sql::SUPERSEDED)
+) -> Result<Rotation, DbError> {
+    let row = query::<DB>(connection, sql::SUPERSEDED)
         .with(rotate.presented.0.to_vec())
         .with(rotate.session.0)
         .with(rotate.now.unix())
@@ -112,7 +112,7 @@ async fn superseded<DB: Backend>(
         .await?;
     let Some(row) = row else { return Ok(Rotation::Unknown) };
     let (at, current) = rows::superseded::<DB>(&row)?;
-    let since = ask::<DB>(connection, sql::SUPERSEDED_SINCE)
+    let since = query::<DB>(connection, sql::SUPERSEDED_SINCE)
         .with(rotate.session.0)
         .with(at.unix())
         .with(MOST_SUCCESSIONS)
@@ -128,8 +128,8 @@ pub(crate) async fn begin_session<DB: Backend>(
     connection: &mut DB::Connection,
     origin: &Origin<'_>,
     session: &NewSession,
-) -> Result<bool, Trouble> {
-    let begun = ask::<DB>(connection, sql::BEGIN_SESSION)
+) -> Result<bool, DbError> {
+    let begun = query::<DB>(connection, sql::BEGIN_SESSION)
         .with(session.id.0)
         .with(origin.account.0)
         .with(origin.identity)
@@ -141,11 +141,11 @@ pub(crate) async fn begin_session<DB: Backend>(
         .with(session.caller.ip.clone())
         .with(session.caller.user_agent.clone())
         .with(session.id_token.clone())
-        .did()
+        .execute()
         .await?;
     if begun {
-        let refresh = ask::<DB>(connection, sql::ADD_REFRESH).with(session.refresh.0.to_vec());
-        refresh.with(session.id.0).did().await?;
+        let refresh = query::<DB>(connection, sql::ADD_REFRESH).with(session.refresh.0.to_vec());
+        refresh.with(session.id.0).execute().await?;
     }
     Ok(begun)
 }
@@ -157,12 +157,12 @@ pub(crate) async fn end_sessions<DB: Backend>(
     account: AccountId,
     except: Option<SessionId>,
     now: Timestamp,
-) -> Result<Vec<DB::Row>, Trouble> {
+) -> Result<Vec<DB::Row>, DbError> {
     for statement in [sql::DROP_HAND_OFFS_OF, sql::DROP_LINK_OF] {
-        ask::<DB>(connection, statement).with(account.0).rows().await?;
+        query::<DB>(connection, statement).with(account.0).rows().await?;
     }
     let except = except.map_or(Uuid::nil(), |session| session.0);
-    let end = ask::<DB>(connection, sql::REVOKE_OTHER_SESSIONS).with(account.0).with(now.unix());
+    let end = query::<DB>(connection, sql::REVOKE_OTHER_SESSIONS).with(account.0).with(now.unix());
     end.with(except).rows().await
 }
 
@@ -172,7 +172,7 @@ fn idp_sid(session_claims: &SessionClaims) -> Option<String> {
 }
 
 /// JSON as text on both databases: PostgreSQL's own type refuses an escaped NUL, which a group may have.
-pub(crate) fn session_claims_text(session_claims: &SessionClaims) -> Result<String, Trouble> {
+pub(crate) fn session_claims_text(session_claims: &SessionClaims) -> Result<String, DbError> {
     let text = serde_json::to_string(session_claims);
-    text.map_err(|error| Trouble::Corrupt { row: "session", problem: error.to_string() })
+    text.map_err(|error| DbError::Corrupt { row: "session", problem: error.to_string() })
 }

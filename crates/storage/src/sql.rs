@@ -146,7 +146,7 @@ statements! {
           AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = identities.account_id AND a.status = 'deleted') RETURNING id";
 
     // Held until the end of the transaction, so that two changes of one account follow one another.
-    HOLD_ACCOUNT = "UPDATE accounts SET label = label WHERE id = $1 RETURNING status";
+    LOCK_ACCOUNT = "UPDATE accounts SET label = label WHERE id = $1 RETURNING status";
 
     UNLINK_IDENTITY = "DELETE FROM identities WHERE id = $1 RETURNING id";
 

@@ -17,7 +17,7 @@ use portico_core::store::{
 };
 use uuid::Uuid;
 
-use crate::backend::{Backend, Trouble, ask};
+use crate::backend::{Backend, DbError, query};
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sql;
@@ -38,7 +38,7 @@ const BATCHES: usize = 100;
 macro_rules! again {
     ($attempt:expr) => {
         match $attempt.await {
-            Err(trouble) if trouble.lost_a_race() => Ok($attempt.await?),
+            Err(error) if error.lost_a_race() => Ok($attempt.await?),
             other => Ok(other?),
         }
     };
@@ -48,14 +48,14 @@ macro_rules! again {
 impl<DB: Backend> Store for Sql<DB> {
     async fn ping(&self) -> Result<(), StoreError> {
         let mut connection = self.read().await?;
-        ask::<DB>(&mut connection, sql::PING).did().await?;
+        query::<DB>(&mut connection, sql::PING).execute().await?;
         Ok(())
     }
 
     async fn spend_login(&self, login: &[u8; 32], forget_at: Timestamp) -> Result<Spent, StoreError> {
         let mut connection = self.write().await?;
-        let spend = ask::<DB>(&mut connection, sql::SPEND_LOGIN).with(login.to_vec()).with(forget_at.unix());
-        Ok(if spend.did().await? { Spent::Now } else { Spent::Before })
+        let spend = query::<DB>(&mut connection, sql::SPEND_LOGIN).with(login.to_vec()).with(forget_at.unix());
+        Ok(if spend.execute().await? { Spent::Now } else { Spent::Before })
     }
 
     async fn find_candidates(
@@ -65,10 +65,10 @@ impl<DB: Backend> Store for Sql<DB> {
     ) -> Result<Candidates, StoreError> {
         let mut connection = self.read().await?;
         let by_identity =
-            ask::<DB>(&mut connection, sql::ACCOUNT_BY_IDENTITY).with_identity(identity).row().await?;
+            query::<DB>(&mut connection, sql::ACCOUNT_BY_IDENTITY).with_identity(identity).row().await?;
         let by_name = match name {
             Some(name) => {
-                ask::<DB>(&mut connection, sql::ACCOUNT_BY_NAME).with(name.to_owned()).row().await?
+                query::<DB>(&mut connection, sql::ACCOUNT_BY_NAME).with(name.to_owned()).row().await?
             }
             None => None,
         };
@@ -80,20 +80,20 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn commit_login(&self, commit: &LoginCommit<'_>) -> Result<Committed, StoreError> {
         match self.commit_login_once(commit).await {
-            Err(trouble) if trouble.lost_a_race() => Ok(Committed::Conflict),
+            Err(error) if error.lost_a_race() => Ok(Committed::Conflict),
             other => Ok(other?),
         }
     }
 
     async fn find_session(&self, id: SessionId) -> Result<Option<SessionWithAccount>, StoreError> {
         let mut connection = self.read().await?;
-        let row = ask::<DB>(&mut connection, sql::PRESENT).with(id.0).row().await?;
+        let row = query::<DB>(&mut connection, sql::PRESENT).with(id.0).row().await?;
         Ok(row.as_ref().map(rows::entry::<DB>).transpose()?)
     }
 
     async fn find_refresh(&self, presented: &TokenHash) -> Result<Option<SessionId>, StoreError> {
         let mut connection = self.read().await?;
-        let row = ask::<DB>(&mut connection, sql::FIND_REFRESH).with(presented.0.to_vec()).row().await?;
+        let row = query::<DB>(&mut connection, sql::FIND_REFRESH).with(presented.0.to_vec()).row().await?;
         let session = row.map(|row| Fields::<DB>::of("refresh token", &row).get("session_id")).transpose()?;
         Ok(session.map(SessionId))
     }
@@ -104,7 +104,7 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn take_handoff(&self, code: &TokenHash) -> Result<Option<HandOff>, StoreError> {
         let mut connection = self.write().await?;
-        let row = ask::<DB>(&mut connection, sql::TAKE_HAND_OFF).with(code.0.to_vec()).row().await?;
+        let row = query::<DB>(&mut connection, sql::TAKE_HAND_OFF).with(code.0.to_vec()).row().await?;
         Ok(row.as_ref().map(rows::handoff::<DB>).transpose()?)
     }
 
@@ -122,7 +122,7 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn find_id_token(&self, session: SessionId) -> Result<Option<Vec<u8>>, StoreError> {
         let mut connection = self.read().await?;
-        let row = ask::<DB>(&mut connection, sql::ID_TOKEN).with(session.0).row().await?;
+        let row = query::<DB>(&mut connection, sql::ID_TOKEN).with(session.0).row().await?;
         Ok(row.map(|row| Fields::<DB>::of("session", &row).get("id_token")).transpose()?)
     }
 
@@ -151,8 +151,8 @@ impl<DB: Backend> Store for Sql<DB> {
     async fn list_sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError> {
         let mut connection = self.read().await?;
         let sessions = match filter.account {
-            Some(account) => ask::<DB>(&mut connection, sql::SESSIONS_OF).with(account.0),
-            None => ask::<DB>(&mut connection, sql::SESSIONS),
+            Some(account) => query::<DB>(&mut connection, sql::SESSIONS_OF).with(account.0),
+            None => query::<DB>(&mut connection, sql::SESSIONS),
         };
         let found = sessions
             .with(filter.now.unix())
@@ -170,7 +170,7 @@ impl<DB: Backend> Store for Sql<DB> {
         event: &AuditEvent,
     ) -> Result<Option<Account>, StoreError> {
         let mut transaction = self.begin().await?;
-        let free = ask::<DB>(&mut transaction, sql::CREATE_ACCOUNT)
+        let free = query::<DB>(&mut transaction, sql::CREATE_ACCOUNT)
             .with(account.id.0)
             .with(account.name.clone())
             .with(account.label.clone())
@@ -179,23 +179,23 @@ impl<DB: Backend> Store for Sql<DB> {
             .with(None::<i64>)
             .with(event.time.unix())
             .with(None::<i64>)
-            .did()
+            .execute()
             .await?;
         if !free {
             return Ok(None);
         }
         for role in &account.roles {
-            ask::<DB>(&mut transaction, sql::GRANT_ROLE).with(account.id.0).with(role.clone()).did().await?;
+            query::<DB>(&mut transaction, sql::GRANT_ROLE).with(account.id.0).with(role.clone()).execute().await?;
         }
         record::<DB>(&mut transaction, event).await?;
-        let made = ask::<DB>(&mut transaction, sql::ACCOUNT_BY_ID).with(account.id.0).row().await?;
+        let made = query::<DB>(&mut transaction, sql::ACCOUNT_BY_ID).with(account.id.0).row().await?;
         transaction.commit().await?;
         Ok(made.as_ref().map(rows::account::<DB>).transpose()?)
     }
 
     async fn list_accounts(&self, filter: &AccountFilter) -> Result<Vec<Account>, StoreError> {
         let mut connection = self.read().await?;
-        let found = ask::<DB>(&mut connection, sql::ACCOUNTS)
+        let found = query::<DB>(&mut connection, sql::ACCOUNTS)
             .with(filter.status.map(|status| status.as_str().to_owned()))
             .with(filter.name.clone())
             .with(filter.role.clone())
@@ -212,12 +212,12 @@ impl<DB: Backend> Store for Sql<DB> {
     ) -> Result<Option<(Account, Vec<Identity>)>, StoreError> {
         let mut connection = self.read().await?;
         let found = match account {
-            AccountRef::Id(id) => ask::<DB>(&mut connection, sql::ACCOUNT_BY_ID).with(id.0),
-            AccountRef::Name(name) => ask::<DB>(&mut connection, sql::ACCOUNT_BY_NAME).with(name.clone()),
+            AccountRef::Id(id) => query::<DB>(&mut connection, sql::ACCOUNT_BY_ID).with(id.0),
+            AccountRef::Name(name) => query::<DB>(&mut connection, sql::ACCOUNT_BY_NAME).with(name.clone()),
         };
         let Some(row) = found.row().await? else { return Ok(None) };
         let account = rows::account::<DB>(&row)?;
-        let identities = ask::<DB>(&mut connection, sql::IDENTITIES).with(account.id.0).rows().await?;
+        let identities = query::<DB>(&mut connection, sql::IDENTITIES).with(account.id.0).rows().await?;
         Ok(Some((account, identities.iter().map(rows::identity::<DB>).collect::<Result<_, _>>()?)))
     }
 
@@ -250,13 +250,13 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn count_identities(&self) -> Result<Vec<IdentityCount>, StoreError> {
         let mut connection = self.read().await?;
-        let found = ask::<DB>(&mut connection, sql::ACQUAINTED).rows().await?;
+        let found = query::<DB>(&mut connection, sql::ACQUAINTED).rows().await?;
         Ok(found.iter().map(rows::acquainted::<DB>).collect::<Result<_, _>>()?)
     }
 
     async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError> {
         let mut connection = self.read().await?;
-        let unlinked = ask::<DB>(&mut connection, sql::ADOPTABLE).rows().await?;
+        let unlinked = query::<DB>(&mut connection, sql::ADOPTABLE).rows().await?;
         let mut count = 0;
         for row in &unlinked {
             let account = rows::account::<DB>(row)?;
@@ -268,13 +268,13 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn list_keys(&self) -> Result<Vec<StoredKey>, StoreError> {
         let mut connection = self.read().await?;
-        let keys = ask::<DB>(&mut connection, sql::KEYS).rows().await?;
+        let keys = query::<DB>(&mut connection, sql::KEYS).rows().await?;
         Ok(keys.iter().map(rows::key::<DB>).collect::<Result<_, _>>()?)
     }
 
     async fn add_key(&self, key: &StoredKey) -> Result<bool, StoreError> {
         let mut connection = self.write().await?;
-        let added = ask::<DB>(&mut connection, sql::ADD_KEY)
+        let added = query::<DB>(&mut connection, sql::ADD_KEY)
             .with(key.kid.clone())
             .with(key.alg.as_str().to_owned())
             .with(key.state.as_str().to_owned())
@@ -282,7 +282,7 @@ impl<DB: Backend> Store for Sql<DB> {
             .with(key.sealed.clone())
             .with(key.created_at.unix())
             .with(key.retires_at.map(Timestamp::unix))
-            .did()
+            .execute()
             .await?;
         Ok(added)
     }
@@ -298,8 +298,8 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn reseal_key(&self, kid: &str, before: &[u8], after: &[u8]) -> Result<(), StoreError> {
         let mut connection = self.write().await?;
-        let reseal = ask::<DB>(&mut connection, sql::RESEAL_KEY).with(kid.to_owned());
-        reseal.with(before.to_vec()).with(after.to_vec()).did().await?;
+        let reseal = query::<DB>(&mut connection, sql::RESEAL_KEY).with(kid.to_owned());
+        reseal.with(before.to_vec()).with(after.to_vec()).execute().await?;
         Ok(())
     }
 
@@ -314,7 +314,7 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn list_events(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>, StoreError> {
         let mut connection = self.read().await?;
-        let found = ask::<DB>(&mut connection, sql::EVENTS)
+        let found = query::<DB>(&mut connection, sql::EVENTS)
             .with(filter.since.map(Timestamp::unix))
             .with(filter.event.map(|event| event.as_str().to_owned()))
             .with(filter.account.map(|account| account.0))
@@ -340,11 +340,11 @@ impl<DB: Backend> Store for Sql<DB> {
 }
 
 impl<DB: Backend> Sql<DB> {
-    async fn promote(&self, kid: &str, retires_at: Timestamp, event: &AuditEvent) -> Result<bool, Trouble> {
+    async fn promote(&self, kid: &str, retires_at: Timestamp, event: &AuditEvent) -> Result<bool, DbError> {
         let mut transaction = self.begin().await?;
-        let retire = ask::<DB>(&mut transaction, sql::RETIRE_KEYS).with(kid.to_owned());
+        let retire = query::<DB>(&mut transaction, sql::RETIRE_KEYS).with(kid.to_owned());
         retire.with(retires_at.unix()).rows().await?;
-        if !ask::<DB>(&mut transaction, sql::PROMOTE_KEY).with(kid.to_owned()).did().await? {
+        if !query::<DB>(&mut transaction, sql::PROMOTE_KEY).with(kid.to_owned()).execute().await? {
             return Ok(false);
         }
         record::<DB>(&mut transaction, event).await?;
@@ -352,10 +352,10 @@ impl<DB: Backend> Sql<DB> {
         Ok(true)
     }
 
-    async fn discard(&self, kid: &str, sealed: &[u8], event: &AuditEvent) -> Result<bool, Trouble> {
+    async fn discard(&self, kid: &str, sealed: &[u8], event: &AuditEvent) -> Result<bool, DbError> {
         let mut transaction = self.begin().await?;
-        let discard = ask::<DB>(&mut transaction, sql::DISCARD_KEY).with(kid.to_owned());
-        if !discard.with(sealed.to_vec()).did().await? {
+        let discard = query::<DB>(&mut transaction, sql::DISCARD_KEY).with(kid.to_owned());
+        if !discard.with(sealed.to_vec()).execute().await? {
             return Ok(false);
         }
         record::<DB>(&mut transaction, event).await?;
@@ -364,11 +364,11 @@ impl<DB: Backend> Sql<DB> {
     }
 
     /// Forgets what ended before `end`, a batch at a time; how many rows went.
-    async fn forget(&self, statement: &'static str, end: Timestamp) -> Result<u64, Trouble> {
+    async fn forget(&self, statement: &'static str, end: Timestamp) -> Result<u64, DbError> {
         let mut gone = 0;
         for _ in 0..BATCHES {
             let mut connection = self.write().await?;
-            let batch = ask::<DB>(&mut connection, statement)
+            let batch = query::<DB>(&mut connection, statement)
                 .with(end.unix())
                 .with(i64::from(BATCH))
                 .rows()
@@ -387,8 +387,8 @@ impl<DB: Backend> Sql<DB> {
 pub(crate) async fn record<DB: Backend>(
     connection: &mut DB::Connection,
     event: &AuditEvent,
-) -> Result<(), Trouble> {
-    ask::<DB>(connection, sql::RECORD)
+) -> Result<(), DbError> {
+    query::<DB>(connection, sql::RECORD)
         .with(event.id)
         .with(event.time.unix())
         .with(event.event.as_str().to_owned())
@@ -398,7 +398,7 @@ pub(crate) async fn record<DB: Backend>(
         .with(event.reason.as_deref().map(str::to_owned))
         .with(event.request_id.clone())
         .with(event.ip.clone())
-        .did()
+        .execute()
         .await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portico_core::clock::Clock;
-use portico_core::mirror::Question;
+use portico_core::proxy_probe::ProbeRequest;
 use portico_core::public_url::PublicUrl;
 use portico_core::seal::Seals;
 use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig};
@@ -237,7 +237,7 @@ async fn nobody_else_looks_into_the_mirror() {
     let mut browser = service.browser();
     let key = |byte: u8| Seals::new(&[byte; 32], &[]);
     let public = PublicUrl::parse(service.program.variable("PORTICO_PUBLIC_URL")).unwrap();
-    let foreign = Question::new(&key(7), &public, Clock::System.now());
+    let foreign = ProbeRequest::new(&key(7), &public, Clock::System.now());
     for question in ["", "?question=", "?question=x", &format!("?question={}", foreign.as_str())] {
         let answer = browser.fetch(&format!("/auth/mirror{question}")).await;
         answer.refused(404, "not_found");

@@ -19,12 +19,12 @@ fn front(error_url: Option<&str>) -> Front {
     Front::new(public, Surface { error_url, ..Surface::default() }, Vec::new(), Limits::none())
 }
 
-fn asker(headers: &[(&str, &str)]) -> Asker {
+fn context(headers: &[(&str, &str)]) -> RequestContext {
     let mut request = TestRequest::default();
     for (name, value) in headers {
         request = request.append_header((*name, *value));
     }
-    Asker::of(&request.to_http_request())
+    RequestContext::of(&request.to_http_request())
 }
 
 async fn text(answer: HttpResponse) -> String {
@@ -115,7 +115,7 @@ fn the_statuses_of_the_login_are_those_of_the_contract() {
 #[actix_web::test]
 async fn a_program_gets_a_problem_document() {
     let refused = ApiError::from(SessionError::Invalid("the session is revoked"));
-    let answer = refused.answer(&front(None), &asker(PROGRAM));
+    let answer = refused.answer(&front(None), &context(PROGRAM));
     assert_eq!(header(&answer, "content-type"), Some("application/problem+json"));
     assert_eq!(
         text(answer).await,
@@ -123,7 +123,7 @@ async fn a_program_gets_a_problem_document() {
     );
     let login_url = Url::parse("https://app.example.com/sso/auth/oidc/google/login").unwrap();
     let refused = ApiError::from(Cause::NotANavigation { login_url });
-    let document = text(refused.answer(&front(None), &asker(PROGRAM))).await;
+    let document = text(refused.answer(&front(None), &context(PROGRAM))).await;
     assert!(
         document.ends_with(r#","login_url":"https://app.example.com/sso/auth/oidc/google/login"}"#),
         "{document}"
@@ -134,7 +134,7 @@ async fn a_program_gets_a_problem_document() {
 async fn nothing_but_our_own_sentences_is_shown() {
     for headers in [PERSON, PROGRAM] {
         for cause in causes() {
-            let answer = ApiError::from(cause).answer(&front(None), &asker(headers));
+            let answer = ApiError::from(cause).answer(&front(None), &context(headers));
             let shown = text(answer).await;
             assert!(!shown.contains("CANARY"), "{shown}");
         }
@@ -156,7 +156,7 @@ async fn who_gets_a_page_and_who_a_document() {
         (other(), UNCLEAR, false),
         (other(), PROGRAM, false),
     ] {
-        let answer = error.answer(&front(None), &asker(headers));
+        let answer = error.answer(&front(None), &context(headers));
         let kind = header(&answer, "content-type").unwrap().to_owned();
         assert_eq!(kind == "text/html; charset=utf-8", page, "{error}: {headers:?}");
         let shown = text(answer).await;
@@ -172,15 +172,15 @@ async fn who_gets_a_page_and_who_a_document() {
 fn a_failed_login_leads_to_the_applications_own_route() {
     let front = front(Some("https://spa.example/failed?from=sso#login"));
     let login = ApiError::from(LoginError::StateInvalid("x"));
-    let answer = login.answer(&front, &asker(PERSON));
+    let answer = login.answer(&front, &context(PERSON));
     assert_eq!(answer.status(), 303);
     assert_eq!(
         header(&answer, "location"),
         Some("https://spa.example/failed?from=sso&error=login_state_invalid&request_id=#login")
     );
-    assert_eq!(login.answer(&front, &asker(PROGRAM)).status(), 400, "a script gets the document");
+    assert_eq!(login.answer(&front, &context(PROGRAM)).status(), 400, "a script gets the document");
     assert_eq!(
-        ApiError::from(Cause::NotFound).answer(&front, &asker(PERSON)).status(),
+        ApiError::from(Cause::NotFound).answer(&front, &context(PERSON)).status(),
         404,
         "it is no login"
     );
@@ -191,7 +191,7 @@ fn headers_go_along_in_every_form() {
     for (error_url, headers) in [(None, PERSON), (None, PROGRAM), (Some("https://spa.example/"), PERSON)] {
         let refused = ApiError::from(LoginError::ProviderUnknown).with(header::SET_COOKIE, "a=; Max-Age=0");
         let refused = refused.with(header::SET_COOKIE, "b=; Max-Age=0").with(header::ALLOW, "no\nheader");
-        let answer = refused.answer(&front(error_url), &asker(headers));
+        let answer = refused.answer(&front(error_url), &context(headers));
         let set: Vec<_> = answer.headers().get_all(header::SET_COOKIE).collect();
         assert_eq!(set, ["a=; Max-Age=0", "b=; Max-Age=0"]);
         assert!(!answer.headers().contains_key(header::ALLOW));

@@ -9,8 +9,8 @@ use portico_core::session::{Session, SessionId};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::asker::Asker;
-use crate::cookies::Brought;
+use crate::request_context::RequestContext;
+use crate::cookies::RequestCookies;
 use crate::error::{ApiError, Cause};
 use crate::extract::{LoginQuery, Owner, SlotPath};
 use crate::{Portico, rfc3339};
@@ -91,7 +91,7 @@ pub(crate) async fn link(
     portico: Data<Portico>,
     SlotPath(slot): SlotPath,
     login_params: LoginQuery,
-    brought: Brought,
+    request_cookies: RequestCookies,
     owner: Owner,
 ) -> Result<HttpResponse, ApiError> {
     if !owner.by_cookie {
@@ -104,7 +104,7 @@ pub(crate) async fn link(
     let cookies = &portico.front.cookies;
     let mut answer = HttpResponse::Ok();
     answer.cookie(cookies.login(started.cookie));
-    for oldest in brought.crowded_out() {
+    for oldest in request_cookies.evicted() {
         answer.cookie(cookies.login_gone(&oldest));
     }
     Ok(answer.json(Location { location: started.location.into() }))
@@ -119,12 +119,12 @@ pub(crate) async fn identities(portico: Data<Portico>, owner: Owner) -> Result<J
 /// `DELETE /auth/identities/{id}`
 pub(crate) async fn unlink(
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     owner: Owner,
     id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let identity = id.parse().map_err(|_| SessionError::NotFound("identity"))?;
-    portico.broker().unlink(&owner.signed_in, identity, asker.caller()).await?;
+    portico.broker().unlink(&owner.signed_in, identity, context.caller()).await?;
     Ok(ended(&portico, owner.by_cookie && owner.signed_in.entry.session.identity == Some(identity)))
 }
 
@@ -139,22 +139,22 @@ pub(crate) async fn sessions(portico: Data<Portico>, owner: Owner) -> Result<Jso
 /// `DELETE /auth/sessions/{id}`
 pub(crate) async fn end_session(
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     owner: Owner,
     id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id = SessionId(id.parse().map_err(|_| SessionError::NotFound("session"))?);
-    portico.broker().end_own_session(&owner.signed_in, id, asker.caller()).await?;
+    portico.broker().end_own_session(&owner.signed_in, id, context.caller()).await?;
     Ok(ended(&portico, owner.by_cookie && id == owner.signed_in.entry.session.id))
 }
 
 /// `DELETE /auth/sessions`: sign out everywhere.
 pub(crate) async fn end_sessions(
     portico: Data<Portico>,
-    asker: Asker,
+    context: RequestContext,
     owner: Owner,
 ) -> Result<HttpResponse, ApiError> {
-    portico.broker().end_own_sessions(&owner.signed_in, asker.caller()).await?;
+    portico.broker().end_own_sessions(&owner.signed_in, context.caller()).await?;
     Ok(ended(&portico, owner.by_cookie))
 }
 

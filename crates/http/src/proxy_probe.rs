@@ -4,7 +4,7 @@
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use portico_core::mirror::Reflection;
+use portico_core::proxy_probe::ObservedRequest;
 
 use crate::error::{ApiError, Cause};
 use crate::query::once;
@@ -13,18 +13,18 @@ use crate::{Front, Portico};
 /// Longer than any question, in bytes.
 const LONGEST_QUESTION: usize = 128;
 
-pub(crate) async fn reflect(
+pub(crate) async fn answer_probe(
     request: HttpRequest,
     portico: Data<Portico>,
     front: Data<Front>,
 ) -> Result<HttpResponse, ApiError> {
-    let question =
+    let probe =
         once(request.query_string(), "question", LONGEST_QUESTION).ok().flatten().unwrap_or_default();
     let cookie = front.cookies.check();
     let seen = || {
         let client = front.proxies.client(&request);
         let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
-        Reflection {
+        ObservedRequest {
             peer,
             peer_trusted: peer.is_some_and(|peer| front.proxies.trusts(peer)),
             client: client.address,
@@ -34,7 +34,7 @@ pub(crate) async fn reflect(
             set_cookie: cookie.to_string(),
         }
     };
-    let answer = portico.broker().reflect(&question, seen).ok_or(Cause::NotFound)?;
+    let answer = portico.broker().answer_probe(&probe, seen).ok_or(Cause::NotFound)?;
     Ok(HttpResponse::Ok().cookie(cookie).content_type("text/plain; charset=utf-8").body(answer))
 }
 

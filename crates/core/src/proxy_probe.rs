@@ -22,11 +22,11 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A question, as it stands in the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question(String);
+pub struct ProbeRequest(String);
 
 /// How a question arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reflection {
+pub struct ObservedRequest {
     /// Who opened the connection.
     pub peer: Option<IpAddr>,
     /// Whether the peer is a proxy whose word is believed.
@@ -43,7 +43,7 @@ pub struct Reflection {
     pub set_cookie: String,
 }
 
-impl Question {
+impl ProbeRequest {
     /// A new one.
     pub fn new(seals: &Seals, public_url: &PublicUrl, now: Timestamp) -> Self {
         let plain = now.unix().to_be_bytes();
@@ -64,13 +64,13 @@ impl Question {
     }
 
     /// The answer, for nobody but who asked.
-    pub fn answer(&self, seals: &Seals, seen: &Reflection) -> String {
+    pub fn answer(&self, seals: &Seals, seen: &ObservedRequest) -> String {
         let plain = serde_json::to_vec(seen).unwrap_or_default();
         base64url(&seals.seal(Purpose::Mirror, &[b"answer", self.0.as_bytes()], &plain, Entropy))
     }
 
     /// Reads the answer to this question.
-    pub fn read(&self, seals: &Seals, answer: &str) -> Option<Reflection> {
+    pub fn read(&self, seals: &Seals, answer: &str) -> Option<ObservedRequest> {
         let context: [&[u8]; 2] = [b"answer", self.0.as_bytes()];
         let (plain, _) = seals.open(Purpose::Mirror, &context, &from_base64url(answer)?).ok()?;
         serde_json::from_slice(&plain).ok()
@@ -81,7 +81,7 @@ impl Question {
     }
 }
 
-impl Reflection {
+impl ObservedRequest {
     /// Whether cookies come and go as they were sent: `sent` in the request, `arrived` in the answer.
     pub fn cookies(&self, sent: &str, arrived: &[String]) -> Finding {
         const CHECK: &str = "cookies";
@@ -178,8 +178,8 @@ mod tests {
         PublicUrl::parse(url).unwrap()
     }
 
-    fn seen() -> Reflection {
-        Reflection {
+    fn seen() -> ObservedRequest {
+        ObservedRequest {
             peer: Some("10.0.0.9".parse().unwrap()),
             peer_trusted: true,
             client: Some("198.51.100.7".parse().unwrap()),
@@ -194,24 +194,24 @@ mod tests {
     #[test]
     fn nobody_asks_but_who_has_the_key_and_an_answer_is_to_its_question() {
         let url = public("https://app.example");
-        let question = Question::new(&seals(1), &url, NOW);
+        let probe = ProbeRequest::new(&seals(1), &url, NOW);
         let parse = |byte, url: &str, after: i64| {
             let now = Timestamp::from_unix(NOW.unix() + after);
-            Question::parse(question.as_str(), &seals(byte), &public(url), now)
+            ProbeRequest::parse(probe.as_str(), &seals(byte), &public(url), now)
         };
-        assert_eq!(parse(1, "https://app.example", 0).as_ref(), Some(&question));
+        assert_eq!(parse(1, "https://app.example", 0).as_ref(), Some(&probe));
         assert!(
             parse(1, "https://app.example", 300).is_some() && parse(1, "https://app.example", -300).is_some()
         );
         assert_eq!(parse(1, "https://app.example", 301), None, "old");
         assert_eq!(parse(2, "https://app.example", 0), None, "another key");
         assert_eq!(parse(1, "https://other.example", 0), None, "another site");
-        assert_eq!(Question::parse("", &seals(1), &url, NOW), None);
-        let answer = question.answer(&seals(1), &seen());
-        assert_eq!(question.read(&seals(1), &answer), Some(seen()));
-        assert_eq!(Question::new(&seals(1), &url, NOW).read(&seals(1), &answer), None, "another question");
-        assert_eq!(question.read(&seals(2), &answer), None);
-        assert_eq!(Question::parse(&answer, &seals(1), &url, NOW), None, "an answer is no question");
+        assert_eq!(ProbeRequest::parse("", &seals(1), &url, NOW), None);
+        let answer = probe.answer(&seals(1), &seen());
+        assert_eq!(probe.read(&seals(1), &answer), Some(seen()));
+        assert_eq!(ProbeRequest::new(&seals(1), &url, NOW).read(&seals(1), &answer), None, "another question");
+        assert_eq!(probe.read(&seals(2), &answer), None);
+        assert_eq!(ProbeRequest::parse(&answer, &seals(1), &url, NOW), None, "an answer is no question");
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
             (INSIDE, false, INSIDE, true, &["192.0.2.1"], CheckVerdict::Unknown),
             (OUTSIDE, false, OUTSIDE, false, &["192.0.2.1"], CheckVerdict::Ok),
         ] {
-            let seen = Reflection {
+            let seen = ObservedRequest {
                 peer: Some(peer.parse().unwrap()),
                 peer_trusted: trusted,
                 client: Some(client.parse().unwrap()),

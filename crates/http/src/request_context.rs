@@ -18,24 +18,24 @@ use crate::error::ApiError;
 
 /// Who sent a request, and what they can do with an answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Asker {
+pub(crate) struct RequestContext {
     caller: Caller,
     kind: RequestKind,
-    looks_ahead: bool,
+    is_prefetch: bool,
 }
 
 /// What a request says of its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RequestKind {
     /// Not a navigation: a script, or a client that wants JSON.
-    Program,
+    Api,
     /// A navigation as far as one can tell, of a client that does not say what it shows.
-    Unclear,
+    Unknown,
     /// A navigation of a browser that shows pages.
-    Person,
+    Browser,
 }
 
-impl Asker {
+impl RequestContext {
     pub(crate) fn of(request: &HttpRequest) -> Self {
         let headers = request.headers();
         let own = Proxies::default();
@@ -47,7 +47,7 @@ impl Asker {
             user_agent: text(headers.get(header::USER_AGENT)).map(printable),
             request_id,
         };
-        Self { caller, kind: RequestKind::of(headers), looks_ahead: looks_ahead(headers) }
+        Self { caller, kind: RequestKind::of(headers), is_prefetch: is_prefetch(headers) }
     }
 
     /// Who sent the request, for the record.
@@ -62,17 +62,17 @@ impl Asker {
 
     /// Whether the request is a navigation: every one that does not say otherwise.
     pub(crate) fn navigates(&self) -> bool {
-        self.kind != RequestKind::Program
+        self.kind != RequestKind::Api
     }
 
     /// Whether the answer is shown to a person.
     pub(crate) fn reads_pages(&self) -> bool {
-        self.kind == RequestKind::Person
+        self.kind == RequestKind::Browser
     }
 
     /// Whether a browser only prepares for a press that may never come (threats M19).
-    pub(crate) fn looks_ahead(&self) -> bool {
-        self.looks_ahead
+    pub(crate) fn is_prefetch(&self) -> bool {
+        self.is_prefetch
     }
 }
 
@@ -83,13 +83,13 @@ impl RequestKind {
         let html = accepts(headers, "text/html");
         let scripted = mode.is_some_and(|mode| mode != "navigate");
         if scripted || (accepts(headers, "application/json") && !html) {
-            return Self::Program;
+            return Self::Api;
         }
-        if html || mode.is_some() { Self::Person } else { Self::Unclear }
+        if html || mode.is_some() { Self::Browser } else { Self::Unknown }
     }
 }
 
-impl FromRequest for Asker {
+impl FromRequest for RequestContext {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
@@ -108,7 +108,7 @@ fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     kinds.any(|own| own.trim().eq_ignore_ascii_case(kind))
 }
 
-fn looks_ahead(headers: &HeaderMap) -> bool {
+fn is_prefetch(headers: &HeaderMap) -> bool {
     let names = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
     let mut values =
         names.into_iter().flat_map(|name| headers.get_all(name)).filter_map(|value| value.to_str().ok());
@@ -123,37 +123,37 @@ mod tests {
 
     use super::*;
 
-    fn asker(headers: &[(&str, &str)]) -> Asker {
+    fn context(headers: &[(&str, &str)]) -> RequestContext {
         let mut request = TestRequest::default();
         for (name, value) in headers {
             request = request.append_header((*name, *value));
         }
-        Asker::of(&request.to_http_request())
+        RequestContext::of(&request.to_http_request())
     }
 
     #[test]
     fn a_navigation_is_every_request_that_does_not_say_otherwise() {
         const CHROME: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         let cases: &[(&[(&str, &str)], RequestKind)] = &[
-            (&[], RequestKind::Unclear),
-            (&[("accept", "*/*")], RequestKind::Unclear),
-            (&[("accept", "")], RequestKind::Unclear),
-            (&[("accept", "application/jsonp")], RequestKind::Unclear),
-            (&[("accept", CHROME)], RequestKind::Person),
-            (&[("accept", CHROME), ("sec-fetch-mode", "navigate")], RequestKind::Person),
-            (&[("sec-fetch-mode", "navigate")], RequestKind::Person),
-            (&[("accept", "text/html, application/json")], RequestKind::Person),
-            (&[("accept", "application/json"), ("accept", "Text/HTML;q=0.1")], RequestKind::Person),
-            (&[("accept", "application/json")], RequestKind::Program),
-            (&[("accept", "text/plain, Application/JSON;q=0.5, */*")], RequestKind::Program),
-            (&[("accept", "application/json"), ("sec-fetch-mode", "navigate")], RequestKind::Program),
-            (&[("sec-fetch-mode", "cors")], RequestKind::Program),
-            (&[("accept", CHROME), ("sec-fetch-mode", "no-cors")], RequestKind::Program),
-            (&[("sec-fetch-mode", "Navigate")], RequestKind::Program),
-            (&[("sec-fetch-mode", "")], RequestKind::Program),
+            (&[], RequestKind::Unknown),
+            (&[("accept", "*/*")], RequestKind::Unknown),
+            (&[("accept", "")], RequestKind::Unknown),
+            (&[("accept", "application/jsonp")], RequestKind::Unknown),
+            (&[("accept", CHROME)], RequestKind::Browser),
+            (&[("accept", CHROME), ("sec-fetch-mode", "navigate")], RequestKind::Browser),
+            (&[("sec-fetch-mode", "navigate")], RequestKind::Browser),
+            (&[("accept", "text/html, application/json")], RequestKind::Browser),
+            (&[("accept", "application/json"), ("accept", "Text/HTML;q=0.1")], RequestKind::Browser),
+            (&[("accept", "application/json")], RequestKind::Api),
+            (&[("accept", "text/plain, Application/JSON;q=0.5, */*")], RequestKind::Api),
+            (&[("accept", "application/json"), ("sec-fetch-mode", "navigate")], RequestKind::Api),
+            (&[("sec-fetch-mode", "cors")], RequestKind::Api),
+            (&[("accept", CHROME), ("sec-fetch-mode", "no-cors")], RequestKind::Api),
+            (&[("sec-fetch-mode", "Navigate")], RequestKind::Api),
+            (&[("sec-fetch-mode", "")], RequestKind::Api),
         ];
         for (headers, kind) in cases {
-            assert_eq!(asker(headers).kind, *kind, "{headers:?}");
+            assert_eq!(context(headers).kind, *kind, "{headers:?}");
         }
     }
 
@@ -169,7 +169,7 @@ mod tests {
             ("sec-purpose", "", false),
             ("sec-fetch-mode", "navigate", false),
         ] {
-            assert_eq!(asker(&[(name, value)]).looks_ahead(), expected, "{name}: {value}");
+            assert_eq!(context(&[(name, value)]).is_prefetch(), expected, "{name}: {value}");
         }
     }
 
@@ -180,8 +180,8 @@ mod tests {
             .insert_header(("x-forwarded-for", "203.0.113.9"))
             .insert_header(("forwarded", "for=203.0.113.9"))
             .insert_header(("user-agent", "x".repeat(1000)));
-        let asker = Asker::of(&forwarded.to_http_request());
-        assert_eq!(asker.caller().ip.as_deref(), Some("192.0.2.7"));
-        assert_eq!(asker.caller().user_agent.as_ref().map(String::len), Some(200));
+        let context = RequestContext::of(&forwarded.to_http_request());
+        assert_eq!(context.caller().ip.as_deref(), Some("192.0.2.7"));
+        assert_eq!(context.caller().user_agent.as_ref().map(String::len), Some(200));
     }
 }
