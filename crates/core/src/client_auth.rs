@@ -46,7 +46,7 @@ pub struct ClientKey {
 }
 
 #[derive(Serialize)]
-struct Statement<'a> {
+struct ClientAssertion<'a> {
     iss: &'a str,
     sub: &'a str,
     aud: &'a str,
@@ -89,13 +89,13 @@ impl ClientKey {
     ///
     /// # Errors
     /// When the key does not sign.
-    pub fn statement(
+    pub fn client_assertion(
         &self,
         client_id: &str,
         audience: &str,
         now: Timestamp,
     ) -> Result<SecretString, &'static str> {
-        let statement = Statement {
+        let client_assertion = ClientAssertion {
             iss: client_id,
             sub: client_id,
             aud: audience,
@@ -103,7 +103,7 @@ impl ClientKey {
             iat: now.unix(),
             exp: now.plus(STATEMENT_LIFETIME).unix(),
         };
-        encode(&self.header, &statement, &self.key)
+        encode(&self.header, &client_assertion, &self.key)
             .map(Into::into)
             .map_err(|_| "the client key does not sign")
     }
@@ -155,8 +155,8 @@ mod tests {
     fn a_statement_is_ours_for_one_issuer_and_one_request() {
         for (pem, alg) in keys() {
             let key = ClientKey::new(&pem, Some("k1"), Some(b"certificate")).unwrap();
-            let statement = |audience: &str| key.statement("portico", audience, NOW).unwrap();
-            let text = statement("https://idp.example");
+            let client_assertion = |audience: &str| key.client_assertion("portico", audience, NOW).unwrap();
+            let text = client_assertion("https://idp.example");
             let header = decode_header(text.expose_secret()).unwrap();
             assert_eq!((header.alg, header.kid.as_deref()), (alg, Some("k1")));
             assert_eq!(header.x5t_s256, Some(base64url(&sha256(&[b"certificate"]))));
@@ -169,8 +169,8 @@ mod tests {
             let claims = read(&text).unwrap().claims;
             assert_eq!((&claims["iss"], &claims["sub"]), (&"portico".into(), &"portico".into()));
             assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 120);
-            assert!(read(&statement("https://other.example")).is_err());
-            let again = read(&statement("https://idp.example")).unwrap().claims;
+            assert!(read(&client_assertion("https://other.example")).is_err());
+            let again = read(&client_assertion("https://idp.example")).unwrap().claims;
             assert_ne!(claims["jti"], again["jti"]);
         }
     }

@@ -24,10 +24,10 @@ use crate::keys::Keys;
 use crate::login::{
     Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, login_secrets,
 };
-use crate::proxy_probe::{ProbeRequest, ObservedRequest};
 use crate::provider::{
     Answer, AuthorizationParams, AuthorizationResponse, CodeExchange, Health, Prompt, ProtocolClient, Slot,
 };
+use crate::proxy_probe::{ObservedRequest, ProbeRequest};
 use crate::public_url::PublicUrl;
 use crate::return_to::{LoginParams, ReturnTo, WebOrigin};
 use crate::seal::Seals;

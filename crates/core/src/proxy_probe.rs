@@ -209,7 +209,11 @@ mod tests {
         assert_eq!(ProbeRequest::parse("", &seals(1), &url, NOW), None);
         let answer = probe.answer(&seals(1), &seen());
         assert_eq!(probe.read(&seals(1), &answer), Some(seen()));
-        assert_eq!(ProbeRequest::new(&seals(1), &url, NOW).read(&seals(1), &answer), None, "another question");
+        assert_eq!(
+            ProbeRequest::new(&seals(1), &url, NOW).read(&seals(1), &answer),
+            None,
+            "another question"
+        );
         assert_eq!(probe.read(&seals(2), &answer), None);
         assert_eq!(ProbeRequest::parse(&answer, &seals(1), &url, NOW), None, "an answer is no question");
     }

@@ -9,10 +9,10 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::Portico;
-use crate::request_context::RequestContext;
 use crate::error::ApiError;
 use crate::extract::{SlotPath, is_of_kind};
 use crate::query::once;
+use crate::request_context::RequestContext;
 
 /// Longer than any logout token that is accepted; the body has a limit of its own.
 const LONGEST_TOKEN: usize = 64 * 1024;

@@ -12,7 +12,6 @@ use portico_core::flow::PresentedTokens;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::Portico;
-use crate::request_context::RequestContext;
 use crate::cookies::RequestCookies;
 use crate::csrf;
 use crate::error::{ApiError, Cause};
@@ -20,6 +19,7 @@ use crate::extract::is_of_kind;
 use crate::limits::{BreakGlassLimit, Within};
 use crate::pages;
 use crate::query::once;
+use crate::request_context::RequestContext;
 use crate::session::{TokenAnswer, set_session_cookies};
 
 /// Longer than any code.

@@ -4,10 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use crate::Portico;
-use crate::request_context::RequestContext;
 use crate::error::ApiError;
 use crate::extract::HandOffBody;
 use crate::limits::{TokenLimit, Within};
+use crate::request_context::RequestContext;
 use crate::session::TokenAnswer;
 
 /// `POST /auth/token`. Cookies neither count nor are set: the frontend keeps its tokens itself.

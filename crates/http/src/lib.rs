@@ -10,7 +10,6 @@
 //! live       the surface of the moment, which a reload replaces
 //! ```
 
-mod request_context;
 mod backchannel;
 mod break_glass;
 mod callback;
@@ -28,12 +27,13 @@ mod limits;
 mod live;
 mod login;
 mod meter;
-mod proxy_probe;
 mod openapi;
-mod self_service;
 mod pages;
+mod proxy_probe;
 mod query;
+mod request_context;
 mod routes;
+mod self_service;
 mod session;
 mod telemetry;
 mod verify;

@@ -9,12 +9,12 @@ use portico_core::flow::{Callback, Finished, PresentedTokens};
 use portico_core::provider::{Health, Prompt, Slot};
 use serde::Serialize;
 
-use crate::request_context::RequestContext;
 use crate::callback::CallbackParams;
 use crate::cookies::RequestCookies;
 use crate::error::{ApiError, Cause};
 use crate::extract::{LoginQuery, SlotPath};
 use crate::limits::{CallbackLimit, StartLimit, Within};
+use crate::request_context::RequestContext;
 use crate::session::{TokenAnswer, set_session_cookies};
 use crate::{Portico, meter, pages, routes};
 
@@ -124,7 +124,12 @@ pub(crate) async fn finish(
 }
 
 /// A navigation goes on to where it wanted; a script that relayed the callback gets what it needs to do the same.
-fn login_response(portico: &Portico, context: &RequestContext, finished: &Finished, gone: Vec<Cookie<'_>>) -> HttpResponse {
+fn login_response(
+    portico: &Portico,
+    context: &RequestContext,
+    finished: &Finished,
+    gone: Vec<Cookie<'_>>,
+) -> HttpResponse {
     let (Finished::SignedIn { return_to, .. }
     | Finished::HandedOff { return_to }
     | Finished::Linked { return_to }) = finished;

@@ -19,13 +19,13 @@ use portico_core::public_url::PublicUrl;
 use portico_core::seal::{base64url, sha256};
 use portico_core::slot::SlotId;
 
-use crate::request_context::RequestContext;
 use crate::callback::CallbackParams;
 use crate::cookies::RequestCookies;
 use crate::error::{ApiError, Cause};
 use crate::extract::{Credentials, LoginQuery};
 use crate::limits::RateLimitKind;
-use crate::session::{set_session_cookies, refresh_session};
+use crate::request_context::RequestContext;
+use crate::session::{refresh_session, set_session_cookies};
 use crate::{Portico, routes};
 
 const STYLE: &str = include_str!("../templates/style.css");
@@ -129,7 +129,9 @@ pub(crate) async fn login(
 ) -> Result<HttpResponse, ApiError> {
     if let Some(tokens) = resume(&portico, (&context, &request), &login_params, &credentials).await? {
         let location = (header::LOCATION, login_params.url.as_str());
-        return Ok(set_session_cookies(HttpResponse::SeeOther(), &portico, &tokens).insert_header(location).finish());
+        return Ok(set_session_cookies(HttpResponse::SeeOther(), &portico, &tokens)
+            .insert_header(location)
+            .finish());
     }
     let public = portico.broker().public_url().at("/");
     let slots = portico.broker().slots().map(|(slot, _)| slot);

@@ -18,8 +18,7 @@ pub(crate) async fn answer_probe(
     portico: Data<Portico>,
     front: Data<Front>,
 ) -> Result<HttpResponse, ApiError> {
-    let probe =
-        once(request.query_string(), "question", LONGEST_QUESTION).ok().flatten().unwrap_or_default();
+    let probe = once(request.query_string(), "question", LONGEST_QUESTION).ok().flatten().unwrap_or_default();
     let cookie = front.cookies.check();
     let seen = || {
         let client = front.proxies.client(&request);

@@ -15,7 +15,8 @@ use url::Url;
 use crate::error::{ApiError, Cause};
 use crate::telemetry::{RootSpan, answer};
 use crate::{
-    backchannel, break_glass, handoff, health, keys, login, proxy_probe, openapi, pages, self_service, session, verify,
+    backchannel, break_glass, handoff, health, keys, login, openapi, pages, proxy_probe, self_service,
+    session, verify,
 };
 
 /// The largest body, in bytes (threats 10).

@@ -9,10 +9,10 @@ use portico_core::session::{Session, SessionId};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::request_context::RequestContext;
 use crate::cookies::RequestCookies;
 use crate::error::{ApiError, Cause};
 use crate::extract::{LoginQuery, Owner, SlotPath};
+use crate::request_context::RequestContext;
 use crate::{Portico, rfc3339};
 
 #[derive(Serialize)]

@@ -11,13 +11,13 @@ use serde::Serialize;
 use url::Url;
 use uuid::Uuid;
 
-use crate::request_context::RequestContext;
 use crate::cookies::RequestCookies;
 use crate::csrf::{self, CSRF_HEADER};
 use crate::error::ApiError;
 use crate::extract::{Credentials, RefreshBody};
 use crate::limits::{RefreshLimit, Within};
 use crate::meter;
+use crate::request_context::RequestContext;
 use crate::{Portico, rfc3339};
 
 /// What a login or a refresh gives to whoever asked (RFC 6749 5.1).

@@ -21,10 +21,10 @@ use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::Front;
-use crate::request_context::RequestContext;
 use crate::cors::Grant;
 use crate::error::{ApiError, Cause, Part};
 use crate::meter;
+use crate::request_context::RequestContext;
 
 /// The longest address, in bytes (threats 10).
 const LONGEST_URL: usize = 16 * 1024;

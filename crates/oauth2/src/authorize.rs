@@ -104,7 +104,7 @@ mod tests {
     use portico_core::provider::LoginSecrets;
 
     use super::*;
-    use crate::sample;
+    use crate::fixtures;
 
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
@@ -151,13 +151,13 @@ mod tests {
             ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
             ("code_challenge_method", "S256"),
         ];
-        let plain = sample::slot();
-        let mut without = sample::slot();
+        let plain = fixtures::slot();
+        let mut without = fixtures::slot();
         without.pkce = Pkce::OffByOperator;
-        let mut more = sample::slot();
+        let mut more = fixtures::slot();
         more.audience = Some("https://api.example/?a=b&c".to_owned());
         more.extra_params.insert("prompt".to_owned(), "login".to_owned());
-        let mut form = sample::slot();
+        let mut form = fixtures::slot();
         form.response_mode = ResponseMode::FormPost;
         let form_post = [("response_mode", "form_post")];
         let extra = [("audience", "https://api.example/?a=b&c"), ("prompt", "login")];
@@ -191,7 +191,7 @@ mod tests {
             let all = pairs_of(slot, "https://idp.example/authorize", false, prompt);
             all.into_iter().filter(|(name, _)| name == "prompt").map(|(_, value)| value).collect()
         };
-        let mut slot = sample::slot();
+        let mut slot = fixtures::slot();
         assert_eq!(prompts(&slot, Prompt::AsConfigured), [""; 0]);
         assert_eq!(prompts(&slot, Prompt::Login), ["login"]);
         slot.extra_params.insert("prompt".to_owned(), "consent".to_owned());

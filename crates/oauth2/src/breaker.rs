@@ -15,26 +15,26 @@ use portico_core::provider::Health;
 const MOST_FAILURES: u32 = 5;
 
 /// The first rest; each further one is twice as long.
-const FIRST_REST: Duration = Duration::from_secs(10);
+const FIRST_OPEN: Duration = Duration::from_secs(10);
 
 /// The longest rest. Shorter than a minute, so that whoever asks every minute asks indeed.
-const LONGEST_REST: Duration = Duration::from_secs(40);
+const LONGEST_OPEN: Duration = Duration::from_secs(40);
 
 /// How one slot's provider fared lately.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker(Mutex<State>);
+pub(crate) struct Breaker(Mutex<BreakerState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct BreakerState {
     /// Failures since the last answer.
     failures: u32,
     /// Whether there was a doubtful answer since.
-    doubt: bool,
-    rest: Option<Rest>,
+    inconclusive: bool,
+    open: Option<OpenPeriod>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Rest {
+struct OpenPeriod {
     until: Instant,
     length: Duration,
     /// Whether a call is under way that will tell.
@@ -43,48 +43,48 @@ struct Rest {
 
 /// A call that was let through; how it ended must be told. One that is given up tells nothing.
 #[derive(Debug)]
-pub(crate) struct Trial<'a> {
+pub(crate) struct HalfOpenCall<'a> {
     breaker: &'a Breaker,
     told: bool,
 }
 
 impl Breaker {
     /// Lets a call through, unless the provider rests.
-    pub(crate) fn admit(&self, now: Instant) -> Option<Trial<'_>> {
-        if let Some(rest) = &mut self.state().rest {
-            if rest.trying || now < rest.until {
+    pub(crate) fn admit(&self, now: Instant) -> Option<HalfOpenCall<'_>> {
+        if let Some(open) = &mut self.state().open {
+            if open.trying || now < open.until {
                 return None;
             }
-            rest.trying = true;
+            open.trying = true;
         }
-        Some(Trial { breaker: self, told: false })
+        Some(HalfOpenCall { breaker: self, told: false })
     }
 
     /// Down until a call succeeds, because a rest that is over proves nothing; degraded while the last calls failed.
     pub(crate) fn health(&self) -> Health {
         let state = self.state();
-        match &state.rest {
+        match &state.open {
             Some(_) => Health::Down,
-            None if state.failures > 0 || state.doubt => Health::Degraded,
+            None if state.failures > 0 || state.inconclusive => Health::Degraded,
             None => Health::Ok,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Trial<'_> {
+impl HalfOpenCall<'_> {
     /// Somebody answered.
     pub(crate) fn answered(mut self) {
         self.told = true;
-        *self.breaker.state() = State::default();
+        *self.breaker.state() = BreakerState::default();
     }
 
     /// Somebody answered with a failure that may be due to what was sent: worth a look, and never a rest, nor a longer one.
-    pub(crate) fn doubted(self) {
-        self.breaker.state().doubt = true;
+    pub(crate) fn inconclusive(self) {
+        self.breaker.state().inconclusive = true;
     }
 
     /// Nobody did, or nobody who could.
@@ -92,24 +92,24 @@ impl Trial<'_> {
         self.told = true;
         let mut state = self.breaker.state();
         state.failures = state.failures.saturating_add(1);
-        let length = match state.rest {
-            Some(rest) if rest.trying => (rest.length * 2).min(LONGEST_REST),
+        let length = match state.open {
+            Some(open) if open.trying => (open.length * 2).min(LONGEST_OPEN),
             // A call that began before the rest did tells nothing new.
             Some(_) => return,
             None if state.failures < MOST_FAILURES => return,
-            None => FIRST_REST,
+            None => FIRST_OPEN,
         };
-        state.rest = Some(Rest { until: now + length, length, trying: false });
+        state.open = Some(OpenPeriod { until: now + length, length, trying: false });
     }
 }
 
-impl Drop for Trial<'_> {
+impl Drop for HalfOpenCall<'_> {
     fn drop(&mut self) {
         if self.told {
             return;
         }
-        if let Some(rest) = &mut self.breaker.state().rest {
-            rest.trying = false;
+        if let Some(open) = &mut self.breaker.state().open {
+            open.trying = false;
         }
     }
 }
@@ -136,9 +136,9 @@ mod tests {
         assert_eq!(breaker.health(), Health::Down);
         assert!(breaker.admit(begin).is_none() && breaker.admit(at(9)).is_none());
         assert_eq!(breaker.health(), Health::Down, "a rest that is over proves nothing");
-        let trial = breaker.admit(at(10)).unwrap();
+        let call = breaker.admit(at(10)).unwrap();
         assert!(breaker.admit(at(10)).is_none(), "one at a time");
-        trial.answered();
+        call.answered();
         assert_eq!(breaker.health(), Health::Ok);
         assert!(breaker.admit(at(10)).is_some());
     }
@@ -147,15 +147,15 @@ mod tests {
     fn a_doubtful_answer_makes_no_rest_and_no_longer_one() {
         let (breaker, begin) = (Breaker::default(), Instant::now());
         for _ in 0..20 {
-            breaker.admit(begin).unwrap().doubted();
+            breaker.admit(begin).unwrap().inconclusive();
         }
         assert_eq!(breaker.health(), Health::Degraded);
         fail(&breaker, 4, begin);
         assert_eq!(breaker.health(), Health::Degraded, "nor does it bring one nearer");
         fail(&breaker, 1, begin);
-        let over = begin + FIRST_REST;
+        let over = begin + FIRST_OPEN;
         for _ in 0..20 {
-            breaker.admit(over).expect("the next call is tried at once").doubted();
+            breaker.admit(over).expect("the next call is tried at once").inconclusive();
         }
         breaker.admit(over).unwrap().answered();
         assert_eq!(breaker.health(), Health::Ok);
@@ -182,7 +182,7 @@ mod tests {
         drop(breaker.admit(now).unwrap());
         assert_eq!(breaker.health(), Health::Ok);
         fail(&breaker, 5, now);
-        let later = now + FIRST_REST;
+        let later = now + FIRST_OPEN;
         drop(breaker.admit(later).unwrap());
         assert!(breaker.admit(later).is_some(), "the next one tells");
     }
@@ -192,9 +192,9 @@ mod tests {
         let (breaker, now) = (Breaker::default(), Instant::now());
         let slow: Vec<_> = (0..8).map(|_| breaker.admit(now).unwrap()).collect();
         let later = now + Duration::from_secs(3);
-        for trial in slow {
-            trial.failed(later);
+        for call in slow {
+            call.failed(later);
         }
-        assert!(breaker.admit(later + FIRST_REST).is_some());
+        assert!(breaker.admit(later + FIRST_OPEN).is_some());
     }
 }

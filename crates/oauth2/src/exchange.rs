@@ -75,7 +75,7 @@ pub struct Granted {
 enum Proof<'a> {
     None,
     Secret(AuthMethod, &'a SecretString),
-    Statement(&'a ClientKey),
+    ClientAssertion(&'a ClientKey),
 }
 
 /// RFC 7523 2.2.
@@ -100,7 +100,7 @@ impl CodeGrant<'_> {
     async fn redeem_by(&self, http: &Outbound) -> Result<Granted, UpstreamError> {
         let (method, secrets) = match &self.slot.auth {
             ClientAuth::Public => return self.request(http, Proof::None).await,
-            ClientAuth::PrivateKey(key) => return self.request(http, Proof::Statement(key)).await,
+            ClientAuth::PrivateKey(key) => return self.request(http, Proof::ClientAssertion(key)).await,
             ClientAuth::Auto(secrets) => (self.auto, secrets),
             ClientAuth::Basic(secrets) => (AuthMethod::Basic, secrets),
             ClientAuth::Post(secrets) => (AuthMethod::Post, secrets),
@@ -121,7 +121,7 @@ impl CodeGrant<'_> {
             .set_redirect_uri(RedirectUrl::from_url(self.redirect_uri.clone()))
             .set_auth_type(match proof {
                 Proof::Secret(AuthMethod::Basic, _) => AuthType::BasicAuth,
-                Proof::Secret(AuthMethod::Post, _) | Proof::Statement(_) | Proof::None => {
+                Proof::Secret(AuthMethod::Post, _) | Proof::ClientAssertion(_) | Proof::None => {
                     AuthType::RequestBody
                 }
             });
@@ -134,12 +134,12 @@ impl CodeGrant<'_> {
             let verifier = self.login_secrets.verifier().expose_secret().to_owned();
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
         }
-        if let Proof::Statement(key) = proof {
-            let statement = key.statement(&self.slot.client_id, self.audience, self.now);
-            let statement = statement.map_err(|problem| Endpoint::Token.bad(problem))?;
+        if let Proof::ClientAssertion(key) = proof {
+            let client_assertion = key.client_assertion(&self.slot.client_id, self.audience, self.now);
+            let client_assertion = client_assertion.map_err(|problem| Endpoint::Token.bad(problem))?;
             request = request
                 .add_extra_param("client_assertion_type", STATEMENT_TYPE)
-                .add_extra_param("client_assertion", statement.expose_secret().to_owned());
+                .add_extra_param("client_assertion", client_assertion.expose_secret().to_owned());
         }
         let answered = request.request_async(&TokenEndpoint(http.clone())).await;
         granted(&answered.map_err(refusal)?)

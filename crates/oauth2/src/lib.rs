@@ -6,14 +6,14 @@
 
 mod authorize;
 mod breaker;
-pub mod deliver;
 mod exchange;
+#[cfg(test)]
+mod fixtures;
 pub mod json;
 pub mod lookups;
+pub mod otlp_http;
 mod outbound;
 pub mod probe;
-#[cfg(test)]
-mod sample;
 pub mod userinfo;
 
 pub use authorize::{IssRule, authorization_request, take_code};

@@ -272,18 +272,18 @@ impl Gate {
         let crowded = |_| UpstreamError::Overloaded { endpoint: endpoint.name() };
         let _place = self.places.try_acquire().map_err(crowded)?;
         let _turn = timeout_at(deadline, self.turns.acquire()).await.map_err(late)?;
-        let Some(trial) = self.breaker.admit(Instant::now()) else {
+        let Some(call) = self.breaker.admit(Instant::now()) else {
             let problem = "it failed several times in a row and is given a rest".to_owned();
             return Err(UpstreamError::Unreachable { endpoint: endpoint.name(), problem });
         };
         let answer = timeout_at(deadline, exchange).await.map_err(late).and_then(|answer| answer);
         match &answer {
-            Ok(Answer { status: 500.., .. }) if !endpoint.is_asked_the_same() => trial.doubted(),
+            Ok(Answer { status: 500.., .. }) if !endpoint.is_asked_the_same() => call.inconclusive(),
             Ok(Answer { status: 500.., .. })
             | Err(UpstreamError::Unreachable { .. } | UpstreamError::Timeout { .. }) => {
-                trial.failed(Instant::now());
+                call.failed(Instant::now());
             }
-            Ok(_) | Err(_) => trial.answered(),
+            Ok(_) | Err(_) => call.answered(),
         }
         answer
     }

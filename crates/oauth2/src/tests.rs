@@ -30,7 +30,7 @@ impl Site {
         realm.knobs.authorize.auto_login = AutoLogin::As("ada-1".to_owned());
         let idp = DemoIdp::start(IdpConfig { port: 0, workers: 1, realms: vec![realm] }).unwrap();
         let realm = idp.oauth2("main").unwrap();
-        let mut slot = sample::slot();
+        let mut slot = fixtures::slot();
         slot.kind = ProviderKind::OAuth2(OAuth2Settings {
             authorization_url: realm.authorization_url().parse().unwrap(),
             token_url: realm.token_url().parse().unwrap(),

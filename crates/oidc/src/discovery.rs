@@ -14,7 +14,7 @@ use portico_oauth2::{AuthMethod, Endpoint, Outbound};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::kept::{Kept, Want};
+use crate::document_cache::{DocumentCache, Freshness};
 use crate::keys::KeySet;
 
 /// A discovery document that passed its checks (OIDC Discovery 4.3).
@@ -185,7 +185,7 @@ pub(crate) struct Provider {
     tenants: Vec<String>,
     http: Outbound,
     born: Instant,
-    metadata: Kept<Metadata>,
+    metadata: DocumentCache<Metadata>,
     /// The issuer that was seen first; another one needs a restart, and with it somebody who looks.
     first: OnceLock<Issuer>,
     keys: Mutex<Option<KeysAt>>,
@@ -194,7 +194,7 @@ pub(crate) struct Provider {
 /// The keys of one address; those of another are other keys.
 struct KeysAt {
     url: Url,
-    kept: Arc<Kept<KeySet>>,
+    cache: Arc<DocumentCache<KeySet>>,
 }
 
 impl Provider {
@@ -205,7 +205,7 @@ impl Provider {
             tenants: slot.access.tenants.clone(),
             http,
             born: Instant::now(),
-            metadata: Kept::new("discovery"),
+            metadata: DocumentCache::new("discovery"),
             first: OnceLock::new(),
             keys: Mutex::new(None),
         }
@@ -221,7 +221,7 @@ impl Provider {
             let read = read.and_then(|metadata| self.check_same(metadata));
             read.inspect_err(|error| self.warn(error))
         };
-        self.metadata.get(age, Want::Any, look).await
+        self.metadata.get(age, Freshness::Any, look).await
     }
 
     /// An issuer never changes under a running slot: accounts are kept by it (threats C13).
@@ -241,24 +241,24 @@ impl Provider {
         &self,
         metadata: &Metadata,
         now: Timestamp,
-        want: Want,
+        freshness: Freshness,
     ) -> Result<Arc<KeySet>, UpstreamError> {
         let look = async {
             let document = self.http.document(Endpoint::KeySet, &metadata.jwks).await;
             let read = document.and_then(|document| KeySet::read(&document));
             read.inspect_err(|error| self.warn(error))
         };
-        self.keys_at(&metadata.jwks).get(now, want, look).await
+        self.keys_at(&metadata.jwks).get(now, freshness, look).await
     }
 
-    fn keys_at(&self, url: &Url) -> Arc<Kept<KeySet>> {
+    fn keys_at(&self, url: &Url) -> Arc<DocumentCache<KeySet>> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         match &*keys {
-            Some(known) if known.url == *url => Arc::clone(&known.kept),
+            Some(known) if known.url == *url => Arc::clone(&known.cache),
             _ => {
-                let kept = Arc::new(Kept::new("jwks"));
-                *keys = Some(KeysAt { url: url.clone(), kept: Arc::clone(&kept) });
-                kept
+                let cache = Arc::new(DocumentCache::new("jwks"));
+                *keys = Some(KeysAt { url: url.clone(), cache: Arc::clone(&cache) });
+                cache
             }
         }
     }
@@ -275,7 +275,7 @@ impl Provider {
     /// The worst of how the document, the keys and all calls were last found.
     pub(crate) fn health(&self) -> Health {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let keys = keys.as_ref().map_or(Health::Ok, |known| known.kept.health());
+        let keys = keys.as_ref().map_or(Health::Ok, |known| known.cache.health());
         [self.metadata.health(), keys, self.http.health()].into_iter().max().unwrap_or(Health::Ok)
     }
 }

@@ -4,12 +4,12 @@
 //! came is read from an ID token that was checked. This crate knows neither the database nor the HTTP server.
 
 mod discovery;
+mod document_cache;
+#[cfg(test)]
+mod fixtures;
 mod inspect;
-mod kept;
 mod keys;
 mod logout;
-#[cfg(test)]
-mod sample;
 mod verify;
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::discovery::{Metadata, Provider};
-use crate::kept::Want;
+use crate::document_cache::Freshness;
 use crate::verify::{Parties, UnverifiedToken};
 
 /// An OpenID Connect provider, as one slot sees it.
@@ -130,9 +130,9 @@ impl OidcClient {
         now: Timestamp,
     ) -> Result<(), UpstreamError> {
         let alg = token.algorithm(&metadata.algs).map_err(UpstreamError::TokenInvalid)?;
-        let keys = self.provider.keys(metadata, now, Want::Any).await?;
+        let keys = self.provider.keys(metadata, now, Freshness::Any).await?;
         let Err(failed) = token.check_signature(&keys, alg) else { return Ok(()) };
-        let newer = self.provider.keys(metadata, now, Want::Newer).await?;
+        let newer = self.provider.keys(metadata, now, Freshness::Newer).await?;
         if Arc::ptr_eq(&keys, &newer) {
             return Err(UpstreamError::TokenInvalid(failed));
         }

@@ -46,9 +46,9 @@ impl Site {
         realm.knobs.authorize.auto_login = AutoLogin::As("ada-1".to_owned());
         realm.knobs.clock.now = Some(NOW);
         let idp = DemoIdp::start(IdpConfig { port: 0, workers: 1, realms: vec![realm] }).unwrap();
-        let mut settings = sample::settings(&idp.oidc("main").unwrap().discovery_url());
+        let mut settings = fixtures::settings(&idp.oidc("main").unwrap().discovery_url());
         bend(&mut settings);
-        let mut slot = sample::slot(settings);
+        let mut slot = fixtures::slot(settings);
         bend_slot(&mut slot);
         let http = Outbound::new(&slot.transport, tokio::runtime::Handle::current()).unwrap();
         Self { idp, client: OidcClient::new(slot, http) }

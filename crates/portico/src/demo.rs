@@ -16,7 +16,7 @@ use portico_demo_idp::{DemoIdp, IdpConfig, SlotEndpoints, SlotSettings};
 use portico_http::{Metrics, Portico};
 use portico_storage::Storage;
 
-use crate::cli::{Failure, say};
+use crate::cli::{Failure, print_out};
 use crate::log;
 use crate::service::Service;
 use crate::settings::{Loaded, Sources};
@@ -43,7 +43,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     log::start(settings.log_format, &settings.log_filter, None)
         .map_err(|error| Failure::Configuration(format!("logging could not be started: {error}")))?;
     if !set.is_empty() {
-        say(&format!("Not as the demo would have it, but from the environment: {}", set.join(", ")));
+        print_out(&format!("Not as the demo would have it, but from the environment: {}", set.join(", ")));
     }
     serve(loaded, (public, operator), &idp)
 }
@@ -121,7 +121,7 @@ fn serve(loaded: Loaded, listeners: (TcpListener, TcpListener), idp: &DemoIdp) -
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
     actix_web::rt::System::new().block_on(async {
         let listeners = Listeners::start(live, listeners, &metrics, page).map_err(failed)?;
-        say(&format!(
+        print_out(&format!(
             "Portico demo: open {}/\nDemo identity provider: {} (three made-up people, no passwords)\nNothing is kept. Press Ctrl-C to stop.",
             service.loaded().settings.public_url.as_str(),
             idp.base_url()

@@ -1,7 +1,7 @@
 //! What Portico writes to standard error: one line per event, JSON for machines, text for a terminal.
 //!
 //! Whatever the filter says, no line has a secret in it (threats H09, L08): our own types cannot print theirs, and what
-//! dependencies would print is in `UNSPEAKABLE`.
+//! dependencies would print is in `DENIED_TARGETS`.
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -23,7 +23,7 @@ use crate::traces::Traces;
 /// Dependencies' modules, each with all below it, that no filter can switch on: connection options, which warn of a
 /// parameter they do not know together with its value, and of a line of a password file that they cannot read together
 /// with the line.
-const UNSPEAKABLE: [&str; 1] = ["sqlx_postgres::options"];
+const DENIED_TARGETS: [&str; 1] = ["sqlx_postgres::options"];
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,29 +55,29 @@ pub(crate) fn start(
         tracing_subscriber::registry().with(traces.map(Traces::layer)).with(EnvFilter::try_new(filter)?);
     match format {
         LogFormat::Json => {
-            told.with(lines.fmt_fields(JsonFields).event_format(JsonLine)).with(Discreet).try_init()
+            told.with(lines.fmt_fields(JsonFields).event_format(JsonLine)).with(RedactingFilter).try_init()
         }
         LogFormat::Text => {
             let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
-            told.with(lines).with(Discreet).try_init()
+            told.with(lines).with(RedactingFilter).try_init()
         }
     }?;
     Ok(())
 }
 
 /// Drops what is unspeakable, before any filter is asked.
-struct Discreet;
+struct RedactingFilter;
 
-impl Discreet {
+impl RedactingFilter {
     fn lets_through(metadata: &Metadata<'_>) -> bool {
-        !UNSPEAKABLE.iter().any(|module| {
+        !DENIED_TARGETS.iter().any(|module| {
             let rest = metadata.target().strip_prefix(module);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         })
     }
 }
 
-impl<S: Subscriber> Layer<S> for Discreet {
+impl<S: Subscriber> Layer<S> for RedactingFilter {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if Self::lets_through(metadata) { Interest::always() } else { Interest::never() }
     }

@@ -49,7 +49,7 @@ impl Reload {
                 _ = looks.tick() => false,
             };
             if let Err(failure) = self.look(asked).await {
-                self.complain(&failure, asked);
+                self.print_err(&failure, asked);
             }
         }
     }
@@ -109,7 +109,7 @@ impl Reload {
         self.forget();
         retire(before.broker(), live.broker());
         metrics::counter!("portico_reloads_total", "outcome" => "applied").increment(1);
-        say(&applied);
+        print_out(&applied);
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -124,7 +124,7 @@ impl Reload {
     }
 
     /// The old settings stay; the operator learns why, once or as often as they ask.
-    fn complain(&mut self, failure: &Failure, asked: bool) {
+    fn print_err(&mut self, failure: &Failure, asked: bool) {
         let complaint = failure.to_string();
         if asked || self.complaint.as_ref() != Some(&complaint) {
             metrics::counter!("portico_reloads_total", "outcome" => "refused").increment(1);
@@ -158,7 +158,7 @@ fn retire(before: &Broker, now: &Broker) {
 }
 
 /// Which settings count from now on, and which only after a restart.
-fn say(applied: &[SettingChange]) {
+fn print_out(applied: &[SettingChange]) {
     let (later, now): (Vec<_>, Vec<_>) = applied.iter().partition(|change| change.at_start);
     let paths = |changes: &[&SettingChange]| {
         changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ")

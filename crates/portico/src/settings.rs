@@ -49,7 +49,7 @@ pub use self::sources::Sources;
 use self::mistake::Report;
 use self::reader::{Known, Reader};
 use self::slot::Shared;
-use self::table::{OTLP_ENDPOINT, Row};
+use self::table::{OTLP_ENDPOINT, SettingSpec};
 use crate::log::LogFormat;
 
 /// Settings without a mistake.
@@ -172,15 +172,15 @@ fn enabled(known: &Known, report: &mut Report) -> Vec<SlotId> {
     let mut read = known.reader(None, report);
     let mut slots = Vec::new();
     for protocol in Protocol::ALL {
-        let row = match protocol {
+        let spec = match protocol {
             Protocol::Oidc => &table::OIDC_PROVIDERS,
             Protocol::OAuth2 => &table::OAUTH2_PROVIDERS,
         };
-        let names = read.parse_each(row, slot_name).unwrap_or_default();
+        let names = read.parse_each(spec, slot_name).unwrap_or_default();
         for name in names {
             let slot = SlotId { protocol, name };
             if slots.contains(&slot) {
-                read.wrong(row, format!("names {name} twice"));
+                read.wrong(spec, format!("names {name} twice"));
             } else {
                 slots.push(slot);
             }
@@ -300,11 +300,11 @@ fn listeners(read: &mut Reader<'_>) -> (Option<SocketAddr>, Option<SocketAddr>) 
 }
 
 /// A place that browsers are sent to: an https URL, or a path on the public origin.
-fn target(read: &mut Reader<'_>, row: &'static Row, public_url: Option<&PublicUrl>) -> Option<Url> {
-    if !read.is_set(row) {
+fn target(read: &mut Reader<'_>, spec: &'static SettingSpec, public_url: Option<&PublicUrl>) -> Option<Url> {
+    if !read.is_set(spec) {
         return None;
     }
-    read.parse(row, |text| {
+    read.parse(spec, |text| {
         const WRONG: &str = "must be an https URL, or a path on the public origin that begins with one slash";
         let blank = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
         if text.contains(blank) || text.starts_with("//") {

@@ -13,7 +13,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use portico_oauth2::deliver::Delivery;
+use portico_oauth2::otlp_http::OtlpHttp;
 use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
@@ -38,7 +38,7 @@ impl Traces {
         let failed = |error: &dyn std::error::Error| {
             Failure::Failed(format!("traces cannot be sent: {}", chain(error)))
         };
-        let collector = Collector { delivery: Delivery::new().map_err(|error| failed(&error))?, runtime };
+        let collector = Collector { delivery: OtlpHttp::new().map_err(|error| failed(&error))?, runtime };
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(collector)
@@ -74,7 +74,7 @@ impl Traces {
 /// The HTTP client, in the form that the exporter asks for.
 #[derive(Debug)]
 struct Collector {
-    delivery: Delivery,
+    delivery: OtlpHttp,
     runtime: Handle,
 }
 

@@ -20,7 +20,7 @@ use portico_oidc::OidcClient;
 use portico_storage::{OpenError, Storage};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::cli::{Failure, chain, complain};
+use crate::cli::{Failure, chain, print_err};
 use crate::settings::Settings;
 
 /// How long a process that was told to stop waits for the requests under way, in seconds.
@@ -47,7 +47,7 @@ pub(crate) fn with_store<T>(
         let storage = Storage::open(&settings.storage_url).await?;
         // Somebody who meant another database should learn that this one was new.
         if let applied @ 1.. = prepare(&storage, settings.auto_migrate).await? {
-            complain(&format!(
+            print_err(&format!(
                 "the database that storage.url names was new or older: {applied} migration(s) were applied"
             ));
         }

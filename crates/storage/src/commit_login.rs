@@ -148,7 +148,11 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
 
     async fn grant_default_group(&mut self, account: AccountId) -> Result<(), DbError> {
         if let Some(group) = self.commit.default_group {
-            query::<DB>(self.connection, sql::GRANT_GROUP).with(account.0).with(group.to_owned()).execute().await?;
+            query::<DB>(self.connection, sql::GRANT_GROUP)
+                .with(account.0)
+                .with(group.to_owned())
+                .execute()
+                .await?;
         }
         Ok(())
     }

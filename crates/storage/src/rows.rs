@@ -13,7 +13,7 @@ use portico_core::store::{IdentityCount, SessionWithAccount};
 use sqlx::Database;
 use uuid::Uuid;
 
-use crate::backend::{Backend, Stores, DbError};
+use crate::backend::{Backend, DbError, Stores};
 
 /// The columns of a row, with the kind of row for complaints.
 pub(crate) struct Fields<'r, DB: Database> {

@@ -40,11 +40,16 @@ impl<DB: Backend> Sql<DB> {
         if !current {
             return superseded::<DB>(&mut transaction, rotate).await;
         }
-        if !query::<DB>(&mut transaction, sql::USE_SESSION).with(session.0).with(now.unix()).execute().await? {
+        if !query::<DB>(&mut transaction, sql::USE_SESSION).with(session.0).with(now.unix()).execute().await?
+        {
             // The session is over; the transaction is undone with everything in it.
             return Ok(Rotation::Unknown);
         }
-        query::<DB>(&mut transaction, sql::ADD_REFRESH).with(next.0.to_vec()).with(session.0).execute().await?;
+        query::<DB>(&mut transaction, sql::ADD_REFRESH)
+            .with(next.0.to_vec())
+            .with(session.0)
+            .execute()
+            .await?;
         let row = query::<DB>(&mut transaction, sql::PRESENT).with(session.0).row().await?;
         transaction.commit().await?;
         Ok(row.as_ref().map(rows::entry::<DB>).transpose()?.map_or(Rotation::Unknown, Rotation::Rotated))

@@ -54,7 +54,8 @@ impl<DB: Backend> Store for Sql<DB> {
 
     async fn spend_login(&self, login: &[u8; 32], forget_at: Timestamp) -> Result<Spent, StoreError> {
         let mut connection = self.write().await?;
-        let spend = query::<DB>(&mut connection, sql::SPEND_LOGIN).with(login.to_vec()).with(forget_at.unix());
+        let spend =
+            query::<DB>(&mut connection, sql::SPEND_LOGIN).with(login.to_vec()).with(forget_at.unix());
         Ok(if spend.execute().await? { Spent::Now } else { Spent::Before })
     }
 
@@ -185,7 +186,11 @@ impl<DB: Backend> Store for Sql<DB> {
             return Ok(None);
         }
         for role in &account.roles {
-            query::<DB>(&mut transaction, sql::GRANT_ROLE).with(account.id.0).with(role.clone()).execute().await?;
+            query::<DB>(&mut transaction, sql::GRANT_ROLE)
+                .with(account.id.0)
+                .with(role.clone())
+                .execute()
+                .await?;
         }
         record::<DB>(&mut transaction, event).await?;
         let made = query::<DB>(&mut transaction, sql::ACCOUNT_BY_ID).with(account.id.0).row().await?;

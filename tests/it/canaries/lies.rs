@@ -1,6 +1,6 @@
 //! What a provider may do wrong, one thing at a time, each with marks in it.
 
-use portico_demo_idp::knobs::{Answer as Delivery, Knobs, Signing, StateKnob, TokenError};
+use portico_demo_idp::knobs::{Answer as OtlpHttp, Knobs, Signing, StateKnob, TokenError};
 use serde_json::json;
 
 pub(super) const DESCRIPTION: &str = "canary-error-description";
@@ -39,9 +39,9 @@ fn of_every_provider() -> Vec<(u16, Bend)> {
             knobs.token.answer = said(200, &json!({ "access_token": BODY, "expires_in": BODY }).to_string());
         }),
         (502, |knobs| {
-            knobs.token.answer = Delivery {
+            knobs.token.answer = OtlpHttp {
                 redirect: Some((302, format!("https://evil.example/{BODY}"))),
-                ..Delivery::default()
+                ..OtlpHttp::default()
             };
         }),
     ]
@@ -86,6 +86,6 @@ fn of_oauth2() -> Vec<(u16, Bend)> {
     ]
 }
 
-fn said(status: u16, body: &str) -> Delivery {
-    Delivery { status: Some(status), body: Some(body.into()), ..Delivery::default() }
+fn said(status: u16, body: &str) -> OtlpHttp {
+    OtlpHttp { status: Some(status), body: Some(body.into()), ..OtlpHttp::default() }
 }

@@ -303,9 +303,9 @@ fn a_plan_says_what_would_change_and_tells_no_secret() {
     assert_eq!(
         plan["slots"],
         json!([
-            { "name": "oidc/provider1", "change": "changed", "register": true, "people_become_strangers": true,
+            { "name": "oidc/provider1", "change": "changed", "register": true, "identities_orphaned": true,
               "redirect_uri": format!("{public}/auth/oidc/provider1/callback") },
-            { "name": "oidc/google", "change": "added", "register": true, "people_become_strangers": false,
+            { "name": "oidc/google", "change": "added", "register": true, "identities_orphaned": false,
               "redirect_uri": format!("{public}/auth/oidc/google/callback") },
         ])
     );

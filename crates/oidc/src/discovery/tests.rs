@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::*;
-use crate::sample;
+use crate::fixtures;
 
 const DISCOVERY: &str = "https://idp.example/.well-known/openid-configuration";
 
@@ -48,7 +48,7 @@ fn bent(name: &str, value: Option<Value>) -> Value {
 
 #[tokio::test]
 async fn c13_q_x_19_a_document_that_cannot_be_trusted_is_refused() {
-    let settings = sample::settings(DISCOVERY);
+    let settings = fixtures::settings(DISCOVERY);
     for (name, value, passes) in [
         ("issuer", Some(json!("https://idp.example")), true),
         ("issuer", Some(json!("https://idp.example/")), true),
@@ -93,7 +93,7 @@ async fn c13_q_x_19_a_document_that_cannot_be_trusted_is_refused() {
 
 #[tokio::test]
 async fn a_pinned_issuer_is_compared_byte_for_byte_and_stands_for_its_aliases() {
-    let mut settings = sample::settings(DISCOVERY);
+    let mut settings = fixtures::settings(DISCOVERY);
     settings.issuer = Some(Issuer::new("https://accounts.other.example"));
     settings.issuer_aliases = vec![Issuer::new("accounts.other.example")];
     for (issuer, passes) in [
@@ -111,7 +111,7 @@ async fn a_pinned_issuer_is_compared_byte_for_byte_and_stands_for_its_aliases() 
 
 #[tokio::test]
 async fn q_x_21_what_the_operator_says_comes_first() {
-    let plain = sample::settings(DISCOVERY);
+    let plain = fixtures::settings(DISCOVERY);
     let found = read(&honest(), &plain).unwrap();
     assert_eq!(found.algs, [SigningAlg::RS256]);
     assert_eq!(found.userinfo.as_ref().unwrap().as_str(), "https://elsewhere.example/userinfo");
@@ -137,7 +137,7 @@ async fn q_x_21_what_the_operator_says_comes_first() {
 
 #[tokio::test]
 async fn m16_every_endpoint_and_the_issuer_are_part_of_the_mark() {
-    let settings = sample::settings(DISCOVERY);
+    let settings = fixtures::settings(DISCOVERY);
     let mark = |document: &Value| read(document, &settings).unwrap().fingerprint();
     let first = mark(&honest());
     for (name, expected_same) in [
@@ -157,7 +157,7 @@ async fn m16_every_endpoint_and_the_issuer_are_part_of_the_mark() {
 #[tokio::test]
 async fn q_entra_1_an_issuer_of_many_tenants_is_for_slots_that_name_theirs() {
     let tenants = ["72f988bf-86f1-41af-91ab-2d7cd011db47".to_owned()];
-    let settings = sample::settings("https://idp.example/common/v2.0/.well-known/openid-configuration");
+    let settings = fixtures::settings("https://idp.example/common/v2.0/.well-known/openid-configuration");
     let mut pinned = settings.clone();
     pinned.issuer = Some(Issuer::new("https://idp.example/{tenantid}/v2.0"));
     let template = bent("issuer", Some(json!("https://idp.example/{tenantid}/v2.0")));
@@ -173,8 +173,8 @@ async fn q_entra_1_an_issuer_of_many_tenants_is_for_slots_that_name_theirs() {
 
 #[tokio::test]
 async fn c13_an_issuer_that_changes_under_a_running_slot_is_refused() {
-    let settings = sample::settings("https://idp.example/.well-known/openid-configuration");
-    let slot = sample::slot(settings.clone());
+    let settings = fixtures::settings("https://idp.example/.well-known/openid-configuration");
+    let slot = fixtures::slot(settings.clone());
     let http = Outbound::new(&Transport::default(), Handle::current()).unwrap();
     let provider = Provider::new(&slot, settings.clone(), http);
     let own = |issuer: &str| read(&bent("issuer", Some(json!(issuer))), &settings).unwrap();
@@ -209,7 +209,7 @@ proptest::proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let http = Outbound::new(&Transport::default(), runtime.handle().clone()).unwrap();
         let document = bent(name, Some(value));
-        if let Ok(found) = Metadata::read(document.as_object().unwrap(), &sample::settings(DISCOVERY), &[], &http) {
+        if let Ok(found) = Metadata::read(document.as_object().unwrap(), &fixtures::settings(DISCOVERY), &[], &http) {
             let issuer = Url::parse(found.issuer.as_str()).unwrap();
             proptest::prop_assert_eq!(issuer.origin().ascii_serialization(), "https://idp.example");
             let endpoints = [Some(&found.authorization), Some(&found.token), Some(&found.jwks), found.userinfo.as_ref()];

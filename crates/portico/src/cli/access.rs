@@ -11,7 +11,7 @@ use portico_core::slot::SlotId;
 use portico_oauth2::json;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, say};
+use super::{Failure, print_out};
 use crate::settings::{Loaded, Settings};
 
 /// The most that is read of a document, in bytes: as much as of userinfo.
@@ -64,7 +64,7 @@ impl Explain {
         let person = person
             .map_err(|why| Failure::Failed(format!("{} would not let this person in: {why}", self.slot)))?;
         let explained = Explained::of(settings, slot, &person);
-        say(&if self.json { explained.json().to_string() } else { explained.text() });
+        print_out(&if self.json { explained.json().to_string() } else { explained.text() });
         match explained.refused_by() {
             None => Ok(()),
             Some(list) => Err(Failure::Failed(format!("{} would not let this person in: {list}", self.slot))),

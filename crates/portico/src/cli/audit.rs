@@ -44,7 +44,7 @@ impl Audit {
             limit: self.page.limit,
         };
         let events = store.list_events(&filter).await?;
-        self.page.say(&events, event_json, event_line, |event| event.id.to_string());
+        self.page.print_out(&events, event_json, event_line, |event| event.id.to_string());
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use portico_core::session::{BREAK_GLASS_LIFETIME, NewBreakGlass, OneTimeCode};
 use portico_core::store::Store;
 use serde_json::json;
 
-use super::{Failure, accounts, say};
+use super::{Failure, accounts, print_out};
 use crate::settings::Loaded;
 use crate::wire;
 
@@ -35,7 +35,7 @@ impl BreakGlass {
             let mut url = public.at("/auth/break-glass");
             url.set_fragment(Some(code.reveal()));
             let until = portico_http::rfc3339(expires_at);
-            say(&if self.json {
+            print_out(&if self.json {
                 json!({ "url": url.as_str(), "account_id": account.id.0, "expires_at": until }).to_string()
             } else {
                 format!("{url}\nFor {} ({}), once, until {until}.", account.name, account.id)

@@ -12,7 +12,7 @@ use portico_oauth2::{Outbound, probe};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use super::{Failure, chain, say};
+use super::{Failure, chain, print_out};
 use crate::settings::{Loaded, Mistake, Settings, Sources};
 use crate::wire;
 
@@ -44,8 +44,10 @@ impl Check {
             Ok(loaded) => loaded,
             Err(mistakes) if self.json => {
                 let told: Vec<_> = mistakes.iter().map(Mistake::json).collect();
-                say(&json!({ "ok": false, "mistakes": told, "warnings": [], "slots": [], "public_url": [] })
-                    .to_string());
+                print_out(
+                    &json!({ "ok": false, "mistakes": told, "warnings": [], "slots": [], "public_url": [] })
+                        .to_string(),
+                );
                 return Err(Failure::Mistakes(mistakes));
             }
             Err(mistakes) => return Err(Failure::Mistakes(mistakes)),
@@ -67,7 +69,7 @@ impl Check {
         if self.json {
             let slots: Vec<_> = slots.iter().map(Looked::json).collect();
             let public: Vec<_> = public.iter().map(finding_json).collect();
-            say(&json!({ "ok": bad == 0, "mistakes": [], "warnings": loaded.warnings, "slots": slots, "public_url": public }).to_string());
+            print_out(&json!({ "ok": bad == 0, "mistakes": [], "warnings": loaded.warnings, "slots": slots, "public_url": public }).to_string());
         } else {
             print(&loaded, &slots, &public);
         }
@@ -131,24 +133,24 @@ fn finding_json(one: &Finding) -> Value {
 
 fn print(loaded: &Loaded, slots: &[Looked], public: &[Finding]) {
     for warning in &loaded.warnings {
-        say(&format!("warning: {warning}"));
+        print_out(&format!("warning: {warning}"));
     }
     if slots.is_empty() {
-        say("No slot is enabled.");
+        print_out("No slot is enabled.");
     }
     for slot in slots {
-        say(&format!("{}\n  register: {}", slot.slot, slot.redirect_uri));
+        print_out(&format!("{}\n  register: {}", slot.slot, slot.redirect_uri));
         slot.found.iter().for_each(print_finding);
     }
     if !public.is_empty() {
-        say(loaded.settings.public_url.as_str());
+        print_out(loaded.settings.public_url.as_str());
         public.iter().for_each(print_finding);
     }
     if public.is_empty() && slots.iter().all(|slot| slot.found.is_empty()) {
-        say("The settings are right. `portico check --live` asks the providers, too.");
+        print_out("The settings are right. `portico check --live` asks the providers, too.");
     }
 }
 
 fn print_finding(one: &Finding) {
-    say(&format!("  {:7}  {:13}  {}", one.verdict.as_str(), one.check, one.message));
+    print_out(&format!("  {:7}  {:13}  {}", one.verdict.as_str(), one.check, one.message));
 }

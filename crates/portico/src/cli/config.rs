@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::say;
+use super::print_out;
 use crate::settings::{Loaded, render};
 
 #[derive(Debug, Args)]
@@ -14,6 +14,6 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn run(&self, loaded: &Loaded) {
-        say(render(loaded, self.json).trim_end());
+        print_out(render(loaded, self.json).trim_end());
     }
 }

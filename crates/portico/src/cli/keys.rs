@@ -9,7 +9,7 @@ use portico_core::seal::Seals;
 use portico_core::store::Store;
 use serde_json::{Value, json};
 
-use super::{Failure, Page, say};
+use super::{Failure, Page, print_out};
 use crate::settings::{Loaded, Settings};
 use crate::wire;
 
@@ -66,7 +66,7 @@ impl List {
         let from = skipped.map_or(0, |position| position + 1);
         let limit = usize::try_from(self.page.limit).unwrap_or(usize::MAX);
         let keys: Vec<_> = all.into_iter().skip(from).take(limit).collect();
-        self.page.say(&keys, key_json, key_line, |key| key.kid.clone());
+        self.page.print_out(&keys, key_json, key_line, |key| key.kid.clone());
         Ok(())
     }
 }
@@ -76,11 +76,11 @@ impl Rotate {
         let seals = wire::seals(settings);
         let next = next_key(store, settings, &seals).await?;
         if self.json {
-            say(&key_json(&next).to_string());
+            print_out(&key_json(&next).to_string());
             return Ok(());
         }
         let signs = portico_http::rfc3339(next.created_at.plus(KEY_NOTICE));
-        say(&format!(
+        print_out(&format!(
             "{}  is published within half a minute and signs from {signs} on, once a service runs.",
             next.kid
         ));
@@ -112,9 +112,9 @@ impl Discard {
             return Err(unknown());
         }
         if self.json {
-            say(&key_json(&key).to_string());
+            print_out(&key_json(&key).to_string());
         } else {
-            say(&format!(
+            print_out(&format!(
                 "{kid}  is gone; a service without a current key makes one within half a minute, or when it starts."
             ));
         }

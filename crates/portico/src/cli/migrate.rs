@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, say};
+use super::{Failure, print_out};
 use crate::settings::Loaded;
 use crate::wire;
 
@@ -17,11 +17,11 @@ impl Migrate {
     pub(super) fn run(&self, loaded: &Loaded) -> Result<(), Failure> {
         let applied = wire::migrate(&loaded.settings)?;
         if self.json {
-            say(&serde_json::json!({ "applied": applied }).to_string());
+            print_out(&serde_json::json!({ "applied": applied }).to_string());
         } else if applied == 0 {
-            say("The database is up to date.");
+            print_out("The database is up to date.");
         } else {
-            say(&format!("Applied {applied} migration(s)."));
+            print_out(&format!("Applied {applied} migration(s)."));
         }
         Ok(())
     }

@@ -100,15 +100,15 @@ struct Page<T: Clone + Send + Sync + FromStr<Err: std::error::Error + Send + Syn
 
 impl<T: Clone + Send + Sync + FromStr<Err: std::error::Error + Send + Sync> + 'static> Page<T> {
     /// Prints the list. Where it was cut, says how to go on.
-    fn say<R>(&self, rows: &[R], json: fn(&R) -> Value, line: fn(&R) -> String, id: fn(&R) -> String) {
+    fn print_out<R>(&self, rows: &[R], json: fn(&R) -> Value, line: fn(&R) -> String, id: fn(&R) -> String) {
         if self.json {
-            return say(&rows.iter().map(json).collect::<Value>().to_string());
+            return print_out(&rows.iter().map(json).collect::<Value>().to_string());
         }
         for row in rows {
-            say(&line(row));
+            print_out(&line(row));
         }
         if let Some(last) = rows.last().filter(|_| rows.len() >= self.limit as usize) {
-            complain(&format!("There may be more: --after {}", id(last)));
+            print_err(&format!("There may be more: --after {}", id(last)));
         }
     }
 }
@@ -190,7 +190,7 @@ pub fn run() -> ExitCode {
         Command::Keys(keys) => global.load().and_then(|loaded| keys.run(&loaded)),
         Command::BreakGlass(break_glass) => global.load().and_then(|loaded| break_glass.run(&loaded)),
         Command::Openapi => {
-            say(portico_http::description("/").trim_end());
+            print_out(portico_http::description("/").trim_end());
             Ok(())
         }
         Command::Audit(audit) => global.load().and_then(|loaded| audit.run(&loaded)),
@@ -198,7 +198,7 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            complain(&failure);
+            print_err(&failure);
             failure.exit_code()
         }
     }
@@ -216,12 +216,12 @@ impl Global {
 
 /// Writes beside a command's result what its person should know.
 #[expect(clippy::print_stderr, reason = "the command line answers the person who typed it")]
-pub(crate) fn complain(failure: &dyn fmt::Display) {
+pub(crate) fn print_err(failure: &dyn fmt::Display) {
     eprintln!("{failure}");
 }
 
 /// Writes a command's result. A reader that went away (`| head`) is no error.
-pub(crate) fn say(text: &str) {
+pub(crate) fn print_out(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use portico_core::slot::SlotId;
 use serde_json::{Value, json};
 
-use super::{Failure, say};
+use super::{Failure, print_out};
 use crate::settings::{Loaded, Mistake, SettingChange, Settings, Sources, changes};
 
 /// Show what another TOML file in place of the present one would change. Nothing is changed and nobody is asked.
@@ -49,7 +49,7 @@ impl Plan {
             Loaded::load(sources).map_err(|mistakes| {
                 if self.json {
                     let told: Vec<_> = mistakes.iter().map(Mistake::json).collect();
-                    say(&json!({ "mistakes": told }).to_string());
+                    print_out(&json!({ "mistakes": told }).to_string());
                 }
                 Failure::Mistakes(mistakes)
             })
@@ -65,23 +65,23 @@ impl Plan {
             let settings: Vec<_> = changes.iter().map(as_json).collect();
             let overridden: Vec<_> =
                 then.overridden().map(|(path, by)| json!({ "path": path, "by": by })).collect();
-            say(&json!({ "slots": slots, "settings": settings, "overridden": overridden, "warnings": warnings }).to_string());
+            print_out(&json!({ "slots": slots, "settings": settings, "overridden": overridden, "warnings": warnings }).to_string());
             return Ok(());
         }
         for (path, by) in then.overridden() {
-            say(&format!("{path}: {by} is set and wins over the file"));
+            print_out(&format!("{path}: {by} is set and wins over the file"));
         }
         if changes.is_empty() {
-            say("Nothing changes.");
+            print_out("Nothing changes.");
         }
         for fate in fates.iter().filter(|fate| fate.change != "same" || fate.register) {
-            say(&fate.line());
+            print_out(&fate.line());
         }
         for change in &changes {
-            say(&as_line(change));
+            print_out(&as_line(change));
         }
         for warning in warnings {
-            say(&format!("warning: {warning}"));
+            print_out(&format!("warning: {warning}"));
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Fate {
             "change": self.change,
             "redirect_uri": self.redirect_uri,
             "register": self.register,
-            "people_become_strangers": self.strangers,
+            "identities_orphaned": self.strangers,
         })
     }
 

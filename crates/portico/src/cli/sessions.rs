@@ -7,7 +7,7 @@ use portico_core::session::{Session, SessionId};
 use portico_core::store::{SessionFilter, SessionSelection as Which, Store};
 use serde_json::{Value, json};
 
-use super::{Failure, Page, accounts, say};
+use super::{Failure, Page, accounts, print_out};
 use crate::settings::Loaded;
 use crate::wire;
 
@@ -76,7 +76,7 @@ impl List {
             limit: self.page.limit,
         };
         let sessions = store.list_sessions(&filter).await?;
-        self.page.say(&sessions, session_json, session_line, |session| session.id.to_string());
+        self.page.print_out(&sessions, session_json, session_line, |session| session.id.to_string());
         Ok(())
     }
 }
@@ -98,7 +98,7 @@ impl Revoke {
             (None, None) => (Which::All, event),
         };
         let revoked = store.revoke_sessions(which, &event).await?;
-        say(&if self.json {
+        print_out(&if self.json {
             json!({ "revoked": revoked }).to_string()
         } else {
             format!("{revoked} session(s) ended.")

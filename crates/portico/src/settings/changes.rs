@@ -8,7 +8,7 @@ use super::table::{self, Setting};
 use super::values::Value;
 
 /// What is settled when the process starts: listeners, routes, the store, the log.
-static AT_START: [&table::Row; 7] = [
+static AT_START: [&table::SettingSpec; 7] = [
     &table::PUBLIC_URL,
     &table::SERVER_LISTEN,
     &table::SERVER_ADMIN_LISTEN,
@@ -47,14 +47,14 @@ fn change(old: &Loaded, new: &Loaded, setting: &Setting) -> Option<SettingChange
     if before == after && !renewed(old, new, setting) {
         return None;
     }
-    let shown = |value: Option<&Value>| value.map_or(Json::Null, |value| value.shown(&setting.row.kind));
+    let shown = |value: Option<&Value>| value.map_or(Json::Null, |value| value.shown(&setting.spec.kind));
     Some(SettingChange {
         path: setting.path(),
         variable: new.known.variable(setting),
         slot: setting.slot,
         before: shown(before),
         after: shown(after),
-        at_start: setting.slot.is_none() && AT_START.iter().any(|row| row.path == setting.row.path),
+        at_start: setting.slot.is_none() && AT_START.iter().any(|spec| spec.path == setting.spec.path),
     })
 }
 
@@ -64,6 +64,6 @@ fn renewed(old: &Loaded, new: &Loaded, setting: &Setting) -> bool {
         let mut slots = loaded.settings.slots.iter();
         slots.find(|slot| Some(slot.id()) == setting.slot).map(|slot| slot.transport.clone())
     };
-    setting.row.path == table::CA_BUNDLE.path
+    setting.spec.path == table::CA_BUNDLE.path
         && matches!((transport(old), transport(new)), (Some(old), Some(new)) if old != new)
 }

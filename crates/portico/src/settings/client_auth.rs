@@ -27,10 +27,10 @@ pub(super) fn client_auth(read: &mut Reader<'_>) -> Option<ClientAuth> {
         }
         return private_key(read).map(|key| ClientAuth::PrivateKey(Box::new(key)));
     }
-    for row in [&table::CLIENT_KEY, &table::CLIENT_KEY_ID, &table::CLIENT_CERTIFICATE] {
-        if read.is_set(row) {
+    for spec in [&table::CLIENT_KEY, &table::CLIENT_KEY_ID, &table::CLIENT_CERTIFICATE] {
+        if read.is_set(spec) {
             read.wrong(
-                row,
+                spec,
                 "is for token_endpoint_auth_method = private_key_jwt only; set that, or leave this out",
             );
         }

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::mistake::{Mistake, Report};
 use super::sources::{Origin, Raw};
-use super::table::{Otherwise, Row, Setting};
+use super::table::{DefaultValue, Setting, SettingSpec};
 use super::values::{Value, decode};
 
 /// The values of all settings, defaults included, by path.
@@ -43,12 +43,12 @@ impl Known {
         let mut known = Self { values: BTreeMap::new(), broken: BTreeSet::new(), raw };
         for setting in Setting::all() {
             let path = setting.path();
-            let (understood, origin) = match (known.raw.find(&path), setting.otherwise()) {
-                (Some((raw, origin)), _) => (decode(&setting.row.kind, &raw.kind), origin),
-                (None, Otherwise::Is(text)) if !known.raw.is_broken(&path) => {
-                    (decode(&setting.row.kind, &ValueKind::String(text.to_owned())), Origin::Default)
+            let (understood, origin) = match (known.raw.find(&path), setting.default_value()) {
+                (Some((raw, origin)), _) => (decode(&setting.spec.kind, &raw.kind), origin),
+                (None, DefaultValue::Is(text)) if !known.raw.is_broken(&path) => {
+                    (decode(&setting.spec.kind, &ValueKind::String(text.to_owned())), Origin::Default)
                 }
-                (None, Otherwise::Is(_) | Otherwise::Required | Otherwise::Unset(_)) => continue,
+                (None, DefaultValue::Is(_) | DefaultValue::Required | DefaultValue::Unset(_)) => continue,
             };
             match understood {
                 Ok(value) => drop(known.values.insert(path, Found { value, origin })),
@@ -104,126 +104,126 @@ impl Known {
 
 impl<'a> Reader<'a> {
     /// Notes that the value of this setting, or its absence, is wrong.
-    pub(super) fn wrong(&mut self, row: &'static Row, message: impl Into<String>) {
-        self.report.mistakes.push(self.known.mistake(&self.setting(row), message));
+    pub(super) fn wrong(&mut self, spec: &'static SettingSpec, message: impl Into<String>) {
+        self.report.mistakes.push(self.known.mistake(&self.setting(spec), message));
     }
 
     /// Whether somebody set it.
-    pub(super) fn is_set(&self, row: &'static Row) -> bool {
-        self.known.is_set(&self.setting(row))
+    pub(super) fn is_set(&self, spec: &'static SettingSpec) -> bool {
+        self.known.is_set(&self.setting(spec))
     }
 
     /// A text that has a form of its own. What `parse` says against it becomes a mistake.
     pub(super) fn parse<T, E: Into<String>>(
         &mut self,
-        row: &'static Row,
+        spec: &'static SettingSpec,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let Value::Text(text) = self.value(row)? else { return None };
-        parse(text).map_err(|wrong| self.wrong(row, wrong)).ok()
+        let Value::Text(text) = self.value(spec)? else { return None };
+        parse(text).map_err(|wrong| self.wrong(spec, wrong)).ok()
     }
 
     /// A list whose entries have a form of their own.
     pub(super) fn parse_each<T, E: Into<String>>(
         &mut self,
-        row: &'static Row,
+        spec: &'static SettingSpec,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Vec<T>> {
-        let items = self.list(row)?;
+        let items = self.list(spec)?;
         let parsed: Result<Vec<_>, _> = items.iter().map(|item| parse(item)).collect();
-        parsed.map_err(|wrong| self.wrong(row, wrong)).ok()
+        parsed.map_err(|wrong| self.wrong(spec, wrong)).ok()
     }
 
-    pub(super) fn text(&mut self, row: &'static Row) -> Option<String> {
-        let Value::Text(text) = self.value(row)? else { return None };
+    pub(super) fn text(&mut self, spec: &'static SettingSpec) -> Option<String> {
+        let Value::Text(text) = self.value(spec)? else { return None };
         Some(text.clone())
     }
 
-    pub(super) fn choice<T: Copy>(&mut self, row: &'static Row, words: &[(&str, T)]) -> Option<T> {
-        let chosen = self.text(row)?;
+    pub(super) fn choice<T: Copy>(&mut self, spec: &'static SettingSpec, words: &[(&str, T)]) -> Option<T> {
+        let chosen = self.text(spec)?;
         words.iter().find(|(word, _)| *word == chosen).map(|(_, meaning)| *meaning)
     }
 
-    pub(super) fn secret(&mut self, row: &'static Row) -> Option<SecretString> {
-        let Value::Secret(secret) = self.value(row)? else { return None };
+    pub(super) fn secret(&mut self, spec: &'static SettingSpec) -> Option<SecretString> {
+        let Value::Secret(secret) = self.value(spec)? else { return None };
         Some(secret.clone())
     }
 
     /// A secret that has a form of its own. What `parse` says against it must not repeat it.
     pub(super) fn parse_secret<T>(
         &mut self,
-        row: &'static Row,
+        spec: &'static SettingSpec,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let secret = self.secret(row)?;
-        parse(secret.expose_secret()).map_err(|wrong| self.wrong(row, wrong)).ok()
+        let secret = self.secret(spec)?;
+        parse(secret.expose_secret()).map_err(|wrong| self.wrong(spec, wrong)).ok()
     }
 
     /// A list of such secrets.
     pub(super) fn parse_secrets<T>(
         &mut self,
-        row: &'static Row,
+        spec: &'static SettingSpec,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let Value::Secrets(secrets) = self.value(row)? else { return None };
+        let Value::Secrets(secrets) = self.value(spec)? else { return None };
         let parsed: Result<Vec<_>, _> = secrets.iter().map(|secret| parse(secret.expose_secret())).collect();
-        parsed.map_err(|wrong| self.wrong(row, wrong)).ok()
+        parsed.map_err(|wrong| self.wrong(spec, wrong)).ok()
     }
 
-    pub(super) fn url(&mut self, row: &'static Row) -> Option<Url> {
-        let Value::Url(url) = self.value(row)? else { return None };
+    pub(super) fn url(&mut self, spec: &'static SettingSpec) -> Option<Url> {
+        let Value::Url(url) = self.value(spec)? else { return None };
         Some(url.clone())
     }
 
-    pub(super) fn flag(&mut self, row: &'static Row) -> Option<bool> {
-        let Value::Flag(flag) = self.value(row)? else { return None };
+    pub(super) fn flag(&mut self, spec: &'static SettingSpec) -> Option<bool> {
+        let Value::Flag(flag) = self.value(spec)? else { return None };
         Some(*flag)
     }
 
-    pub(super) fn list(&mut self, row: &'static Row) -> Option<&'a [String]> {
-        let Value::List(items) = self.value(row)? else { return None };
+    pub(super) fn list(&mut self, spec: &'static SettingSpec) -> Option<&'a [String]> {
+        let Value::List(items) = self.value(spec)? else { return None };
         Some(items)
     }
 
-    pub(super) fn pairs(&mut self, row: &'static Row) -> Option<&'a BTreeMap<String, String>> {
-        let Value::Pairs(pairs) = self.value(row)? else { return None };
+    pub(super) fn pairs(&mut self, spec: &'static SettingSpec) -> Option<&'a BTreeMap<String, String>> {
+        let Value::Pairs(pairs) = self.value(spec)? else { return None };
         Some(pairs)
     }
 
-    pub(super) fn lists(&mut self, row: &'static Row) -> Option<&'a BTreeMap<String, Vec<String>>> {
-        let Value::Lists(lists) = self.value(row)? else { return None };
+    pub(super) fn lists(&mut self, spec: &'static SettingSpec) -> Option<&'a BTreeMap<String, Vec<String>>> {
+        let Value::Lists(lists) = self.value(spec)? else { return None };
         Some(lists)
     }
 
-    pub(super) fn duration(&mut self, row: &'static Row) -> Option<Duration> {
-        let Value::Seconds(seconds) = self.value(row)? else { return None };
+    pub(super) fn duration(&mut self, spec: &'static SettingSpec) -> Option<Duration> {
+        let Value::Seconds(seconds) = self.value(spec)? else { return None };
         Some(Duration::from_secs(*seconds))
     }
 
-    pub(super) fn number(&mut self, row: &'static Row) -> Option<u64> {
-        let Value::Number(number) = self.value(row)? else { return None };
+    pub(super) fn number(&mut self, spec: &'static SettingSpec) -> Option<u64> {
+        let Value::Number(number) = self.value(spec)? else { return None };
         Some(*number)
     }
 
-    fn setting(&self, row: &'static Row) -> Setting {
-        let slot = self.slot.filter(|slot| row.is_of(*slot));
-        Setting { row, slot }
+    fn setting(&self, spec: &'static SettingSpec) -> Setting {
+        let slot = self.slot.filter(|slot| spec.is_of(*slot));
+        Setting { spec, slot }
     }
 
     /// The value. That a required one is missing is noted; so `None` of a setting with a default is a noted
     /// mistake.
-    fn value(&mut self, row: &'static Row) -> Option<&'a Value> {
-        let setting = self.setting(row);
+    fn value(&mut self, spec: &'static SettingSpec) -> Option<&'a Value> {
+        let setting = self.setting(spec);
         let found = self.known.find(&setting);
         if found.is_none()
-            && matches!(setting.otherwise(), Otherwise::Required)
+            && matches!(setting.default_value(), DefaultValue::Required)
             && !self.known.is_broken(&setting.path())
         {
             let message = match setting.slot {
                 Some(slot) => format!("is missing; {slot} is enabled and needs it"),
                 None => format!("is missing; set it, or {} in the TOML file", setting.path()),
             };
-            self.wrong(row, message);
+            self.wrong(spec, message);
         }
         found.map(|found| &found.value)
     }

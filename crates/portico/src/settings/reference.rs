@@ -11,7 +11,7 @@ use config::ValueKind;
 use portico_core::slot::{Protocol, SlotId, SlotName};
 use serde_json::Value as Json;
 
-use super::table::{self, Home, Otherwise, Row, Setting, SettingKind};
+use super::table::{self, DefaultValue, Scope, Setting, SettingKind, SettingSpec};
 use super::values::decode;
 
 /// Stands for a value that has no default.
@@ -38,15 +38,15 @@ fn check(path: &str, expected: &str) {
 }
 
 /// A default as TOML writes it, or a placeholder.
-fn toml(row: &Row, otherwise: Otherwise) -> String {
-    match otherwise {
-        Otherwise::Is(text) if matches!(row.kind, SettingKind::Seconds(_)) => format!("\"{text}\""),
-        Otherwise::Is(text) => {
-            let shown = decode(&row.kind, &ValueKind::String(text.to_owned())).unwrap().shown(&row.kind);
+fn toml(spec: &SettingSpec, default_value: DefaultValue) -> String {
+    match default_value {
+        DefaultValue::Is(text) if matches!(spec.kind, SettingKind::Seconds(_)) => format!("\"{text}\""),
+        DefaultValue::Is(text) => {
+            let shown = decode(&spec.kind, &ValueKind::String(text.to_owned())).unwrap().shown(&spec.kind);
             // JSON's texts, numbers, flags and lists are TOML's; empty tables, too.
             shown.to_string().replace(',', ", ")
         }
-        Otherwise::Required | Otherwise::Unset(_) => match row.kind {
+        DefaultValue::Required | DefaultValue::Unset(_) => match spec.kind {
             SettingKind::List | SettingKind::Words | SettingKind::Secrets => format!("[\"{NONE}\"]"),
             SettingKind::Flag => format!("false  # {NONE}"),
             _ => format!("\"{NONE}\""),
@@ -55,15 +55,15 @@ fn toml(row: &Row, otherwise: Otherwise) -> String {
 }
 
 fn entry(setting: &Setting, text: &mut String) {
-    let row = setting.row;
-    let mut about = row.about.to_owned();
-    match setting.otherwise() {
-        Otherwise::Required => about += " Required.",
-        Otherwise::Unset(words) => write!(about, " Default: {words}.").unwrap(),
-        Otherwise::Is(_) => {}
+    let spec = setting.spec;
+    let mut about = spec.about.to_owned();
+    match setting.default_value() {
+        DefaultValue::Required => about += " Required.",
+        DefaultValue::Unset(words) => write!(about, " Default: {words}.").unwrap(),
+        DefaultValue::Is(_) => {}
     }
-    let name = row.path.rsplit('.').next().unwrap();
-    let value = toml(row, setting.otherwise());
+    let name = spec.path.rsplit('.').next().unwrap();
+    let value = toml(spec, setting.default_value());
     write!(text, "\n{}# PORTICO_{}\n#{name} = {value}\n", comment(&about), setting.variable()).unwrap();
 }
 
@@ -91,13 +91,13 @@ const DEFAULT_HEAD: &str = "\
 fn default_toml() -> String {
     let mut text = DEFAULT_HEAD.to_owned();
     let mut section = "";
-    for row in table::GLOBAL {
-        let (own, _) = row.path.split_once('.').unwrap();
+    for spec in table::GLOBAL {
+        let (own, _) = spec.path.split_once('.').unwrap();
         if own != section {
             section = own;
             write!(text, "\n[{section}]\n").unwrap();
         }
-        entry(&Setting { row, slot: None }, &mut text);
+        entry(&Setting { spec, slot: None }, &mut text);
     }
     for protocol in Protocol::ALL {
         for name in [SlotName::Provider1, SlotName::Google] {
@@ -107,62 +107,63 @@ fn default_toml() -> String {
             };
             let slot = SlotId { protocol, name };
             write!(text, "\n# {like}\n[security.{protocol}_provider_settings.{name}]\n").unwrap();
-            let differs = |row: &Row| row.google.is_some() || row.home == Home::GoogleSlots;
+            let differs = |spec: &SettingSpec| spec.google.is_some() || spec.scope == Scope::GoogleSlots;
             let shown =
-                Setting::all_of(slot).filter(|setting| name != SlotName::Google || differs(setting.row));
+                Setting::all_of(slot).filter(|setting| name != SlotName::Google || differs(setting.spec));
             shown.for_each(|setting| entry(&setting, &mut text));
         }
     }
     text
 }
 
-fn words(row: &Row, otherwise: Otherwise) -> String {
-    match otherwise {
-        Otherwise::Required => "**required**".to_owned(),
-        Otherwise::Unset(words) => words.to_owned(),
-        Otherwise::Is("")
+fn words(spec: &SettingSpec, default_value: DefaultValue) -> String {
+    match default_value {
+        DefaultValue::Required => "**required**".to_owned(),
+        DefaultValue::Unset(words) => words.to_owned(),
+        DefaultValue::Is("")
             if matches!(
-                row.kind,
+                spec.kind,
                 SettingKind::Pairs | SettingKind::Lists | SettingKind::List | SettingKind::Secrets
             ) =>
         {
             "empty".to_owned()
         }
-        Otherwise::Is(text) => format!("`{text}`"),
+        DefaultValue::Is(text) => format!("`{text}`"),
     }
 }
 
-fn about(row: &Row) -> String {
-    let choices = match row.kind {
+fn about(spec: &SettingSpec) -> String {
+    let choices = match spec.kind {
         SettingKind::Choice(words) => format!(" One of `{}`.", words.join("`, `")),
         _ => String::new(),
     };
-    format!("{}{choices}", row.about)
+    format!("{}{choices}", spec.about)
 }
 
 fn global_table() -> String {
     let mut text =
         "| variable, after `PORTICO_` | TOML | default | meaning |\n|---|---|---|---|\n".to_owned();
-    for row in table::GLOBAL {
-        let variable = Setting { row, slot: None }.variable();
-        let otherwise = words(row, row.otherwise);
-        writeln!(text, "| `{variable}` | `{}` | {otherwise} | {} |", row.path, about(row)).unwrap();
+    for spec in table::GLOBAL {
+        let variable = Setting { spec, slot: None }.variable();
+        let default_value = words(spec, spec.default_value);
+        writeln!(text, "| `{variable}` | `{}` | {default_value} | {} |", spec.path, about(spec)).unwrap();
     }
     text
 }
 
 fn slot_table() -> String {
     let mut text = "| name | slots | default | meaning |\n|---|---|---|---|\n".to_owned();
-    for row in table::SLOT {
-        let home = match row.home {
-            Home::Global | Home::EverySlot => "all",
-            Home::OidcSlots => "oidc",
-            Home::OAuth2Slots => "oauth2",
-            Home::GoogleSlots => "google",
+    for spec in table::SLOT {
+        let scope = match spec.scope {
+            Scope::Global | Scope::EverySlot => "all",
+            Scope::OidcSlots => "oidc",
+            Scope::OAuth2Slots => "oauth2",
+            Scope::GoogleSlots => "google",
         };
-        let google = row.google.map(|google| format!("; google: {}", words(row, google))).unwrap_or_default();
-        let otherwise = words(row, row.otherwise);
-        writeln!(text, "| `{}` | {home} | {otherwise}{google} | {} |", row.path, about(row)).unwrap();
+        let google =
+            spec.google.map(|google| format!("; google: {}", words(spec, google))).unwrap_or_default();
+        let default_value = words(spec, spec.default_value);
+        writeln!(text, "| `{}` | {scope} | {default_value}{google} | {} |", spec.path, about(spec)).unwrap();
     }
     text
 }
@@ -200,7 +201,7 @@ fn the_chart_knows_the_same_slots_and_settings() {
         for name in SlotName::ALL {
             assert_eq!(slots[name.as_str()]["$ref"], format!("#/$defs/{protocol}Slot"));
             let known: BTreeSet<_> = Setting::all_of(SlotId { protocol, name })
-                .map(|setting| setting.row.path.to_owned())
+                .map(|setting| setting.spec.path.to_owned())
                 .collect();
             let own = definition.as_object().unwrap().keys().filter(|key| *key != "settings");
             for key in own {
@@ -213,7 +214,7 @@ fn the_chart_knows_the_same_slots_and_settings() {
         assert_eq!(icon, "^([a-z0-9-]+:[a-z0-9-]+)?$");
     }
     let variables: BTreeSet<_> =
-        table::GLOBAL.iter().map(|row| Setting { row, slot: None }.variable()).collect();
+        table::GLOBAL.iter().map(|spec| Setting { spec, slot: None }.variable()).collect();
     let settings = schema["properties"]["settings"]["propertyNames"]["enum"].as_array().unwrap();
     for variable in settings {
         assert!(variables.contains(variable.as_str().unwrap()), "{variable}");

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::Loaded;
 use super::sources::Origin;
-use super::table::{Otherwise, Setting, SettingKind};
+use super::table::{DefaultValue, Setting, SettingKind};
 use super::values::{Value, duration_text};
 
 /// The effective settings: those of Portico and of each enabled slot, and whatever else is set. One line each, or a
@@ -30,14 +30,14 @@ fn as_json(loaded: &Loaded, setting: &Setting) -> Json {
         "variable": loaded.known.variable(setting),
         "value": value,
         "source": origin.to_string(),
-        "about": setting.row.about,
+        "about": setting.spec.about,
     })
 }
 
 fn as_line(loaded: &Loaded, setting: &Setting) -> String {
     let (value, origin) = effective(loaded, setting);
-    let value = match (value, setting.otherwise()) {
-        (Json::Null, Otherwise::Unset(words)) => format!("({words})"),
+    let value = match (value, setting.default_value()) {
+        (Json::Null, DefaultValue::Unset(words)) => format!("({words})"),
         (Json::String(text), _) => text,
         (other, _) => other.to_string(),
     };
@@ -46,7 +46,7 @@ fn as_line(loaded: &Loaded, setting: &Setting) -> String {
 
 fn effective(loaded: &Loaded, setting: &Setting) -> (Json, Origin) {
     match loaded.known.find(setting) {
-        Some(found) => (found.value.shown(&setting.row.kind), found.origin.clone()),
+        Some(found) => (found.value.shown(&setting.spec.kind), found.origin.clone()),
         None => (Json::Null, Origin::Default),
     }
 }

@@ -4,7 +4,7 @@ use portico_core::admission::{GroupOf, RoleMap};
 use portico_core::slot::SlotId;
 
 use super::reader::Reader;
-use super::table::{self, Row};
+use super::table::{self, SettingSpec};
 
 /// The longest role or group that is given by Portico, in bytes.
 const LONGEST: usize = 64;
@@ -45,10 +45,10 @@ pub(super) fn default_group(read: &mut Reader<'_>) -> Option<String> {
     named(read, &table::SSO_USER_DEFAULT_GROUP)
 }
 
-fn named(read: &mut Reader<'_>, row: &'static Row) -> Option<String> {
-    let name = read.text(row)?;
+fn named(read: &mut Reader<'_>, spec: &'static SettingSpec) -> Option<String> {
+    let name = read.text(spec)?;
     if name.len() > LONGEST {
-        read.wrong(row, format!("is longer than {LONGEST} bytes"));
+        read.wrong(spec, format!("is longer than {LONGEST} bytes"));
     }
     Some(name)
 }

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::client_auth::client_auth;
 use super::reader::Reader;
-use super::table::{self, Row};
+use super::table::{self, SettingSpec};
 
 /// What every slot takes from the global settings.
 #[derive(Debug, Clone, Copy)]
@@ -251,13 +251,13 @@ fn transport(read: &mut Reader<'_>) -> Option<Transport> {
 
 /// An endpoint. TLS is a must (RFC 6749 3.1, 3.2; OIDC Discovery 4), except on this host or where the operator says
 /// so.
-fn endpoint(read: &mut Reader<'_>, row: &'static Row, allow_http: bool) -> Option<Url> {
-    let url = read.url(row)?;
+fn endpoint(read: &mut Reader<'_>, spec: &'static SettingSpec, allow_http: bool) -> Option<Url> {
+    let url = read.url(spec)?;
     if url.scheme() == "https" || allow_http || is_loopback(&url) {
         return Some(url);
     }
     read.wrong(
-        row,
+        spec,
         "must begin with https://; http needs localhost, 127.0.0.1, [::1], or allow_insecure_http",
     );
     None
@@ -320,11 +320,11 @@ fn of_many_tenants(url: &Url) -> bool {
 }
 
 /// Section 4 of the contract: a provider of many tenants needs to be told which of them may come in.
-fn check_tenants(read: &mut Reader<'_>, row: &'static Row) {
+fn check_tenants(read: &mut Reader<'_>, spec: &'static SettingSpec) {
     let tenants = read.list(&table::ALLOWED_TENANTS).unwrap_or_default();
     if tenants.is_empty() {
         read.wrong(
-            row,
+            spec,
             "stands for many tenants; list those that may come in as allowed_tenants, or name one tenant",
         );
     } else if !tenants.iter().all(|tenant| is_tenant_id(tenant)) {

@@ -12,13 +12,13 @@ use portico_core::slot::{Protocol, SlotId};
 
 use super::file::File;
 use super::mistake::{Mistake, Place, Report, did_you_mean};
-use super::table::{self, DATABASE_URL, Home, OTLP_ENDPOINT, Row, Setting};
+use super::table::{self, DATABASE_URL, OTLP_ENDPOINT, Scope, Setting, SettingSpec};
 
 /// The prefix of our variables, unless the operator names another.
 const PREFIX: &str = "PORTICO";
 
 /// These two are read under our own prefix, whatever the operator's is, and win there.
-static UNDER_ANY_PREFIX: [&Row; 2] = [&table::PUBLIC_URL, &table::SECRET_KEY];
+static UNDER_ANY_PREFIX: [&SettingSpec; 2] = [&table::PUBLIC_URL, &table::SECRET_KEY];
 
 /// All the places settings may come from.
 #[derive(Clone)]
@@ -267,7 +267,7 @@ fn merged(standard: Layer, file: Option<File>, ours: Layer) -> Result<Map<String
 
 /// The prefixes under which a setting is looked for, the winning one first.
 fn prefixes<'a>(setting: &Setting, prefix: &'a str) -> Vec<&'a str> {
-    let anywhere = UNDER_ANY_PREFIX.iter().any(|row| row.path == setting.row.path);
+    let anywhere = UNDER_ANY_PREFIX.iter().any(|spec| spec.path == setting.spec.path);
     if anywhere && setting.slot.is_none() && prefix != PREFIX { vec![PREFIX, prefix] } else { vec![prefix] }
 }
 
@@ -277,7 +277,7 @@ fn after<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
 
 fn is_read_anyway(rest: &str) -> bool {
     let rest = rest.strip_suffix("_FILE").unwrap_or(rest);
-    UNDER_ANY_PREFIX.iter().any(|row| Setting { row, slot: None }.variable() == rest)
+    UNDER_ANY_PREFIX.iter().any(|spec| Setting { spec, slot: None }.variable() == rest)
 }
 
 /// Variables that begin like ours and are no settings: how the settings are found, and what Kubernetes injects for
@@ -308,12 +308,12 @@ fn hint(name: &str, rest: &str, known: &BTreeSet<String>) -> String {
         Some((slot, rest.strip_prefix(&own)?.to_lowercase()))
     });
     let elsewhere =
-        named.and_then(|(slot, path)| table::SLOT.iter().find(|row| row.path == path && !row.is_of(slot)));
-    match elsewhere.map(|row| row.home) {
-        Some(Home::OidcSlots) => " of this slot; only oidc slots have it".to_owned(),
-        Some(Home::OAuth2Slots) => " of this slot; only oauth2 slots have it".to_owned(),
-        Some(Home::GoogleSlots) => " of this slot; only google slots have it".to_owned(),
-        Some(Home::Global | Home::EverySlot) | None => did_you_mean(name, known.iter()),
+        named.and_then(|(slot, path)| table::SLOT.iter().find(|spec| spec.path == path && !spec.is_of(slot)));
+    match elsewhere.map(|spec| spec.scope) {
+        Some(Scope::OidcSlots) => " of this slot; only oidc slots have it".to_owned(),
+        Some(Scope::OAuth2Slots) => " of this slot; only oauth2 slots have it".to_owned(),
+        Some(Scope::GoogleSlots) => " of this slot; only google slots have it".to_owned(),
+        Some(Scope::Global | Scope::EverySlot) | None => did_you_mean(name, known.iter()),
     }
 }
 

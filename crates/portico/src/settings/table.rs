@@ -6,30 +6,30 @@ use std::ops::RangeInclusive;
 
 use portico_core::slot::{Protocol, SlotId, SlotName};
 
-use Home::{EverySlot, Global, GoogleSlots, OAuth2Slots, OidcSlots};
-use Otherwise::{Is, Required, Unset};
+use DefaultValue::{Is, Required, Unset};
+use Scope::{EverySlot, Global, GoogleSlots, OAuth2Slots, OidcSlots};
 use SettingKind::{
     Choice, Flag, List, Lists, Number, Pairs, Seconds, Secret, Secrets, StorageUrl, Text, Url, Words,
 };
 
 /// One setting, or the same setting of several slots.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct SettingSpec {
     /// TOML path; for a slot's setting its last part.
     pub(super) path: &'static str,
-    pub(super) home: Home,
+    pub(super) scope: Scope,
     pub(super) kind: SettingKind,
     /// What holds when nobody sets it.
-    pub(super) otherwise: Otherwise,
+    pub(super) default_value: DefaultValue,
     /// The same for the google slots, where it differs.
-    pub(super) google: Option<Otherwise>,
+    pub(super) google: Option<DefaultValue>,
     /// One sentence for the documents.
     pub(super) about: &'static str,
 }
 
 /// Where a setting stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Home {
+pub(super) enum Scope {
     Global,
     EverySlot,
     OidcSlots,
@@ -66,7 +66,7 @@ pub(super) enum SettingKind {
 
 /// What holds when nobody sets a setting.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Otherwise {
+pub(super) enum DefaultValue {
     /// Nothing: it must be set.
     Required,
     /// This value, as it would stand in a variable.
@@ -78,30 +78,30 @@ pub(super) enum Otherwise {
 /// One setting at its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {
-    pub(super) row: &'static Row,
+    pub(super) spec: &'static SettingSpec,
     /// `None` for a global setting.
     pub(super) slot: Option<SlotId>,
 }
 
-impl Row {
+impl SettingSpec {
     const fn new(
         path: &'static str,
-        home: Home,
+        scope: Scope,
         kind: SettingKind,
-        otherwise: Otherwise,
+        default_value: DefaultValue,
         about: &'static str,
     ) -> Self {
-        Self { path, home, kind, otherwise, google: None, about }
+        Self { path, scope, kind, default_value, google: None, about }
     }
 
-    const fn google(mut self, otherwise: Otherwise) -> Self {
-        self.google = Some(otherwise);
+    const fn google(mut self, default_value: DefaultValue) -> Self {
+        self.google = Some(default_value);
         self
     }
 
     /// Whether a slot has this setting; a global setting belongs to none.
     pub(super) fn is_of(&self, slot: SlotId) -> bool {
-        match self.home {
+        match self.scope {
             Global => false,
             EverySlot => true,
             OidcSlots => slot.protocol == Protocol::Oidc,
@@ -114,21 +114,24 @@ impl Row {
 impl Setting {
     /// Every setting of Portico.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let global = GLOBAL.iter().copied().map(|row| Self { row, slot: None });
+        let global = GLOBAL.iter().copied().map(|spec| Self { spec, slot: None });
         global.chain(SlotId::all().flat_map(Self::all_of))
     }
 
     /// Every setting of one slot.
     pub(super) fn all_of(slot: SlotId) -> impl Iterator<Item = Self> {
-        SLOT.iter().copied().filter(move |row| row.is_of(slot)).map(move |row| Self { row, slot: Some(slot) })
+        SLOT.iter()
+            .copied()
+            .filter(move |spec| spec.is_of(slot))
+            .map(move |spec| Self { spec, slot: Some(slot) })
     }
 
     /// The whole TOML path, which also identifies the setting.
     pub(super) fn path(&self) -> String {
         match self.slot {
-            None => self.row.path.to_owned(),
+            None => self.spec.path.to_owned(),
             Some(slot) => {
-                format!("security.{}_provider_settings.{}.{}", slot.protocol, slot.name, self.row.path)
+                format!("security.{}_provider_settings.{}.{}", slot.protocol, slot.name, self.spec.path)
             }
         }
     }
@@ -136,17 +139,17 @@ impl Setting {
     /// The variable, without the prefix and its underscore.
     pub(super) fn variable(&self) -> String {
         let name = match self.slot {
-            None => self.row.path.strip_prefix("main.").unwrap_or(self.row.path).replace('.', "_"),
-            Some(slot) => format!("{}_{}_{}", slot.protocol, slot.name, self.row.path),
+            None => self.spec.path.strip_prefix("main.").unwrap_or(self.spec.path).replace('.', "_"),
+            Some(slot) => format!("{}_{}_{}", slot.protocol, slot.name, self.spec.path),
         };
         name.to_uppercase()
     }
 
     /// What holds when nobody sets it.
-    pub(super) fn otherwise(&self) -> Otherwise {
-        match (self.slot, self.row.google) {
+    pub(super) fn default_value(&self) -> DefaultValue {
+        match (self.slot, self.spec.google) {
             (Some(SlotId { name: SlotName::Google, .. }), Some(google)) => google,
-            _ => self.row.otherwise,
+            _ => self.spec.default_value,
         }
     }
 }
@@ -161,187 +164,187 @@ pub(super) const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TEN_YEARS: u64 = 3650 * 86400;
 
 macro_rules! table {
-    ($all:ident: $($name:ident = $row:expr;)*) => {
-        $(pub(super) static $name: Row = $row;)*
-        pub(super) static $all: &[&Row] = &[$(&$name),*];
+    ($all:ident: $($name:ident = $spec:expr;)*) => {
+        $(pub(super) static $name: SettingSpec = $spec;)*
+        pub(super) static $all: &[&SettingSpec] = &[$(&$name),*];
     };
 }
 
 table! { GLOBAL:
-    PUBLIC_URL = Row::new("main.public_url", Global, Text, Required,
+    PUBLIC_URL = SettingSpec::new("main.public_url", Global, Text, Required,
         "The external address, optionally with a path; redirect URIs, issuer and cookies derive from it \
          alone.");
 
-    OIDC_PROVIDERS = Row::new("security.oidc_providers", Global, List, Is(""),
+    OIDC_PROVIDERS = SettingSpec::new("security.oidc_providers", Global, List, Is(""),
         "Enabled OpenID Connect slots, in the order of their buttons.");
-    OAUTH2_PROVIDERS = Row::new("security.oauth2_providers", Global, List, Is(""),
+    OAUTH2_PROVIDERS = SettingSpec::new("security.oauth2_providers", Global, List, Is(""),
         "Enabled OAuth 2.0 slots, in the order of their buttons.");
-    SECRET_KEY = Row::new("security.secret_key", Global, Secret, Required,
+    SECRET_KEY = SettingSpec::new("security.secret_key", Global, Secret, Required,
         "At least 32 random bytes in base64 or hex; seals cookies and stored keys.");
-    SECRET_KEY_PREVIOUS = Row::new("security.secret_key_previous", Global, Secrets, Is(""),
+    SECRET_KEY_PREVIOUS = SettingSpec::new("security.secret_key_previous", Global, Secrets, Is(""),
         "Older secret keys, which still open what they sealed.");
-    SSO_ACCOUNT_NAME_FALLBACK = Row::new("security.sso_account_name_fallback", Global, Flag, Is("true"),
+    SSO_ACCOUNT_NAME_FALLBACK = SettingSpec::new("security.sso_account_name_fallback", Global, Flag, Is("true"),
         "Deprecated: whether a first login may adopt a local account of exactly that name.");
-    RESERVED_NAMES = Row::new("security.reserved_names", Global, List, Is("admin, administrator, root, system"),
+    RESERVED_NAMES = SettingSpec::new("security.reserved_names", Global, List, Is("admin, administrator, root, system"),
         "Names that no login gives to an account and that are never adopted; ASCII case is ignored.");
-    PRIVILEGED_ROLES = Row::new("security.privileged_roles", Global, List, Is("admin"),
+    PRIVILEGED_ROLES = SettingSpec::new("security.privileged_roles", Global, List, Is("admin"),
         "Roles whose accounts are never adopted by name.");
-    ROLES = Row::new("security.roles", Global, Lists, Is(""),
+    ROLES = SettingSpec::new("security.roles", Global, Lists, Is(""),
         "Roles of the application, each with the groups that give it, such as `staff`, or `oidc/provider1:ops` for \
          a group of one slot only; ASCII case is ignored.");
-    DEFAULT_ROLE = Row::new("security.default_role", Global, Text, Unset("none"),
+    DEFAULT_ROLE = SettingSpec::new("security.default_role", Global, Text, Unset("none"),
         "The role of a person to whom no group gives one.");
-    SSO_USER_DEFAULT_GROUP = Row::new("security.sso_user_default_group", Global, Text, Unset("none"),
+    SSO_USER_DEFAULT_GROUP = SettingSpec::new("security.sso_user_default_group", Global, Text, Unset("none"),
         "The group granted at the first login when the provider sent no groups.");
-    SIGNING_ALG = Row::new("security.signing_alg", Global, Choice(&["ES256", "EdDSA", "RS256"]), Is("ES256"),
+    SIGNING_ALG = SettingSpec::new("security.signing_alg", Global, Choice(&["ES256", "EdDSA", "RS256"]), Is("ES256"),
         "The signature algorithm of access tokens.");
-    TOKEN_AUDIENCE = Row::new("security.token_audience", Global, List, Unset("the public URL"),
+    TOKEN_AUDIENCE = SettingSpec::new("security.token_audience", Global, List, Unset("the public URL"),
         "The audiences of access tokens: a list.");
-    ACCESS_TOKEN_LIFETIME = Row::new("security.access_token_lifetime", Global, Seconds(1..=TEN_YEARS), Is("15m"),
+    ACCESS_TOKEN_LIFETIME = SettingSpec::new("security.access_token_lifetime", Global, Seconds(1..=TEN_YEARS), Is("15m"),
         "How long an access token is valid.");
-    REFRESH_TOKEN_LIFETIME = Row::new("security.refresh_token_lifetime", Global, Seconds(1..=TEN_YEARS), Is("30d"),
+    REFRESH_TOKEN_LIFETIME = SettingSpec::new("security.refresh_token_lifetime", Global, Seconds(1..=TEN_YEARS), Is("30d"),
         "How long a session lasts at most.");
-    SESSION_IDLE_TIMEOUT = Row::new("security.session_idle_timeout", Global, Seconds(1..=TEN_YEARS), Is("7d"),
+    SESSION_IDLE_TIMEOUT = SettingSpec::new("security.session_idle_timeout", Global, Seconds(1..=TEN_YEARS), Is("7d"),
         "How long a session lasts that nobody refreshes.");
-    POST_LOGOUT_REDIRECT_URL = Row::new("security.post_logout_redirect_url", Global, Text, Unset("none"),
+    POST_LOGOUT_REDIRECT_URL = SettingSpec::new("security.post_logout_redirect_url", Global, Text, Unset("none"),
         "Where the provider sends the browser after its own logout: an https URL, or a path on the public \
          origin.");
 
-    SERVER_LISTEN = Row::new("server.listen", Global, Text, Is("127.0.0.1:8080"),
+    SERVER_LISTEN = SettingSpec::new("server.listen", Global, Text, Is("127.0.0.1:8080"),
         "IP address and port of the public listener.");
-    SERVER_ADMIN_LISTEN = Row::new("server.admin_listen", Global, Text, Is("127.0.0.1:9090"),
+    SERVER_ADMIN_LISTEN = SettingSpec::new("server.admin_listen", Global, Text, Is("127.0.0.1:9090"),
         "IP address and port of the operator's listener.");
-    ERROR_URL = Row::new("server.error_url", Global, Text, Unset("Portico's own error page"),
+    ERROR_URL = SettingSpec::new("server.error_url", Global, Text, Unset("Portico's own error page"),
         "Page of yours that gets failed browser logins as `?error=<code>&request_id=<id>`: an https URL, \
          or a path on the public origin.");
-    TRUSTED_PROXIES = Row::new("server.trusted_proxies", Global, List, Is(""),
+    TRUSTED_PROXIES = SettingSpec::new("server.trusted_proxies", Global, List, Is(""),
         "Networks whose `X-Forwarded-For` is believed, for logs and rate limits only.");
-    CORS_ORIGINS = Row::new("server.cors_origins", Global, List, Is(""),
+    CORS_ORIGINS = SettingSpec::new("server.cors_origins", Global, List, Is(""),
         "Exact origins of frontends that live elsewhere.");
-    RETURN_ORIGINS = Row::new("server.return_origins", Global, List, Is(""),
+    RETURN_ORIGINS = SettingSpec::new("server.return_origins", Global, List, Is(""),
         "Further origins that `return_to` may name.");
-    RATE_LIMIT = Row::new("server.rate_limit", Global, Number(0..=1_000_000), Is("120"),
+    RATE_LIMIT = SettingSpec::new("server.rate_limit", Global, Number(0..=1_000_000), Is("120"),
         "Requests per minute and client address on each of login start, callback, refresh and token; 0 is \
          no limit.");
 
-    STORAGE_URL = Row::new("storage.url", Global, StorageUrl, Is("sqlite://portico.db"),
+    STORAGE_URL = SettingSpec::new("storage.url", Global, StorageUrl, Is("sqlite://portico.db"),
         "The database: `sqlite://…` or `postgres://…`; without it, the variable `DATABASE_URL`.");
-    AUTO_MIGRATE = Row::new("storage.auto_migrate", Global, Flag, Is("true"),
+    AUTO_MIGRATE = SettingSpec::new("storage.auto_migrate", Global, Flag, Is("true"),
         "Whether the database is brought to this version's schema without being asked.");
-    AUDIT_RETENTION = Row::new("audit.retention", Global, Seconds(0..=10 * TEN_YEARS), Is("365d"),
+    AUDIT_RETENTION = SettingSpec::new("audit.retention", Global, Seconds(0..=10 * TEN_YEARS), Is("365d"),
         "How long audit events are kept; 0 is for ever.");
-    LOG_FORMAT = Row::new("log.format", Global, Choice(&["json", "text"]), Unset("json, on a terminal text"),
+    LOG_FORMAT = SettingSpec::new("log.format", Global, Choice(&["json", "text"]), Unset("json, on a terminal text"),
         "The form of log lines.");
-    LOG_LEVEL = Row::new("log.level", Global, Text, Is("info"),
+    LOG_LEVEL = SettingSpec::new("log.level", Global, Text, Is("info"),
         "A level (error, warn, info, debug, trace, off), or directives such as `info,portico_oidc=debug`.");
 }
 
 table! { SLOT:
-    CLIENT_ID = Row::new("client_id", EverySlot, Text, Required,
+    CLIENT_ID = SettingSpec::new("client_id", EverySlot, Text, Required,
         "Portico's identifier at the provider.");
-    CLIENT_SECRET = Row::new("client_secret", EverySlot, Secret, Unset("none (a public client)"),
+    CLIENT_SECRET = SettingSpec::new("client_secret", EverySlot, Secret, Unset("none (a public client)"),
         "Portico's secret at the provider.").google(Required);
-    CLIENT_SECRET_NEXT = Row::new("client_secret_next", EverySlot, Secret, Unset("none"),
+    CLIENT_SECRET_NEXT = SettingSpec::new("client_secret_next", EverySlot, Secret, Unset("none"),
         "Tried when the provider answers `invalid_client` to the first, so that a secret changes without \
          an outage.");
-    DISCOVERY_URL = Row::new("discovery_url", OidcSlots, Url, Required,
+    DISCOVERY_URL = SettingSpec::new("discovery_url", OidcSlots, Url, Required,
         "The discovery document, with or without `/.well-known/openid-configuration` at its end.")
         .google(Is("https://accounts.google.com/.well-known/openid-configuration"));
-    AUTHORIZATION_URL = Row::new("authorization_url", OAuth2Slots, Url, Required,
+    AUTHORIZATION_URL = SettingSpec::new("authorization_url", OAuth2Slots, Url, Required,
         "The authorization endpoint.").google(Is("https://accounts.google.com/o/oauth2/v2/auth"));
-    TOKEN_URL = Row::new("token_url", OAuth2Slots, Url, Required,
+    TOKEN_URL = SettingSpec::new("token_url", OAuth2Slots, Url, Required,
         "The token endpoint.").google(Is("https://oauth2.googleapis.com/token"));
-    USERINFO_URL = Row::new("userinfo_url", OAuth2Slots, Url, Required,
+    USERINFO_URL = SettingSpec::new("userinfo_url", OAuth2Slots, Url, Required,
         "The userinfo endpoint.").google(Is("https://openidconnect.googleapis.com/v1/userinfo"));
-    USERINFO_OVERRIDE = Row::new("userinfo_url", OidcSlots, Url, Unset("from discovery"),
+    USERINFO_OVERRIDE = SettingSpec::new("userinfo_url", OidcSlots, Url, Unset("from discovery"),
         "Overrides the userinfo endpoint of the discovery document.");
-    DISPLAY_LABEL = Row::new("display_label", EverySlot, Text, Is("Single Sign on"),
+    DISPLAY_LABEL = SettingSpec::new("display_label", EverySlot, Text, Is("Single Sign on"),
         "Text of the login button.").google(Is("Google"));
-    ICON = Row::new("icon", EverySlot, Text, Is("mdi:account-key"),
+    ICON = SettingSpec::new("icon", EverySlot, Text, Is("mdi:account-key"),
         "Material Design icon of the login button.").google(Is("mdi:google"));
 
-    ISSUER = Row::new("issuer", EverySlot, Text, Unset("from discovery; OAuth 2.0: none"),
+    ISSUER = SettingSpec::new("issuer", EverySlot, Text, Unset("from discovery; OAuth 2.0: none"),
         "The expected issuer, compared byte for byte; in OAuth 2.0 it serves the check of RFC 9207 only.")
         .google(Is(GOOGLE_ISSUER));
-    ISSUER_ALIASES = Row::new("issuer_aliases", OidcSlots, List, Is(""),
+    ISSUER_ALIASES = SettingSpec::new("issuer_aliases", OidcSlots, List, Is(""),
         "Further accepted issuers, which need `issuer`; accounts are stored under `issuer`.")
         .google(Is("accounts.google.com"));
-    IDENTITY_NAMESPACE = Row::new("identity_namespace", OAuth2Slots, Text,
+    IDENTITY_NAMESPACE = SettingSpec::new("identity_namespace", OAuth2Slots, Text,
         Unset("the token URL without its query"),
         "What stands for the issuer in the identity key.");
-    ALLOWED_ALGS = Row::new("allowed_algs", OidcSlots, List, Unset("what discovery lists, as far as it is safe"),
+    ALLOWED_ALGS = SettingSpec::new("allowed_algs", OidcSlots, List, Unset("what discovery lists, as far as it is safe"),
         "Signature algorithms of ID tokens: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA.");
-    ID_TOKEN_VERIFY_SIGNATURE = Row::new("id_token_verify_signature", OidcSlots, Flag, Is("true"),
+    ID_TOKEN_VERIFY_SIGNATURE = SettingSpec::new("id_token_verify_signature", OidcSlots, Flag, Is("true"),
         "Whether signature, algorithm, audience and issuer of ID tokens are checked; `false` is for \
          development.");
-    NONCE_MODE = Row::new("nonce_mode", OidcSlots, Choice(&["required", "if_present", "never"]), Is("required"),
+    NONCE_MODE = SettingSpec::new("nonce_mode", OidcSlots, Choice(&["required", "if_present", "never"]), Is("required"),
         "Whether the ID token must repeat the nonce, may leave it out, or is sent none.");
-    PKCE_ENABLED = Row::new("pkce_enabled", EverySlot, Flag, Is("true"),
+    PKCE_ENABLED = SettingSpec::new("pkce_enabled", EverySlot, Flag, Is("true"),
         "Whether PKCE (S256) is sent, which it then is always.");
-    CLOCK_SKEW = Row::new("clock_skew", EverySlot, Seconds(0..=300), Is("60s"),
+    CLOCK_SKEW = SettingSpec::new("clock_skew", EverySlot, Seconds(0..=300), Is("60s"),
         "How far the provider's clock may be from ours, at most 300 seconds.");
 
-    TOKEN_ENDPOINT_AUTH_METHOD = Row::new("token_endpoint_auth_method", EverySlot,
+    TOKEN_ENDPOINT_AUTH_METHOD = SettingSpec::new("token_endpoint_auth_method", EverySlot,
         Choice(&["auto", "client_secret_basic", "client_secret_post", "private_key_jwt", "none"]), Is("auto"),
         "How Portico proves who it is; `auto` is `none` without a secret, otherwise what discovery allows, \
          basic preferred.");
-    CLIENT_KEY = Row::new("client_key", EverySlot, Secret, Unset("none"),
+    CLIENT_KEY = SettingSpec::new("client_key", EverySlot, Secret, Unset("none"),
         "Private key of `private_key_jwt`, PKCS#8 in PEM.");
-    CLIENT_KEY_ID = Row::new("client_key_id", EverySlot, Text, Unset("none"),
+    CLIENT_KEY_ID = SettingSpec::new("client_key_id", EverySlot, Text, Unset("none"),
         "The `kid` of that key.");
-    CLIENT_CERTIFICATE = Row::new("client_certificate", EverySlot, Secret, Unset("none"),
+    CLIENT_CERTIFICATE = SettingSpec::new("client_certificate", EverySlot, Secret, Unset("none"),
         "The certificate of that key in PEM, for `x5t#S256`.");
 
-    SCOPES = Row::new("scopes", EverySlot, Words, Is("openid profile email"),
+    SCOPES = SettingSpec::new("scopes", EverySlot, Words, Is("openid profile email"),
         "The scopes asked for.");
-    AUDIENCE = Row::new("audience", EverySlot, Text, Unset("none"),
+    AUDIENCE = SettingSpec::new("audience", EverySlot, Text, Unset("none"),
         "Sent as `audience` on the authorization request.");
-    EXTRA_AUTHORIZATION_PARAMS = Row::new("extra_authorization_params", EverySlot, Pairs, Is(""),
+    EXTRA_AUTHORIZATION_PARAMS = SettingSpec::new("extra_authorization_params", EverySlot, Pairs, Is(""),
         "Further parameters of the authorization request, such as `prompt`; not those that Portico sets \
          itself.");
-    RESPONSE_MODE = Row::new("response_mode", EverySlot, Choice(&["query", "form_post"]), Is("query"),
+    RESPONSE_MODE = SettingSpec::new("response_mode", EverySlot, Choice(&["query", "form_post"]), Is("query"),
         "How the provider sends its answer.");
 
-    USERINFO = Row::new("userinfo", OidcSlots, Choice(&["always", "if_needed", "never"]), Is("if_needed"),
+    USERINFO = SettingSpec::new("userinfo", OidcSlots, Choice(&["always", "if_needed", "never"]), Is("if_needed"),
         "Whether userinfo is read at each login, when a configured claim is missing from the ID token, or \
          not at all.");
-    USERINFO_METHOD = Row::new("userinfo_method", EverySlot, Choice(&["get", "post"]), Is("get"),
+    USERINFO_METHOD = SettingSpec::new("userinfo_method", EverySlot, Choice(&["get", "post"]), Is("get"),
         "The HTTP method of the userinfo request.");
-    SUBJECT_CLAIM = Row::new("subject_claim", EverySlot, Text, Is("sub"),
+    SUBJECT_CLAIM = SettingSpec::new("subject_claim", EverySlot, Text, Is("sub"),
         "The claim that identifies a person: a name, or a JSON Pointer when it begins with `/`.");
-    NAME_CLAIM = Row::new("name_claim", EverySlot, List, Is("name"),
+    NAME_CLAIM = SettingSpec::new("name_claim", EverySlot, List, Is("name"),
         "The claim with the name; of several the first that is not empty.");
-    EMAIL_CLAIM = Row::new("email_claim", EverySlot, List, Is("email"),
+    EMAIL_CLAIM = SettingSpec::new("email_claim", EverySlot, List, Is("email"),
         "The claim with the e-mail address; of several the first that is not empty.");
-    EMAIL_VERIFIED_CLAIM = Row::new("email_verified_claim", EverySlot, Text, Is("email_verified"),
+    EMAIL_VERIFIED_CLAIM = SettingSpec::new("email_verified_claim", EverySlot, Text, Is("email_verified"),
         "The claim that says whether the address is verified: only `true` and `\"true\"` do.");
-    GROUPS_CLAIM = Row::new("groups_claim", EverySlot, Text, Is("groups"),
+    GROUPS_CLAIM = SettingSpec::new("groups_claim", EverySlot, Text, Is("groups"),
         "The claim with the groups: a name taken literally, or a JSON Pointer when it begins with `/`.");
-    GROUPS_SEPARATOR = Row::new("groups_separator", EverySlot, Choice(&["none", "comma", "space"]), Is("none"),
+    GROUPS_SEPARATOR = SettingSpec::new("groups_separator", EverySlot, Choice(&["none", "comma", "space"]), Is("none"),
         "What separates groups that come as one string.");
-    FETCH_GROUPS = Row::new("fetch_groups", GoogleSlots, Flag, Is("false"),
+    FETCH_GROUPS = SettingSpec::new("fetch_groups", GoogleSlots, Flag, Is("false"),
         "Whether groups are looked up at Google Cloud Identity.");
-    CLOUDIDENTITY_URL = Row::new("cloudidentity_url", GoogleSlots, Url,
+    CLOUDIDENTITY_URL = SettingSpec::new("cloudidentity_url", GoogleSlots, Url,
         Is("https://cloudidentity.googleapis.com/v1/groups/-/memberships:searchTransitiveGroups"),
         "Where that look-up goes.");
-    EMAILS_URL = Row::new("emails_url", OAuth2Slots, Url, Unset("none"),
+    EMAILS_URL = SettingSpec::new("emails_url", OAuth2Slots, Url, Unset("none"),
         "A second request for the primary verified e-mail address, in GitHub's format.");
 
-    ALLOWED_GROUPS = Row::new("allowed_groups", EverySlot, List, Is(""),
+    ALLOWED_GROUPS = SettingSpec::new("allowed_groups", EverySlot, List, Is(""),
         "Only people in one of these groups; exact bytes.");
-    ALLOWED_EMAIL_DOMAINS = Row::new("allowed_email_domains", EverySlot, List, Is(""),
+    ALLOWED_EMAIL_DOMAINS = SettingSpec::new("allowed_email_domains", EverySlot, List, Is(""),
         "Only people with an e-mail address in one of these domains that the provider calls verified.");
-    ALLOWED_SUBJECTS = Row::new("allowed_subjects", EverySlot, List, Is(""),
+    ALLOWED_SUBJECTS = SettingSpec::new("allowed_subjects", EverySlot, List, Is(""),
         "Only people with one of these subjects.");
-    ALLOWED_TENANTS = Row::new("allowed_tenants", EverySlot, List, Is(""),
+    ALLOWED_TENANTS = SettingSpec::new("allowed_tenants", EverySlot, List, Is(""),
         "Only people of one of these tenants (Entra `tid`, Google `hd`); needs signed ID tokens.");
-    ACCOUNT_NAME_FALLBACK = Row::new("account_name_fallback", EverySlot, Flag,
+    ACCOUNT_NAME_FALLBACK = SettingSpec::new("account_name_fallback", EverySlot, Flag,
         Unset("as security.sso_account_name_fallback"),
         "Deprecated: `false` switches the name fallback off for this slot.");
 
-    CA_BUNDLE = Row::new("ca_bundle", EverySlot, Text, Unset("the system's"),
+    CA_BUNDLE = SettingSpec::new("ca_bundle", EverySlot, Text, Unset("the system's"),
         "Path of a PEM file with further certificate authorities.");
-    ALLOW_INSECURE_HTTP = Row::new("allow_insecure_http", EverySlot, Flag, Is("false"),
+    ALLOW_INSECURE_HTTP = SettingSpec::new("allow_insecure_http", EverySlot, Flag, Is("false"),
         "Whether plain http is accepted on other hosts than loopback.");
 }
 

@@ -45,7 +45,7 @@ pub(super) fn warnings(settings: &Settings, known: &Known) -> Vec<String> {
 /// Slots that somebody told a client of, and that no list names.
 fn of_forgotten(settings: &Settings, known: &Known) -> Vec<String> {
     let enabled = |id| settings.slots.iter().any(|slot| slot.id() == id);
-    let client = |id| Setting { row: &table::CLIENT_ID, slot: Some(id) };
+    let client = |id| Setting { spec: &table::CLIENT_ID, slot: Some(id) };
     let forgotten = SlotId::all()
         .map(client)
         .filter(|client| known.is_set(client) && client.slot.is_some_and(|id| !enabled(id)));

@@ -7,7 +7,7 @@ use portico_core::store::{AccountChange, AccountChanged, Grant as What, Store, U
 use serde_json::json;
 
 use super::{MOST_ROLES, account_json, account_line, by_operator, find};
-use crate::cli::{Failure, complain, say};
+use crate::cli::{Failure, print_err, print_out};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Grant {
@@ -74,7 +74,7 @@ impl Grant {
             AccountChanged::Unchanged(account) => {
                 shown(&account, self.json);
                 if matches!(change, AccountChange::Revoke(_)) {
-                    complain(&format!("nothing was taken back: {what} was never granted by an operator"));
+                    print_err(&format!("nothing was taken back: {what} was never granted by an operator"));
                 }
             }
             AccountChanged::Unknown => return Err(gone(&self.account)),
@@ -138,8 +138,8 @@ impl Unlink {
         let (account, _) = find(store, &self.account).await?;
         let event = by_operator(Event::IdentityUnlinked, account.id);
         match store.unlink_identity(account.id, self.identity_id, &event).await? {
-            Unlinked::Done if self.json => say(&json!({ "unlinked": self.identity_id }).to_string()),
-            Unlinked::Done => say("Unlinked; the sessions it began are ended."),
+            Unlinked::Done if self.json => print_out(&json!({ "unlinked": self.identity_id }).to_string()),
+            Unlinked::Done => print_out("Unlinked; the sessions it began are ended."),
             Unlinked::Last => {
                 return Err(Failure::Failed(
                     "it is the account's last identity; delete the account and release it instead".to_owned(),
@@ -154,7 +154,7 @@ impl Unlink {
 }
 
 fn shown(account: &Account, json: bool) {
-    say(&if json { account_json(account).to_string() } else { account_line(account) });
+    print_out(&if json { account_json(account).to_string() } else { account_line(account) });
 }
 
 fn gone(named: &str) -> Failure {

@@ -6,7 +6,7 @@ use portico_core::clock::{Clock, Entropy};
 use portico_core::store::{LocalAccount, Store};
 
 use super::{account_json, made, usable, usable_roles};
-use crate::cli::{Failure, say};
+use crate::cli::{Failure, print_out};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Create {
@@ -32,8 +32,8 @@ impl Create {
         let name = self.name;
         let account = local(&name, self.label, self.email, self.roles).map_err(Failure::Failed)?;
         match store.create_account(&account, &made(&account)).await? {
-            Some(made) if self.json => say(&account_json(&made).to_string()),
-            Some(made) => say(&format!("{}  {}", made.id, made.name)),
+            Some(made) if self.json => print_out(&account_json(&made).to_string()),
+            Some(made) => print_out(&format!("{}  {}", made.id, made.name)),
             None => return Err(Failure::Failed(format!("an account named {name:?} exists already"))),
         }
         Ok(())

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::create::local;
 use super::made;
-use crate::cli::{Failure, say};
+use crate::cli::{Failure, print_out};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
@@ -24,7 +24,7 @@ pub(in crate::cli) struct Import {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
+struct AccountRow {
     name: String,
     label: Option<String>,
     email: Option<String>,
@@ -41,7 +41,7 @@ struct CsvRow {
     roles: Option<String>,
 }
 
-impl From<CsvRow> for Row {
+impl From<CsvRow> for AccountRow {
     fn from(row: CsvRow) -> Self {
         let roles = row.roles.unwrap_or_default();
         let roles = roles.split_ascii_whitespace().map(str::to_owned).collect();
@@ -63,18 +63,21 @@ impl Import {
         progress.end();
         let created = accounts.len() - skipped.len();
         if self.json {
-            say(&json!({ "created": created, "skipped": skipped }).to_string());
+            print_out(&json!({ "created": created, "skipped": skipped }).to_string());
             return Ok(());
         }
-        say(&format!("{created} accounts made, {} skipped because the name exists already", skipped.len()));
+        print_out(&format!(
+            "{created} accounts made, {} skipped because the name exists already",
+            skipped.len()
+        ));
         for name in &skipped {
-            say(&format!("skipped  {name}"));
+            print_out(&format!("skipped  {name}"));
         }
         Ok(())
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Row>, Failure> {
+fn read(path: &Path) -> Result<Vec<AccountRow>, Failure> {
     let failed = |what: String| Failure::Failed(format!("{}: {what}", path.display()));
     let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
     match kind {
@@ -83,7 +86,7 @@ fn read(path: &Path) -> Result<Vec<Row>, Failure> {
                 .trim(csv::Trim::All)
                 .from_path(path)
                 .map_err(|e| failed(e.to_string()))?;
-            let rows = reader.deserialize::<CsvRow>().map(|row| row.map(Row::from));
+            let rows = reader.deserialize::<CsvRow>().map(|row| row.map(AccountRow::from));
             rows.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))
         }
         "json" => {
@@ -95,7 +98,7 @@ fn read(path: &Path) -> Result<Vec<Row>, Failure> {
 }
 
 /// All rows, or a line for each mistake and nothing else.
-fn checked(rows: Vec<Row>) -> Result<Vec<LocalAccount>, Failure> {
+fn checked(rows: Vec<AccountRow>) -> Result<Vec<LocalAccount>, Failure> {
     let mut names = std::collections::HashSet::new();
     let mut mistakes = Vec::new();
     let mut accounts = Vec::new();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{account_json, account_line, find, identity_json};
 use crate::cli::sessions::session_json;
-use crate::cli::{Failure, Page, say};
+use crate::cli::{Failure, Page, print_out};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
@@ -62,7 +62,7 @@ impl List {
             limit: self.page.limit,
         };
         let accounts = store.list_accounts(&filter).await?;
-        self.page.say(&accounts, account_json, account_line, |account| account.id.to_string());
+        self.page.print_out(&accounts, account_json, account_line, |account| account.id.to_string());
         Ok(())
     }
 }
@@ -85,7 +85,7 @@ impl Show {
             fields.insert("sessions".to_owned(), sessions.iter().map(session_json).collect::<Value>());
         }
         let text = if self.json { Ok(shown.to_string()) } else { serde_json::to_string_pretty(&shown) };
-        say(&text.unwrap_or_default());
+        print_out(&text.unwrap_or_default());
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use portico_core::store::{Merged, Store};
 use serde_json::json;
 
 use super::{account_json, account_line, by_operator, find, identity_json};
-use crate::cli::{Failure, say};
+use crate::cli::{Failure, print_out};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Merge {
@@ -39,8 +39,8 @@ impl Merge {
         }
         let event = by_operator(Event::AccountMerged, into.id).because(format!("from:{}", from.id));
         match store.merge_accounts(from.id, into.id, &event).await? {
-            Merged::Done(account) if self.json => say(&account_json(&account).to_string()),
-            Merged::Done(account) => say(&format!("Merged.\n{}", account_line(&account))),
+            Merged::Done(account) if self.json => print_out(&account_json(&account).to_string()),
+            Merged::Done(account) => print_out(&format!("Merged.\n{}", account_line(&account))),
             Merged::Refused => return Err(refused()),
             Merged::Unknown => return Err(Failure::Failed("one of the two accounts is gone".to_owned())),
         }
@@ -57,21 +57,21 @@ impl Merge {
                 "roles": from.roles,
                 "groups": from.groups,
             });
-            say(&preview.to_string());
+            print_out(&preview.to_string());
             return;
         }
-        say(&format!("from  {}\ninto  {}", account_line(from), account_line(into)));
+        print_out(&format!("from  {}\ninto  {}", account_line(from), account_line(into)));
         for identity in identities {
             let key = &identity.key;
-            say(&format!("moves  {} {} {}", key.protocol, key.issuer, key.subject.as_str()));
+            print_out(&format!("moves  {} {} {}", key.protocol, key.issuer, key.subject.as_str()));
         }
         for role in &from.roles {
-            say(&format!("grants role  {role}"));
+            print_out(&format!("grants role  {role}"));
         }
         for group in &from.groups {
-            say(&format!("grants group  {group}"));
+            print_out(&format!("grants group  {group}"));
         }
-        say("The first account is deleted and the sessions of both end. Say --yes to do it.");
+        print_out("The first account is deleted and the sessions of both end. Say --yes to do it.");
     }
 }
 

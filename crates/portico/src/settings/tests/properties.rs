@@ -10,7 +10,7 @@ fn any_setting() -> impl Strategy<Value = Setting> {
     let lists = ["security.oidc_providers", "security.oauth2_providers"];
     let all: Vec<_> = Setting::all()
         .filter(|setting| setting.slot.is_none_or(|slot| slot.name == SlotName::Provider1))
-        .filter(|setting| !lists.contains(&setting.row.path))
+        .filter(|setting| !lists.contains(&setting.spec.path))
         .collect();
     prop::sample::select(all)
 }
@@ -41,7 +41,7 @@ proptest! {
                 mistakes.join("\n")
             }
         };
-        if matches!(setting.row.kind, Form::Secret | Form::Secrets) && text.len() >= 12 {
+        if matches!(setting.spec.kind, Form::Secret | Form::Secrets) && text.len() >= 12 {
             prop_assert!(!said.contains(&text), "{variable}: {said}");
         }
     }

@@ -9,22 +9,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A way to one receiver, by the same HTTP library as everything else: no redirect, no proxy of the environment.
 #[derive(Debug, Clone)]
-pub struct Delivery(Client);
+pub struct OtlpHttp(Client);
 
 /// Nothing was delivered.
 #[derive(Debug, thiserror::Error)]
 #[error("nothing was delivered")]
-pub struct Undelivered(#[source] reqwest::Error);
+pub struct OtlpHttpError(#[source] reqwest::Error);
 
-impl Delivery {
+impl OtlpHttp {
     /// Makes the client.
     ///
     /// # Errors
     /// When the system's certificates or the TLS library cannot be used.
-    pub fn new() -> Result<Self, Undelivered> {
+    pub fn new() -> Result<Self, OtlpHttpError> {
         let client =
             Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(PATIENCE);
-        client.build().map(Self).map_err(Undelivered)
+        client.build().map(Self).map_err(OtlpHttpError)
     }
 
     /// Posts a body; the answer's status and body, whatever they are.
@@ -36,10 +36,10 @@ impl Delivery {
         url: &str,
         content_type: &str,
         body: Vec<u8>,
-    ) -> Result<(u16, Vec<u8>), Undelivered> {
+    ) -> Result<(u16, Vec<u8>), OtlpHttpError> {
         let call = self.0.post(url).header(reqwest::header::CONTENT_TYPE, content_type).body(body);
-        let answer = call.send().await.map_err(Undelivered)?;
+        let answer = call.send().await.map_err(OtlpHttpError)?;
         let status = answer.status().as_u16();
-        Ok((status, answer.bytes().await.map_err(Undelivered)?.to_vec()))
+        Ok((status, answer.bytes().await.map_err(OtlpHttpError)?.to_vec()))
     }
 }

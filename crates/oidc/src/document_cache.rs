@@ -31,7 +31,7 @@ const REST: Duration = Duration::from_millis(500);
 
 /// What a caller needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Want {
+pub(crate) enum Freshness {
     /// A copy.
     Any,
     /// A newer copy than the one at hand, which lacks something that should be there.
@@ -39,15 +39,15 @@ pub(crate) enum Want {
 }
 
 /// The document and what is known of it.
-pub(crate) struct Kept<T> {
+pub(crate) struct DocumentCache<T> {
     /// What it is called where look-ups are counted.
     name: &'static str,
-    state: Mutex<State<T>>,
+    state: Mutex<CacheState<T>>,
     /// The looks under way, and those just done, by number; whoever comes meanwhile shares them.
     looks: Cache<u64, Arc<T>>,
 }
 
-struct State<T> {
+struct CacheState<T> {
     good: Option<Good<T>>,
     /// How many looks have ended.
     number: u64,
@@ -62,9 +62,10 @@ struct Good<T> {
     since: Timestamp,
 }
 
-impl<T: Send + Sync + 'static> Kept<T> {
+impl<T: Send + Sync + 'static> DocumentCache<T> {
     pub(crate) fn new(name: &'static str) -> Self {
-        let state = State { good: None, number: 0, looked_at: None, looked_for_newer_at: None, failed: None };
+        let state =
+            CacheState { good: None, number: 0, looked_at: None, looked_for_newer_at: None, failed: None };
         Self { name, state: Mutex::new(state), looks: Cache::builder().time_to_live(PATIENCE).build() }
     }
 
@@ -75,31 +76,31 @@ impl<T: Send + Sync + 'static> Kept<T> {
     pub(crate) async fn get(
         &self,
         now: Timestamp,
-        want: Want,
+        freshness: Freshness,
         look: impl Future<Output = Result<T, UpstreamError>> + Send,
     ) -> Result<Arc<T>, UpstreamError> {
         let number = {
             let state = self.state();
-            let at_hand = state.at_hand(now, want);
+            let at_hand = state.at_hand(now, freshness);
             count_lookup(self.name, at_hand.is_some());
             if let Some(document) = at_hand {
                 return Ok(document);
             }
             state.number
         };
-        self.looks.try_get_with(number, self.look(now, want, look)).await.map_err(|error| again(&error))
+        self.looks.try_get_with(number, self.look(now, freshness, look)).await.map_err(|error| again(&error))
     }
 
     async fn look(
         &self,
         now: Timestamp,
-        want: Want,
+        freshness: Freshness,
         look: impl Future<Output = Result<T, UpstreamError>> + Send,
     ) -> Result<Arc<T>, UpstreamError> {
         let rested = {
             let state = self.state();
             // A look that ended since the caller decided may have made this one needless.
-            if let Some(document) = state.at_hand(now, want) {
+            if let Some(document) = state.at_hand(now, freshness) {
                 return Ok(document);
             }
             state.failed.filter(|_| state.trusted(now).is_none()).map(|failed| failed + REST)
@@ -108,7 +109,7 @@ impl<T: Send + Sync + 'static> Kept<T> {
             sleep_until(rested).await;
         }
         let found = look.await;
-        self.state().record(now, want, found)
+        self.state().record(now, freshness, found)
     }
 
     /// The last good copy, however old.
@@ -126,23 +127,23 @@ impl<T: Send + Sync + 'static> Kept<T> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, CacheState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> State<T> {
+impl<T> CacheState<T> {
     fn trusted(&self, now: Timestamp) -> Option<&Good<T>> {
         self.good.as_ref().filter(|good| !has_passed(TRUSTED, good.since, now))
     }
 
     /// The copy, unless a look is due.
-    fn at_hand(&self, now: Timestamp, want: Want) -> Option<Arc<T>> {
+    fn at_hand(&self, now: Timestamp, freshness: Freshness) -> Option<Arc<T>> {
         let good = self.trusted(now)?;
         let patient = |at: Option<Timestamp>| at.is_some_and(|at| !has_passed(PATIENCE, at, now));
-        let enough = match want {
-            Want::Any => !has_passed(FRESH, good.since, now) || patient(self.looked_at),
-            Want::Newer => patient(self.looked_for_newer_at),
+        let enough = match freshness {
+            Freshness::Any => !has_passed(FRESH, good.since, now) || patient(self.looked_at),
+            Freshness::Newer => patient(self.looked_for_newer_at),
         };
         enough.then(|| Arc::clone(&good.document))
     }
@@ -150,12 +151,12 @@ impl<T> State<T> {
     fn record(
         &mut self,
         now: Timestamp,
-        want: Want,
+        freshness: Freshness,
         found: Result<T, UpstreamError>,
     ) -> Result<Arc<T>, UpstreamError> {
         self.number += 1;
         self.looked_at = Some(now);
-        if want == Want::Newer {
+        if freshness == Freshness::Newer {
             self.looked_for_newer_at = Some(now);
         }
         match found {
@@ -214,22 +215,22 @@ mod tests {
 
     /// A document whose looks are counted; it is the number of the look that found it.
     struct Site {
-        kept: Kept<u32>,
+        cache: DocumentCache<u32>,
         looks: AtomicU32,
     }
 
     impl Site {
         fn new() -> Self {
-            Self { kept: Kept::new("test"), looks: AtomicU32::new(0) }
+            Self { cache: DocumentCache::new("test"), looks: AtomicU32::new(0) }
         }
 
-        async fn get(&self, at: i64, want: Want, works: bool) -> Option<u32> {
+        async fn get(&self, at: i64, freshness: Freshness, works: bool) -> Option<u32> {
             let look = async {
                 let number = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 if works { Ok(number) } else { Err(UpstreamError::Timeout { endpoint: "test" }) }
             };
-            let found = self.kept.get(Timestamp::from_unix(T0 + at), want, look).await;
+            let found = self.cache.get(Timestamp::from_unix(T0 + at), freshness, look).await;
             found.ok().map(|document| *document)
         }
     }
@@ -238,46 +239,47 @@ mod tests {
     async fn h07_m12_a_copy_is_kept_renewed_and_in_the_end_dropped() {
         let site = Site::new();
         // Seconds, what is wanted, whether the provider works; the copy that comes of it, and how we are.
-        for (at, want, works, expected, health) in [
-            (0, Want::Any, true, Some(1), Health::Ok),
-            (HOUR - 1, Want::Any, true, Some(1), Health::Ok),
-            (HOUR, Want::Any, true, Some(2), Health::Ok),
+        for (at, freshness, works, expected, health) in [
+            (0, Freshness::Any, true, Some(1), Health::Ok),
+            (HOUR - 1, Freshness::Any, true, Some(1), Health::Ok),
+            (HOUR, Freshness::Any, true, Some(2), Health::Ok),
             // Something newer: at most once a minute, whether it succeeds or not.
-            (HOUR + 1, Want::Newer, true, Some(3), Health::Ok),
-            (HOUR + 2, Want::Newer, true, Some(3), Health::Ok),
-            (HOUR + 60, Want::Newer, true, Some(3), Health::Ok),
-            (HOUR + 61, Want::Newer, false, Some(3), Health::Degraded),
-            (HOUR + 62, Want::Newer, true, Some(3), Health::Degraded),
-            (HOUR + 121, Want::Newer, true, Some(5), Health::Ok),
+            (HOUR + 1, Freshness::Newer, true, Some(3), Health::Ok),
+            (HOUR + 2, Freshness::Newer, true, Some(3), Health::Ok),
+            (HOUR + 60, Freshness::Newer, true, Some(3), Health::Ok),
+            (HOUR + 61, Freshness::Newer, false, Some(3), Health::Degraded),
+            (HOUR + 62, Freshness::Newer, true, Some(3), Health::Degraded),
+            (HOUR + 121, Freshness::Newer, true, Some(5), Health::Ok),
             // A renewal that fails is tried again a minute later, and not before.
-            (3 * HOUR, Want::Any, false, Some(5), Health::Degraded),
-            (3 * HOUR + 59, Want::Any, true, Some(5), Health::Degraded),
-            (3 * HOUR + 60, Want::Any, true, Some(7), Health::Ok),
-            (27 * HOUR + 59, Want::Any, false, Some(7), Health::Degraded),
-            (27 * HOUR + 60, Want::Any, false, None, Health::Down),
-            (27 * HOUR + 61, Want::Any, true, Some(10), Health::Ok),
+            (3 * HOUR, Freshness::Any, false, Some(5), Health::Degraded),
+            (3 * HOUR + 59, Freshness::Any, true, Some(5), Health::Degraded),
+            (3 * HOUR + 60, Freshness::Any, true, Some(7), Health::Ok),
+            (27 * HOUR + 59, Freshness::Any, false, Some(7), Health::Degraded),
+            (27 * HOUR + 60, Freshness::Any, false, None, Health::Down),
+            (27 * HOUR + 61, Freshness::Any, true, Some(10), Health::Ok),
         ] {
-            assert_eq!(site.get(at, want, works).await, expected, "{at} {want:?} {works}");
-            assert_eq!(site.kept.health(), health, "{at} {want:?} {works}");
+            assert_eq!(site.get(at, freshness, works).await, expected, "{at} {freshness:?} {works}");
+            assert_eq!(site.cache.health(), health, "{at} {freshness:?} {works}");
         }
         assert_eq!(site.looks.load(Ordering::SeqCst), 10);
     }
 
     #[tokio::test]
     async fn h07_all_who_wait_share_one_look_and_its_end() {
-        for (works, want) in [(true, Want::Any), (false, Want::Any), (true, Want::Newer)] {
+        for (works, freshness) in [(true, Freshness::Any), (false, Freshness::Any), (true, Freshness::Newer)]
+        {
             let site = Site::new();
-            if want == Want::Newer {
-                site.get(0, Want::Any, true).await;
+            if freshness == Freshness::Newer {
+                site.get(0, Freshness::Any, true).await;
             }
             let before = site.looks.load(Ordering::SeqCst);
             let (a, b, c, d) = tokio::join!(
-                site.get(1, want, works),
-                site.get(1, want, works),
-                site.get(1, want, works),
-                site.get(1, want, works)
+                site.get(1, freshness, works),
+                site.get(1, freshness, works),
+                site.get(1, freshness, works),
+                site.get(1, freshness, works)
             );
-            assert_eq!(site.looks.load(Ordering::SeqCst) - before, 1, "{works} {want:?}");
+            assert_eq!(site.looks.load(Ordering::SeqCst) - before, 1, "{works} {freshness:?}");
             assert!([b, c, d].iter().all(|other| *other == a) && a.is_some() == works);
         }
     }
@@ -287,10 +289,10 @@ mod tests {
         let site = Site::new();
         let started = Instant::now();
         for _ in 0..3 {
-            assert_eq!(site.get(0, Want::Any, false).await, None);
+            assert_eq!(site.get(0, Freshness::Any, false).await, None);
         }
         assert!(started.elapsed() >= 2 * REST, "{:?}", started.elapsed());
-        assert_eq!(site.get(0, Want::Any, true).await, Some(4));
+        assert_eq!(site.get(0, Freshness::Any, true).await, Some(4));
         assert!(started.elapsed() < 4 * REST, "{:?}", started.elapsed());
     }
 }
