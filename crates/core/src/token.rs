@@ -56,7 +56,7 @@ pub struct AccessClaims {
     pub groups_overage: bool,
     /// Roles of the application.
     pub roles: Vec<String>,
-    /// The slot, such as `oidc/provider1`, or `break-break_glass`.
+    /// The slot, such as `oidc/provider1`, or `break-glass`.
     pub idp: String,
     /// Authentication methods the provider named.
     #[serde(default, skip_serializing_if = "Option::is_none")]

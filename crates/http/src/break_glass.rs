@@ -51,12 +51,12 @@ impl FromRequest for BreakGlassForm {
     }
 }
 
-/// `GET /auth/break-break_glass`
+/// `GET /auth/break-glass`
 pub(crate) async fn page(portico: Data<Portico>) -> HttpResponse {
     pages::break_glass(&portico)
 }
 
-/// `POST /auth/break-break_glass`, from that page only: another site must not sign somebody in as whom it chose (threats H02).
+/// `POST /auth/break-glass`, from that page only: another site must not sign somebody in as whom it chose (threats H02).
 pub(crate) async fn enter(
     _: Within<BreakGlassLimit>,
     portico: Data<Portico>,

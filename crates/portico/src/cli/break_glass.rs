@@ -1,4 +1,4 @@
-//! `portico break-break_glass`: a link that signs one person in once, when no provider can be asked.
+//! `portico break-glass`: a link that signs one person in once, when no provider can be asked.
 
 use clap::Args;
 use portico_core::audit::{AuditEvent, Event};
