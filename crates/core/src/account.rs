@@ -3,13 +3,12 @@
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
-use unicode_segmentation::UnicodeSegmentation as _;
 use uuid::Uuid;
 
 use crate::claims::{Claims, Email, IdentityKey};
 use crate::clock::{Entropy, Timestamp};
-use crate::error::is_format;
 use crate::slot::SlotId;
+use crate::text::{MAX_NAME_CHARS, clean, graphemes_within};
 
 /// The permanent identifier of an account: the `sub` of our tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -236,29 +235,6 @@ fn with_suffix(base: &str, entropy: Entropy) -> String {
         .collect();
     let short: String = graphemes_within(base, MAX_NAME_CHARS - 7);
     format!("{short}-{suffix}")
-}
-
-/// The longest an account name or a label gets, in characters.
-pub const MAX_NAME_CHARS: usize = 128;
-
-/// Text fit to be a name or a label: NFC, no control or formatting characters, no blanks at the ends, at most
-/// [`MAX_NAME_CHARS`] characters. `None` when nothing is left.
-pub fn clean(text: &str) -> Option<String> {
-    let shown: String = text.nfc().filter(|c| !c.is_control() && !is_format(*c)).collect();
-    let short = graphemes_within(shown.trim(), MAX_NAME_CHARS);
-    Some(short.trim_end().to_owned()).filter(|name| !name.is_empty())
-}
-
-fn graphemes_within(text: &str, chars: usize) -> String {
-    let mut left = chars;
-    text.graphemes(true)
-        .take_while(|grapheme| {
-            let size = grapheme.chars().count();
-            let fits = size <= left;
-            left = left.saturating_sub(size);
-            fits
-        })
-        .collect()
 }
 
 #[cfg(test)]

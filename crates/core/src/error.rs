@@ -2,7 +2,8 @@
 
 use crate::account::AccountId;
 use crate::admission::NotAllowed;
-use crate::store::StoreError;
+use crate::claims::ClaimsError;
+use crate::text::printable;
 
 /// The stable, public name of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -115,8 +116,8 @@ pub enum UpstreamError {
     #[error("{0}")]
     TokenInvalid(Check),
     /// There is no usable subject.
-    #[error("no usable subject: {0}")]
-    ClaimsIncomplete(&'static str),
+    #[error(transparent)]
+    ClaimsIncomplete(#[from] ClaimsError),
     /// The discovery document or key set cannot be used.
     #[error("provider metadata: {0}")]
     Metadata(String),
@@ -169,17 +170,6 @@ impl Check {
     }
 }
 
-/// Foreign text made fit for a log line: at most 200 characters, control and formatting characters replaced.
-pub fn printable(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() || is_format(c) { '\u{fffd}' } else { c }).collect()
-}
-
-pub(crate) fn is_format(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 impl UpstreamError {
     /// The public code.
     pub const fn code(&self) -> Code {
@@ -198,6 +188,22 @@ impl UpstreamError {
             Self::Timeout { .. } => Code::IdpTimeout,
         }
     }
+}
+
+/// The store did not answer, or answered nonsense. Never read as "not found".
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, is locked, full or overloaded.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A row holds what no version of Portico writes.
+    #[error("the store holds a corrupt {row}: {problem}")]
+    Corrupt {
+        /// Which kind of row.
+        row: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// Why a login did not come about.

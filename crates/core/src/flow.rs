@@ -18,12 +18,13 @@ use crate::account::NamePolicy;
 use crate::admission::RoleMap;
 use crate::audit::{AuditEvent, Event};
 use crate::clock::{Clock, Entropy};
+use crate::error::StoreError;
 use crate::error::{LoginError, UpstreamError};
-use crate::inspect::Finding;
 use crate::keys::Keys;
-use crate::login::{
+use crate::pending_login::{
     Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, login_secrets,
 };
+use crate::provider::inspection::Finding;
 use crate::provider::{
     Answer, AuthorizationParams, AuthorizationResponse, CodeExchange, Health, Prompt, ProtocolClient, Slot,
 };
@@ -33,7 +34,7 @@ use crate::return_to::{LoginParams, ReturnTo, WebOrigin};
 use crate::seal::Seals;
 use crate::session::{Caller, Lifetimes, RefreshToken, SessionId};
 use crate::slot::SlotId;
-use crate::store::{Retention, SessionWithAccount, Spent, Store, StoreError};
+use crate::store::{Retention, SessionWithAccount, Spent, Store};
 use crate::token::{AccessClaims, Issuance, issue};
 
 use completion::LoginCompletion;

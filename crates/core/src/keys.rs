@@ -14,8 +14,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
 
 use crate::clock::{Entropy, Timestamp};
+use crate::error::StoreError;
 use crate::seal::{Purpose, Seals, sha256};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// The algorithm our tokens are signed with (RFC 7518 3.1, RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

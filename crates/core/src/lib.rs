@@ -17,16 +17,12 @@ pub mod admission;
 pub mod audit;
 pub mod cache;
 pub mod claims;
-pub mod client_auth;
 pub mod clock;
 pub mod error;
 pub mod flow;
-pub mod inspect;
-pub mod issuer;
 pub mod keys;
-pub mod login;
-pub mod logout;
 pub mod network;
+pub mod pending_login;
 pub mod provider;
 pub mod proxy_probe;
 pub mod public_url;
@@ -35,6 +31,7 @@ pub mod seal;
 pub mod session;
 pub mod slot;
 pub mod store;
+pub mod text;
 pub mod token;
 
 #[cfg(test)]

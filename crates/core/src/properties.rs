@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::claims::tests::slot;
-use crate::claims::{ClaimPath, Claims, Evidence};
+use crate::claims::{ClaimPath, Evidence};
 use crate::clock::Entropy;
-use crate::issuer::{Issuer, is_tenant_id};
-use crate::login::State;
+use crate::pending_login::State;
+use crate::provider::issuer::{Issuer, is_tenant_id};
 use crate::public_url::PublicUrl;
 use crate::return_to::{ReturnTo, WebOrigin};
 use crate::seal::{Purpose, Seals, base64url, from_base64url};
@@ -180,7 +180,7 @@ proptest! {
     fn c09_c10_claims_of_any_type_are_read_or_refused(id_token in any_claims(), userinfo in prop::option::of(any_claims())) {
         let issuer = Issuer::new("https://idp.example.com");
         let evidence = Evidence::Oidc { issuer, id_token: id_token.clone(), signed: true, userinfo };
-        if let Ok(claims) = Claims::read(&slot(|_| {}), &evidence) {
+        if let Ok(claims) = slot(|_| {}).claims_from(&evidence) {
             let subject = claims.identity().subject.as_str();
             prop_assert!(!subject.is_empty());
             prop_assert_eq!(id_token.get("sub").and_then(Value::as_str), Some(subject));
@@ -202,7 +202,7 @@ proptest! {
     fn c09_groups_are_absent_unless_they_are_groups(groups in any_json()) {
         let issuer = Issuer::new("https://idp.example.com");
         let id_token = json!({ "sub": "ada", "groups": groups }).as_object().unwrap().clone();
-        let claims = Claims::read(&slot(|_| {}), &Evidence::Oidc { issuer, id_token, signed: true, userinfo: None }).unwrap();
+        let claims = slot(|_| {}).claims_from(&Evidence::Oidc { issuer, id_token, signed: true, userinfo: None }).unwrap();
         let found = claims.session_claims().groups.as_deref();
         match &groups {
             Value::Null | Value::Bool(_) | Value::Number(_) => prop_assert_eq!(found, None),

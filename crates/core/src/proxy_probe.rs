@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Entropy, Timestamp};
-use crate::inspect::Finding;
+use crate::provider::inspection::Finding;
 use crate::public_url::PublicUrl;
 use crate::seal::{Purpose, Seals, base64url, from_base64url};
 
@@ -166,7 +166,7 @@ fn attributes(cookie: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::CheckVerdict;
+    use crate::provider::inspection::CheckVerdict;
 
     const NOW: Timestamp = Timestamp::from_unix(1_900_000_000);
 

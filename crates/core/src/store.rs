@@ -9,26 +9,11 @@ use crate::account::{Account, AccountId, AccountStatus, Candidates, Decision, Id
 use crate::audit::{AuditEvent, AuditFilter};
 use crate::claims::{Claims, IdentityKey};
 use crate::clock::Timestamp;
+use crate::error::StoreError;
 use crate::keys::StoredKey;
-use crate::logout::{EndedSessions, LogoutToken};
+use crate::provider::logout::LogoutToken;
 use crate::session::{Caller, HandOff, NewBreakGlass, NewHandOff, NewSession, Session, SessionId, TokenHash};
 use crate::slot::SlotId;
-
-/// The store did not answer, or answered nonsense. Never read as "not found".
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, is locked, full or overloaded.
-    #[error("the store is unavailable: {0}")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A row holds what no version of Portico writes.
-    #[error("the store holds a corrupt {row}: {problem}")]
-    Corrupt {
-        /// Which kind of row.
-        row: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
 
 /// Whether a login was still unspent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -287,6 +272,15 @@ pub struct SessionFilter {
     pub after: Option<SessionId>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// Sessions that a provider ended.
+#[derive(Debug, Default)]
+pub struct EndedSessions {
+    /// Those that were live.
+    pub sessions: Vec<SessionId>,
+    /// What was audited in the same transaction.
+    pub events: Vec<AuditEvent>,
 }
 
 /// How long things are kept that nobody asks for any more.

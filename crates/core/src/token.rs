@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::keys::KeyRing;
-use crate::login::REPLICA_SKEW;
+use crate::pending_login::REPLICA_SKEW;
 use crate::public_url::PublicUrl;
 use crate::session::{Lifetimes, SessionId};
 use crate::store::SessionWithAccount;

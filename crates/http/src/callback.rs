@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use portico_core::error::LoginError;
-use portico_core::login::{SealedLogin, State};
+use portico_core::pending_login::{SealedLogin, State};
 use portico_core::provider::{Answer, AuthorizationResponse, ResponseMode};
 
 use crate::cookies::RequestCookies;

@@ -10,11 +10,11 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest};
 use portico_core::clock::Timestamp;
+use portico_core::error::StoreError;
 use portico_core::flow::{Broker, Tokens};
-use portico_core::login::{LOGIN_LIFETIME, LoginTag, MAX_PENDING, SealedLogin, State};
+use portico_core::pending_login::{LOGIN_LIFETIME, LoginTag, MAX_PENDING, SealedLogin, State};
 use portico_core::public_url::PublicUrl;
 use portico_core::session::{RefreshToken, SessionId};
-use portico_core::store::StoreError;
 
 use crate::error::ApiError;
 use crate::extract::shared;

@@ -7,9 +7,9 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use portico_core::error::StoreError;
 use portico_core::error::{Code, LoginError, SessionError};
 use portico_core::slot::SlotId;
-use portico_core::store::StoreError;
 use serde::Serialize;
 use url::Url;
 

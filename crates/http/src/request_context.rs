@@ -8,8 +8,8 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use portico_core::error::printable;
 use portico_core::session::Caller;
+use portico_core::text::printable;
 use tracing_actix_web::RequestId;
 
 use crate::Front;

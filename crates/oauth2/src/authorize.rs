@@ -2,10 +2,11 @@
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
-use portico_core::error::{UpstreamError, printable};
+use portico_core::error::UpstreamError;
 use portico_core::provider::{
     Answer, AuthorizationParams, AuthorizationResponse, Issuer, Pkce, Prompt, ResponseMode, Slot,
 };
+use portico_core::text::printable;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 

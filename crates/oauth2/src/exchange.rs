@@ -20,8 +20,9 @@ use oauth2::{
     StandardTokenResponse, TokenResponse as _, TokenUrl,
 };
 use portico_core::clock::Timestamp;
-use portico_core::error::{UpstreamError, printable};
+use portico_core::error::UpstreamError;
 use portico_core::provider::{ClientAuth, ClientKey, LoginSecrets, Pkce, Slot};
+use portico_core::text::printable;
 use reqwest::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use portico_core::claims::{Claims, Evidence};
 use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
-use portico_core::inspect::Finding;
+use portico_core::provider::inspection::Finding;
 use portico_core::provider::{
     AuthorizationParams, AuthorizationRedirect, CodeExchange, Health, Issuer, OAuth2Settings, ProtocolClient,
     ProviderFingerprint, ProviderKind, Slot,
@@ -101,7 +101,7 @@ impl ProtocolClient for OAuth2Client {
             }
         };
         let namespace = self.settings.identity_namespace.clone();
-        let mut claims = Claims::read(&self.slot, &Evidence::OAuth2 { namespace, userinfo })?;
+        let mut claims = self.slot.claims_from(&Evidence::OAuth2 { namespace, userinfo })?;
         if let Some(url) = &self.settings.emails_url {
             claims = lookups::with_email(claims, &self.slot, &self.http, url, &granted.access_token).await?;
         }

@@ -17,9 +17,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portico_core::error::{UpstreamError, printable};
+use portico_core::error::UpstreamError;
 use portico_core::provider::{Health, Transport};
 use portico_core::slot::SlotId;
+use portico_core::text::printable;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
 use reqwest::{Certificate, Client, Method, Request, Response};
 use serde_json::{Map, Value};

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use portico_core::clock::{Clock, Entropy};
-use portico_core::error::{UpstreamError, printable};
-use portico_core::inspect::Finding;
+use portico_core::error::UpstreamError;
+use portico_core::provider::inspection::Finding;
 use portico_core::provider::{ClientAuth, ResponseMode, Slot};
 use portico_core::proxy_probe::{INVENTED, ProbeRequest};
 use portico_core::public_url::PublicUrl;
 use portico_core::seal::{Seals, base64url};
+use portico_core::text::printable;
 use reqwest::header::{COOKIE, HeaderName, HeaderValue};
 use reqwest::{Method, Request};
 use serde_json::{Map, Value};

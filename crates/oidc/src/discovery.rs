@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use portico_core::clock::Timestamp;
-use portico_core::error::{UpstreamError, printable};
+use portico_core::error::UpstreamError;
 use portico_core::provider::{Health, Issuer, OidcSettings, ProviderFingerprint, SigningAlg, Slot};
 use portico_core::slot::SlotId;
+use portico_core::text::printable;
 use portico_oauth2::{AuthMethod, Endpoint, Outbound};
 use serde_json::{Map, Value};
 use url::Url;

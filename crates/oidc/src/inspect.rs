@@ -2,7 +2,7 @@
 
 use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
-use portico_core::inspect::Finding;
+use portico_core::provider::inspection::Finding;
 use portico_core::provider::{AuthorizationParams, ClientAuth, Pkce, SigningAlg};
 use portico_oauth2::{CodeGrant, Endpoint, authorization_request, probe};
 use serde_json::{Map, Value};

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portico_core::claims::{Claims, Evidence, Subject, rule_needs_userinfo, userinfo_needed};
+use portico_core::claims::{Claims, ClaimsError, Evidence, Subject};
 use portico_core::clock::Timestamp;
 use portico_core::error::{Check, UpstreamError};
-use portico_core::inspect::Finding;
-use portico_core::logout::LogoutToken;
+use portico_core::provider::inspection::Finding;
+use portico_core::provider::logout::LogoutToken;
 use portico_core::provider::{
     AuthorizationParams, AuthorizationRedirect, CodeExchange, Health, Issuer, NonceMode, OidcSettings,
     ProtocolClient, ProviderFingerprint, ProviderKind, SignatureCheck, Slot, UserinfoUse,
@@ -150,21 +150,21 @@ impl OidcClient {
         let IdToken { issuer, claims: id_token } = id_token;
         let needed = match self.settings.userinfo {
             UserinfoUse::Never => false,
-            UserinfoUse::IfNeeded => metadata.userinfo.is_some() && userinfo_needed(&self.slot, id_token),
+            UserinfoUse::IfNeeded => metadata.userinfo.is_some() && self.slot.needs_userinfo(id_token),
             UserinfoUse::Always => true,
         };
         if !needed {
             return Ok(None);
         }
-        let incomplete = UpstreamError::ClaimsIncomplete;
+        let incomplete = |why| UpstreamError::from(ClaimsError(why));
         let sub = id_token
             .get("sub")
             .and_then(Value::as_str)
             .ok_or_else(|| incomplete("it is missing or no text"))?;
         Subject::parse(sub).map_err(incomplete)?;
         // An access rule is judged with all its claims or not at all.
-        let dispensable =
-            self.settings.userinfo == UserinfoUse::IfNeeded && !rule_needs_userinfo(&self.slot, id_token);
+        let dispensable = self.settings.userinfo == UserinfoUse::IfNeeded
+            && !self.slot.access_rule_needs_userinfo(id_token);
         let read = match self.read_userinfo(metadata, issuer, access_token, now).await {
             Err(error) if dispensable => {
                 tracing::warn!(slot = %self.slot.id(), %error, "userinfo could not be read; its claims are absent");
@@ -250,7 +250,7 @@ impl ProtocolClient for OidcClient {
         let userinfo = self.userinfo(&metadata, &id_token, &granted.access_token, exchange.now).await?;
         let IdToken { issuer, claims: id_token } = id_token;
         let evidence = Evidence::Oidc { issuer, id_token, signed: self.verifies(), userinfo };
-        let mut claims = Claims::read(&self.slot, &evidence)?;
+        let mut claims = self.slot.claims_from(&evidence)?;
         if let Some(token) = self.hint(&metadata, &granted) {
             claims = claims.with_id_token(token);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portico_core::claims::{IdentityKey, Subject};
 use portico_core::clock::Timestamp;
 use portico_core::error::Check;
-use portico_core::logout::{LogoutToken, Whose};
+use portico_core::provider::logout::{LogoutToken, Whose};
 use portico_core::provider::{Issuer, Slot};
 use portico_core::slot::Protocol;
 use secrecy::{ExposeSecret as _, SecretString};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portico_core::clock::Entropy;
-use portico_core::inspect::{CheckVerdict, Finding};
+use portico_core::provider::inspection::{CheckVerdict, Finding};
 use portico_core::provider::{Health, ProtocolClient};
 use portico_core::slot::SlotId;
 use portico_http::{Live, Portico};

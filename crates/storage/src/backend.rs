@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use portico_core::claims::IdentityKey;
-use portico_core::store::StoreError;
+use portico_core::error::StoreError;
 use sqlx::error::BoxDynError;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{

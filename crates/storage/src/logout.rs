@@ -3,8 +3,9 @@
 use portico_core::account::AccountId;
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::Timestamp;
-use portico_core::logout::{EndedSessions, LogoutToken, Whose};
+use portico_core::provider::logout::{LogoutToken, Whose};
 use portico_core::session::{Caller, SessionId};
+use portico_core::store::EndedSessions;
 
 use crate::backend::{Backend, DbError, query};
 use crate::pool::Sql;

@@ -19,8 +19,7 @@ fn claims_signed(id_token: &Value, signed: bool) -> Claims {
     let mut document = id_token.as_object().unwrap().clone();
     document.entry("sub").or_insert(json!("42"));
     let issuer = crate::provider::Issuer::new("https://idp.example.com");
-    Claims::read(&slot(|_| {}), &Evidence::Oidc { issuer, id_token: document, signed, userinfo: None })
-        .unwrap()
+    slot(|_| {}).claims_from(&Evidence::Oidc { issuer, id_token: document, signed, userinfo: None }).unwrap()
 }
 
 fn local(name: &str) -> Account {

@@ -3,8 +3,32 @@
 
 use serde_json::{Map, Value};
 
-use super::{ClaimMap, ClaimPath, ClaimedName, Email, Evidence, GroupsSeparator, SessionClaims, Subject};
-use crate::error::UpstreamError;
+use super::identity::{ClaimedName, ClaimsError, Email, SessionClaims, Subject};
+use super::mapping::{ClaimMap, ClaimPath, GroupsSeparator, email_in, is_true, text_at};
+use crate::provider::issuer::Issuer;
+
+/// Documents that passed their checks. Whoever builds one vouches for them.
+#[derive(Debug)]
+pub enum Evidence {
+    /// OpenID Connect: a checked ID token, and userinfo whose `sub` was compared with it.
+    Oidc {
+        /// The issuer in whose name the identity is stored: the pinned or discovered one, never an alias.
+        issuer: Issuer,
+        /// The ID token's claims.
+        id_token: Map<String, Value>,
+        /// Whether the token's signature was verified.
+        signed: bool,
+        /// Userinfo, when read.
+        userinfo: Option<Map<String, Value>>,
+    },
+    /// OAuth 2.0: userinfo fetched with the access token of this login.
+    OAuth2 {
+        /// Stands in for an issuer.
+        namespace: String,
+        /// The userinfo document.
+        userinfo: Map<String, Value>,
+    },
+}
 
 /// Claims that only the ID token may supply, whatever userinfo says.
 const ID_TOKEN_ONLY: [&str; 13] =
@@ -44,8 +68,8 @@ impl<'a> Documents<'a> {
     }
 
     /// OIDC Core 5.3.2, 5.7: the ID token's `sub`, or for OAuth 2.0 the userinfo's, where whole numbers count too.
-    pub(super) fn subject(&self, path: &ClaimPath) -> Result<Subject, UpstreamError> {
-        let refuse = UpstreamError::ClaimsIncomplete;
+    pub(super) fn subject(&self, path: &ClaimPath) -> Result<Subject, ClaimsError> {
+        let refuse = ClaimsError;
         match path.find(self.first) {
             None => Err(refuse("it is missing")),
             Some(Value::String(text)) => Subject::parse(text).map_err(refuse),
@@ -124,28 +148,6 @@ fn may_come_from_userinfo(path: &ClaimPath) -> bool {
 /// Short enough for a token that must fit a cookie.
 fn is_short(methods: &[String]) -> bool {
     methods.len() <= 16 && methods.iter().all(|method| method.len() <= 32)
-}
-
-pub(super) fn text_at(path: &ClaimPath, document: &Map<String, Value>) -> Option<String> {
-    let text = path.find(document)?.as_str()?;
-    (!text.trim().is_empty()).then(|| text.to_owned())
-}
-
-/// A usable address and what the same document says of it.
-pub(super) fn email_in(map: &ClaimMap, document: &Map<String, Value>) -> Option<Email> {
-    let address = map.email.iter().find_map(|path| text_at(path, document))?;
-    let verified = map.email_verified.find(document).map(is_true);
-    is_address(&address).then_some(Email { address, verified })
-}
-
-/// Whether a text can be shown as an e-mail address.
-pub(super) fn is_address(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace())
-}
-
-/// True only for `true` and `"true"`.
-fn is_true(value: &Value) -> bool {
-    value.as_bool().unwrap_or_else(|| value.as_str() == Some("true"))
 }
 
 /// The shapes that groups come in: one string (perhaps of several, separated), a list of strings, a list of objects with

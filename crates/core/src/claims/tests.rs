@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::provider::{
-    Button, ClientAuth, NonceMode, OAuth2Settings, OidcSettings, Pkce, ProviderKind, SignatureCheck,
-    Transport, UserinfoMethod, UserinfoUse,
+    Button, ClientAuth, Issuer, NonceMode, OAuth2Settings, OidcSettings, Pkce, ProviderKind, SignatureCheck,
+    Slot, Transport, UserinfoMethod, UserinfoUse,
 };
 use crate::slot::SlotName;
 
@@ -74,20 +74,19 @@ fn map(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
-fn oidc(slot: &Slot, id_token: &Value, userinfo: Option<&Value>) -> Result<Claims, UpstreamError> {
+fn oidc(slot: &Slot, id_token: &Value, userinfo: Option<&Value>) -> Result<Claims, ClaimsError> {
     let issuer = Issuer::new("https://idp.example.com");
-    Claims::read(
-        slot,
-        &Evidence::Oidc { issuer, id_token: map(id_token), signed: true, userinfo: userinfo.map(map) },
-    )
+    slot.claims_from(&Evidence::Oidc {
+        issuer,
+        id_token: map(id_token),
+        signed: true,
+        userinfo: userinfo.map(map),
+    })
 }
 
-fn oauth2(slot: &Slot, userinfo: &str) -> Result<Claims, UpstreamError> {
+fn oauth2(slot: &Slot, userinfo: &str) -> Result<Claims, ClaimsError> {
     let namespace = "https://git.example.com/token".to_owned();
-    Claims::read(
-        slot,
-        &Evidence::OAuth2 { namespace, userinfo: map(&serde_json::from_str(userinfo).unwrap()) },
-    )
+    slot.claims_from(&Evidence::OAuth2 { namespace, userinfo: map(&serde_json::from_str(userinfo).unwrap()) })
 }
 
 #[test]
@@ -265,7 +264,7 @@ fn left_out_groups_are_reported() {
 #[test]
 fn userinfo_is_needed_only_for_what_is_configured() {
     let plain = slot(|_| {});
-    let needed = |slot: &Slot, document: Value| userinfo_needed(slot, document.as_object().unwrap());
+    let needed = |slot: &Slot, document: Value| slot.needs_userinfo(document.as_object().unwrap());
     assert!(needed(&plain, json!({"sub": "1"})));
     assert!(needed(&plain, json!({"sub": "1", "name": "x"})));
     assert!(!needed(&plain, json!({"sub": "1", "name": "x", "email": "e"})));
@@ -294,7 +293,12 @@ fn the_access_rule_needs_only_what_the_id_token_lacks() {
         (&others, json!({"sub": "1"}), false),
         (&slot(|_| {}), json!({"sub": "1"}), false),
     ] {
-        assert_eq!(rule_needs_userinfo(slot, said.as_object().unwrap()), needs, "{:?} {said}", slot.access);
+        assert_eq!(
+            slot.access_rule_needs_userinfo(said.as_object().unwrap()),
+            needs,
+            "{:?} {said}",
+            slot.access
+        );
     }
 }
 

@@ -3,17 +3,19 @@
 use url::Url;
 
 use super::{Broker, Finished, Tokens};
-use crate::account::{AccountId, Candidates, Decision, Refusal, adoptable_name, clean, decide, decide_link};
+use crate::account::{AccountId, Candidates, Decision, Refusal, adoptable_name, decide, decide_link};
 use crate::audit::AuditEvent;
 use crate::claims::Claims;
 use crate::clock::Entropy;
+use crate::error::StoreError;
 use crate::error::{LoginError, SessionError};
-use crate::login::Intent;
+use crate::pending_login::Intent;
 use crate::provider::Slot;
 use crate::session::{
     Caller, HAND_OFF_LIFETIME, NewHandOff, NewSession, OneTimeCode, RefreshToken, SessionId,
 };
-use crate::store::{Committed, CommittedLogin, LoginCommit, SessionKind, SessionWithAccount, StoreError};
+use crate::store::{Committed, CommittedLogin, LoginCommit, SessionKind, SessionWithAccount};
+use crate::text::clean;
 
 /// Who came, from where and for what.
 #[derive(Debug, Clone, Copy)]

@@ -1,9 +1,10 @@
 //! Slots that were pointed elsewhere: whom they knew before and do not know any more.
 
 use super::Broker;
+use crate::error::StoreError;
 use crate::provider::{Issuer, ProtocolClient, ProviderKind, Slot};
 use crate::slot::SlotId;
-use crate::store::{IdentityCount, StoreError};
+use crate::store::IdentityCount;
 
 /// People who last came through a slot under other names than it knows them by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::Broker;
 use crate::audit::Event;
 use crate::clock::Entropy;
 use crate::keys::{KeyError, KeyState, StoredKey, generate};
-use crate::login::REPLICA_SKEW;
+use crate::pending_login::REPLICA_SKEW;
 
 /// How long a key signs before the next one is made.
 const KEY_LIFETIME: Duration = Duration::from_hours(90 * 24);

@@ -8,7 +8,7 @@ use super::{Broker, LoginStarted, SignedIn};
 use crate::account::{AccountId, Identity};
 use crate::audit::Event;
 use crate::error::{LoginError, SessionError};
-use crate::login::Intent;
+use crate::pending_login::Intent;
 use crate::provider::Prompt;
 use crate::return_to::LoginParams;
 use crate::session::{Caller, Session, SessionId};

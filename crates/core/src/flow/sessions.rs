@@ -11,11 +11,12 @@ use crate::audit::{AuditEvent, Event};
 use crate::cache::count_lookup;
 use crate::claims::SessionClaims;
 use crate::clock::Entropy;
+use crate::error::StoreError;
 use crate::error::{Check, LoginError, SessionError, UpstreamError};
 use crate::seal::{Purpose, base64url, from_base64url, same, sha256};
 use crate::session::{Caller, REFRESH_GRACE, RefreshToken, SessionId};
 use crate::slot::SlotId;
-use crate::store::{Rotate, Rotation, SessionSelection, SessionWithAccount, StoreError};
+use crate::store::{Rotate, Rotation, SessionSelection, SessionWithAccount};
 use crate::token::{AccessClaims, UNKNOWN_KEY, verify};
 
 impl Broker {

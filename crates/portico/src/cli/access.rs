@@ -60,7 +60,7 @@ impl Explain {
         let claims = read(&self.claims)?;
         let userinfo = self.userinfo.as_deref().map(read).transpose()?;
         let person = evidence(slot, claims, userinfo)
-            .and_then(|evidence| Claims::read(slot, &evidence).map_err(|error| error.to_string()));
+            .and_then(|evidence| slot.claims_from(&evidence).map_err(|error| error.to_string()));
         let person = person
             .map_err(|why| Failure::Failed(format!("{} would not let this person in: {why}", self.slot)))?;
         let explained = Explained::of(settings, slot, &person);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use portico_core::clock::{Clock, Entropy};
-use portico_core::inspect::{CheckVerdict, Finding};
-use portico_core::login::{State, login_secrets};
+use portico_core::pending_login::{State, login_secrets};
+use portico_core::provider::inspection::{CheckVerdict, Finding};
 use portico_core::provider::{AuthorizationParams, Prompt, Slot, Transport};
 use portico_core::slot::SlotId;
 use portico_oauth2::{Outbound, probe};

@@ -153,8 +153,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<portico_core::store::StoreError> for Failure {
-    fn from(error: portico_core::store::StoreError) -> Self {
+impl From<portico_core::error::StoreError> for Failure {
+    fn from(error: portico_core::error::StoreError) -> Self {
         Self::Store(chain(&error))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use portico_core::admission::AccessRule;
 use portico_core::claims::{ClaimMap, ClaimPath, GroupsSeparator};
-use portico_core::issuer::is_tenant_id;
+use portico_core::provider::issuer::is_tenant_id;
 use portico_core::provider::{
     Button, Issuer, NonceMode, OAuth2Settings, OidcSettings, Pkce, ProviderKind, ResponseMode,
     SignatureCheck, SigningAlg, Slot, Transport, UserinfoMethod, UserinfoUse,

@@ -3,12 +3,13 @@
 use portico_core::account::{AccountId, Decision, NamePolicy};
 use portico_core::audit::AuditFilter;
 use portico_core::clock::Entropy;
+use portico_core::error::StoreError;
 use portico_core::keys::{KeyState, StoredKey, TokenAlg};
-use portico_core::logout::{LogoutToken, Whose};
+use portico_core::provider::logout::{LogoutToken, Whose};
 use portico_core::session::{Caller, Challenge, HandOff, NewBreakGlass, NewSession, RefreshToken, SessionId};
 use portico_core::store::{
     AccountChange, AccountFilter, AccountRef, LoginCommit, Retention, Rotate, SessionFilter, SessionKind,
-    SessionSelection, Store, StoreError,
+    SessionSelection, Store,
 };
 use portico_storage::Storage;
 

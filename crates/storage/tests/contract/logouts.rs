@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Entropy;
-use portico_core::logout::{LogoutToken, Whose};
+use portico_core::provider::logout::{LogoutToken, Whose};
 use portico_core::session::{Caller, Challenge, NewHandOff, NewSession, RefreshToken, SessionId};
 use portico_core::slot::Protocol;
 use portico_core::store::{Retention, SessionSelection};

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portico_core::store::{Store, StoreError};
+use portico_core::error::StoreError;
+use portico_core::store::Store;
 use portico_storage::{OpenError, Storage};
 
 use crate::bench::{NOON, event, local};

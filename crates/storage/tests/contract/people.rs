@@ -37,7 +37,7 @@ impl Person {
     pub fn claims(&self) -> Claims {
         let id_token = self.0.as_object().unwrap().clone();
         let issuer = Issuer::new("https://idp.example.com");
-        Claims::read(&slot(), &Evidence::Oidc { issuer, id_token, signed: true, userinfo: None }).unwrap()
+        slot().claims_from(&Evidence::Oidc { issuer, id_token, signed: true, userinfo: None }).unwrap()
     }
 }
 

@@ -8,13 +8,15 @@ use portico_core::account::{Account, AccountId, Candidates, Identity, NamePolicy
 use portico_core::audit::{AuditEvent, AuditFilter};
 use portico_core::claims::IdentityKey;
 use portico_core::clock::Timestamp;
+use portico_core::error::StoreError;
 use portico_core::keys::StoredKey;
-use portico_core::logout::{EndedSessions, LogoutToken};
+use portico_core::provider::logout::LogoutToken;
 use portico_core::session::{Caller, HandOff, NewBreakGlass, NewSession, Session, SessionId, TokenHash};
+use portico_core::store::EndedSessions;
 use portico_core::store::{
     AccountChange, AccountChanged, AccountFilter, AccountRef, BreakGlassRedemption, Committed, IdentityCount,
     LocalAccount, LoginCommit, Merged, Retention, Rotate, Rotation, SessionFilter, SessionSelection,
-    SessionWithAccount, Spent, Store, StoreError, Unlinked,
+    SessionWithAccount, Spent, Store, Unlinked,
 };
 use uuid::Uuid;
 

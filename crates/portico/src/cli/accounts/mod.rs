@@ -7,10 +7,11 @@ mod list;
 mod merge;
 
 use clap::Subcommand;
-use portico_core::account::{Account, AccountId, Identity, clean};
+use portico_core::account::{Account, AccountId, Identity};
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::Clock;
 use portico_core::store::{AccountRef, LocalAccount, Store};
+use portico_core::text::clean;
 use serde_json::{Value, json};
 
 use super::Failure;

@@ -1,10 +1,8 @@
 //! What a provider says of sessions that ended there (OIDC Back-Channel Logout 1.0).
 
-use crate::audit::AuditEvent;
 use crate::claims::IdentityKey;
 use crate::clock::Timestamp;
 use crate::seal::sha256;
-use crate::session::SessionId;
 
 /// A logout token that passed its checks (OIDC Back-Channel Logout 1.0, 2.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +35,4 @@ pub enum Whose {
     },
     /// All that began with this identity.
     Person(IdentityKey),
-}
-
-/// Sessions that a provider ended.
-#[derive(Debug, Default)]
-pub struct EndedSessions {
-    /// Those that were live.
-    pub sessions: Vec<SessionId>,
-    /// What was audited in the same transaction.
-    pub events: Vec<AuditEvent>,
 }
