@@ -1,4 +1,4 @@
-{{/* The name of everything this release makes. */}}
+{{/* The name of all resources of this release. */}}
 {{- define "portico.name" -}}
 {{- if contains .Chart.Name .Release.Name -}}
 {{- .Release.Name | trunc 63 | trimSuffix "-" -}}
@@ -7,7 +7,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What finds the pods again. Never changes between versions. */}}
+{{/* The labels that select the pods. They never change between versions. */}}
 {{- define "portico.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -1,16 +1,16 @@
-{{/* A value as Portico reads it: `false` and 0 are values, numbers keep all their digits. */}}
+{{/* A value in the syntax of Portico's settings. `false` and 0 are values; numbers keep all their digits. */}}
 {{- define "portico.text" -}}
 {{- if kindIs "float64" . }}{{ int64 . }}{{ else if not (kindIs "invalid" .) }}{{ toString . }}{{ end -}}
 {{- end -}}
 
-{{/* The Secret that the chart makes of values in clear; only with `dev`. */}}
+{{/* The name of the Secret that the chart creates from values in clear; only with `dev`. */}}
 {{- define "portico.devSecret" -}}
 {{ include "portico.name" . }}-dev
 {{- end -}}
 
 {{/*
-All secrets: a list of dicts of `name` (the volume), `variable`, `secret` and `key`, as YAML. What is in clear stands in the Secret of the chart, under
-the name of its volume.
+All secrets: a list of dicts of `name` (the volume), `variable`, `secret` and `key`, as YAML. Values in clear
+are in the Secret of the chart, under the name of their volume.
 */}}
 {{- define "portico.secrets" -}}
 {{- $own := include "portico.devSecret" . -}}
@@ -65,7 +65,8 @@ the name of its volume.
 {{- end -}}
 
 {{/*
-The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What is empty is left to Portico's defaults.
+The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. Empty values are left out: Portico's
+defaults apply.
 */}}
 {{- define "portico.slot" -}}
 {{- $prefix := printf "PORTICO_%s_%s" (upper .protocol) (upper .slot) -}}
@@ -96,7 +97,7 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
 {{- end }}
 {{- end -}}
 
-{{/* The whole environment. */}}
+{{/* The complete environment of the container. */}}
 {{- define "portico.environment" -}}
 - name: PORTICO_PUBLIC_URL
   value: {{ required "publicUrl is required" .Values.publicUrl | quote }}
@@ -137,7 +138,7 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
 {{- end }}
 {{- end -}}
 
-{{/* What is read from files: secrets and certificates. Whole directories, so that Kubernetes exchanges them when they change. */}}
+{{/* Volumes of secrets and certificates. Mounts are whole directories, so that Kubernetes updates changed files. */}}
 {{- define "portico.fileVolumes" -}}
 {{- range fromYamlArray (include "portico.secrets" .) }}
 - name: {{ .name }}
@@ -163,7 +164,7 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
 {{- end }}
 {{- end -}}
 
-{{/* The same, and the database where it is a file. */}}
+{{/* The file volumes, and the volume of the SQLite database if it is enabled. */}}
 {{- define "portico.volumes" -}}
 {{- include "portico.fileVolumes" . }}
 {{- if .Values.storage.sqlite.enabled }}
@@ -180,7 +181,7 @@ The variables of one slot. Takes a dict of `protocol`, `slot` and `values`. What
 {{- end }}
 {{- end -}}
 
-{{/* Of every pod. */}}
+{{/* The security context of every pod. */}}
 {{- define "portico.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
