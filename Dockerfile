@@ -1,4 +1,4 @@
-# Portico and nothing else: no shell, no package manager, no demo. The context comes from scripts/image.
+# The image contains only Portico: no shell, no package manager, no demo. scripts/image creates the context.
 FROM scratch
 
 LABEL org.opencontainers.image.title="Portico" \
@@ -9,7 +9,7 @@ COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY licenses /licenses
 COPY portico.cdx.json /portico.cdx.json
 COPY portico /portico
-# A place for SQLite, when that is used: mount a volume here.
+# The directory of the SQLite database, if one is used: mount a volume here.
 COPY --chown=65532:65532 data /data
 
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
