@@ -1,4 +1,4 @@
-"""A browser without a screen: a cookie jar, one hop at a time, and HTML forms."""
+"""A minimal HTTP browser: cookies, single redirects, and HTML forms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAVIGATION = {
 
 @dataclass
 class Cookie:
-    """A cookie as a server set it."""
+    """A cookie with the attributes that the server set."""
 
     host: str
     name: str
@@ -34,7 +34,7 @@ class Cookie:
 
 
 class Form(HTMLParser):
-    """The first form of a page: its action and its hidden fields."""
+    """The first form of a page, with its action and hidden fields."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -52,14 +52,14 @@ class Form(HTMLParser):
 
 @dataclass
 class Answer:
-    """What came back, and from where."""
+    """A response with the URL of its request."""
 
     url: str
     response: httpx.Response
 
     @property
     def location(self) -> str | None:
-        """The absolute address of a redirect."""
+        """The absolute URL of a redirect, or None for other responses."""
         if self.response.status_code not in (301, 302, 303, 307, 308):
             return None
         return urljoin(self.url, self.response.headers["location"])
@@ -67,13 +67,13 @@ class Answer:
 
 @dataclass
 class Browser:
-    """Keeps cookies per host (not per port, as browsers do) and remembers every address it visited."""
+    """Stores cookies per host, not per port, like real browsers. Records every visited URL."""
 
     cookies: dict[tuple[str, str, str], Cookie] = field(default_factory=dict)
     visited: list[str] = field(default_factory=list)
 
     def twin(self) -> Browser:
-        """A copy of this browser with the same cookies."""
+        """Returns a copy of this browser with the same cookies."""
         return Browser(cookies=copy.deepcopy(self.cookies))
 
     def cookie(self, name: str) -> Cookie | None:
@@ -96,7 +96,7 @@ class Browser:
         return self.request("GET", url, NAVIGATION)
 
     def submit(self, page: Answer, **fields: str) -> Answer:
-        """Sends the page's form with these fields filled in."""
+        """Submits the form of the page with these fields."""
         form = Form(page.response.text)
         assert form.action is not None, f"no form at {page.url}: {page.response.text[:500]}"
         body = urlencode({**form.fields, **fields})
@@ -104,13 +104,13 @@ class Browser:
         return self.request("POST", urljoin(page.url, form.action), headers, content=body)
 
     def follow(self, answer: Answer, until: str | None = None) -> Answer:
-        """Follows redirects until a page, or until one that leads to an address with this beginning."""
+        """Follows redirects until a page, or until a redirect to a URL with the prefix `until`."""
         for _ in range(20):
             where = answer.location
             if where is None or (until is not None and where.startswith(until)):
                 return answer
             answer = self.navigate(where)
-        raise AssertionError(f"redirected in circles: {self.visited[-5:]}")
+        raise AssertionError(f"redirect loop: {self.visited[-5:]}")
 
     def _keep(self, host: str, path: str, line: str) -> None:
         pair, *rest = [part.strip() for part in line.split(";")]

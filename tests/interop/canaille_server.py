@@ -1,8 +1,9 @@
-"""Canaille (PyPI: canaille) on a loopback port of its own, with its own database in the working folder.
+"""Canaille (PyPI: canaille) on its own loopback port, with its own database in the working directory.
 
-Prints one JSON line {"issuer"} when it serves. Every line on stdin is a person, {"sub", "name", "email"}, who may sign in from now on
-under this name; it is acknowledged with a line. A line {"without_audience"} names a client whose tokens get no `aud` from now on, as those of
-clients do that Canaille's command line made. It ends when stdin is closed.
+When ready, the server prints one JSON line {"issuer"}. Every line on stdin creates or updates a user,
+{"sub", "name", "email"}. A line {"without_audience"} names a client whose later tokens have no `aud`; clients
+created by Canaille's command line get such tokens. The server acknowledges every line with a line. It ends
+when stdin is closed.
 """
 
 import json
@@ -25,7 +26,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
 class Handler(WSGIRequestHandler):
     def log_message(self, *words: object) -> None:
-        """Says nothing: codes stand in the addresses."""
+        """Logs nothing, because request URLs contain codes."""
 
 
 def answer(value: dict) -> None:

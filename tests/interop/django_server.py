@@ -1,7 +1,8 @@
-"""django-oauth-toolkit (PyPI) on a loopback port of its own, with its own database in the working folder.
+"""django-oauth-toolkit (PyPI) on its own loopback port, with its own database in the working directory.
 
-argv: the port, and the JSON list of its clients. Prints one JSON line {"issuer"} when it serves. Every line on stdin is a person, {"sub", "name",
-"email"}, who may sign in from now on under this name; it is acknowledged with a line. It ends when stdin is closed.
+argv: the port, and the JSON list of clients. When ready, the server prints one JSON line {"issuer"}. Every
+line on stdin creates or updates a user, {"sub", "name", "email"}; the server acknowledges it with a line. It
+ends when stdin is closed.
 """
 
 import json
@@ -83,7 +84,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
 class Handler(WSGIRequestHandler):
     def log_message(self, *words: object) -> None:
-        """Says nothing: codes stand in the addresses."""
+        """Logs nothing, because request URLs contain codes."""
 
 
 def answer(value: dict) -> None:

@@ -1,4 +1,4 @@
-"""Debian's `glewlwyd`, configured through its JSON interface."""
+"""Debian's `glewlwyd`, configured through its JSON API."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from portico import Portico, free_port
 class Glewlwyd:
     """Debian's `glewlwyd`.
 
-    Its OpenID plugin has an issuer with a path, opaque subjects and the profile in the ID token; its OAuth 2.0 plugin
-    knows no OpenID and names people by `username`. The login page is a script on top of a JSON interface.
+    The OpenID plugin has an issuer with a path, opaque subjects and the profile in the ID token. The OAuth 2.0
+    plugin does not support OpenID and identifies users by `username`. The login page is a script over a JSON API.
     """
 
     slots = (OIDC, OAUTH2)
@@ -81,12 +81,12 @@ class Glewlwyd:
     def _wait(self) -> None:
         deadline = time.monotonic() + 15
         while True:
-            assert self.process.poll() is None, "glewlwyd ended at once: see its log"
+            assert self.process.poll() is None, "glewlwyd exited at start: see its log"
             try:
                 self.admin.get("/config")
                 return
             except httpx.TransportError:
-                assert time.monotonic() < deadline, "glewlwyd does not answer"
+                assert time.monotonic() < deadline, "glewlwyd does not respond"
                 time.sleep(0.05)
 
     def _call(self, method: str, path: str, body: dict) -> None:
@@ -94,7 +94,7 @@ class Glewlwyd:
         assert answer.status_code == 200, f"{method} {path}: {answer.status_code} {answer.text}"
 
     def _configure(self, portico: Portico) -> None:
-        # The password of every new installation.
+        # The default password of a new installation.
         self._call("POST", "/api/auth/", {"username": "admin", "password": "password"})
         for rank, (module, name) in enumerate((("oidc", "oidc"), ("oauth2-glewlwyd", "oauth2"))):
             self._call("POST", "/api/mod/plugin/", {
@@ -143,7 +143,7 @@ class Glewlwyd:
             "SECURITY_OAUTH2_PROVIDERS": "provider1",
             "OIDC_PROVIDER1_CLIENT_ID": "portico",
             "OIDC_PROVIDER1_CLIENT_SECRET": self.secret,
-            # Without the suffix: both forms are right.
+            # The URL has no suffix: Portico accepts both forms.
             "OIDC_PROVIDER1_DISCOVERY_URL": self.issuer,
             "OAUTH2_PROVIDER1_CLIENT_ID": "portico",
             "OAUTH2_PROVIDER1_CLIENT_SECRET": self.secret,
@@ -172,7 +172,7 @@ class Glewlwyd:
         ):
             answer = browser.request(method, self.base + path, json=body)
             assert answer.response.status_code == 200, f"{path}: {answer.response.status_code}"
-        # The mark that the person is done with this page; its script adds it.
+        # The page's script adds this parameter when the user has finished.
         return browser.follow(browser.navigate(f"{back}&g_continue"), until)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Debian's `lemonldap-ng`: a portal written in Perl, in front of a table of people."""
+"""Debian's `lemonldap-ng`: a Perl portal in front of a user table."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ portalSkin = bootstrap
 
 
 class LemonLdap:
-    """`aud` is a list, the profile is at userinfo, and it advertises a client authentication of `none` that nobody is registered with."""
+    """`aud` is a list, and the profile is at userinfo.
+
+    The metadata lists the client authentication method `none`, which no client uses.
+    """
 
     slots = (OIDC,)
     ends_sessions = True
@@ -77,7 +80,7 @@ class LemonLdap:
                 assert answer.status_code == 200, f"{answer.status_code}: {(self.directory / 'lemonldap.log').read_text()[:2000]}"
                 return
             except httpx.TransportError:
-                assert time.monotonic() < deadline, "LemonLDAP does not answer"
+                assert time.monotonic() < deadline, "LemonLDAP does not respond"
                 time.sleep(0.1)
 
     def _configuration(self, portico: Portico) -> dict:

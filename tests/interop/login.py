@@ -1,4 +1,4 @@
-"""A login from the button to the session, as a browser does it, and what a backend makes of the token."""
+"""Runs a login as a browser does, and verifies the token as a backend does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RETURN_TO = "/app/start?tab=2"
 
 @dataclass
 class Session:
-    """A browser that is signed in."""
+    """A browser with a session."""
 
     stage: Stage
     browser: Browser
@@ -27,7 +27,7 @@ class Session:
         return self.browser.cookie("portico_access").value
 
     def ask(self, method: str, path: str, csrf: bool = True) -> httpx.Response:
-        """What the application's own script sends."""
+        """Sends a request as the script of the application does."""
         url = self.stage.portico.public_url
         headers = {"Accept": "application/json", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin", "Origin": url}
         proof = self.browser.cookie("portico_csrf")
@@ -37,11 +37,11 @@ class Session:
 
 
 def arrive(stage: Stage, slot: str, person: Person, browser: Browser) -> str:
-    """Presses the button and signs in at the provider. The address that leads back, not yet visited."""
+    """Starts a login and signs in at the provider. Returns the callback URL without visiting it."""
     callback = stage.portico.redirect_uri(slot)
     start = f"{stage.portico.public_url}/auth/{slot}/login?return_to={quote(RETURN_TO)}"
     page = browser.follow(browser.navigate(start), callback)
-    # A provider may know the person still and send the browser straight back.
+    # The provider may have a session and redirect immediately.
     if page.location is None:
         page = stage.provider.sign_in(browser, page, person, callback)
     assert page.location is not None, f"{page.url} {page.response.status_code}: {page.response.text[:2000]}"
@@ -49,7 +49,7 @@ def arrive(stage: Stage, slot: str, person: Person, browser: Browser) -> str:
 
 
 def log_in(stage: Stage, slot: str, person: Person, browser: Browser | None = None) -> Session:
-    """A whole login that must succeed."""
+    """Runs a complete login that must succeed."""
     browser = browser or Browser()
     callback = arrive(stage, slot, person, browser)
     answer: Answer = browser.navigate(callback)
@@ -59,7 +59,7 @@ def log_in(stage: Stage, slot: str, person: Person, browser: Browser | None = No
 
 
 def verified(stage: Stage, token: str) -> dict:
-    """What a backend does that has never heard of Portico: it knows the issuer's address and nothing else."""
+    """Verifies a token like a backend that knows only the issuer URL."""
     issuer = stage.portico.public_url
     metadata = httpx.get(f"{issuer}/.well-known/openid-configuration", trust_env=False).json()
     assert metadata["issuer"] == issuer

@@ -1,15 +1,15 @@
-// A certified identity provider written by others (npm: oidc-provider), on a loopback port of its own.
+// A certified third-party identity provider (npm: oidc-provider) on its own loopback port.
 //
-// argv: the JSON list of its clients. It prints one JSON line {"issuer"} when it serves. Every line on stdin is a person,
-// {"sub", "name", "email", "email_verified", "groups"}: who may sign in, and under which name from now on; it is acknowledged with
-// a line. It ends when stdin is closed.
+// argv: the JSON list of clients. When ready, the server prints one JSON line {"issuer"}. Every line on stdin
+// creates or updates a user, {"sub", "name", "email", "email_verified", "groups"}; the server acknowledges it
+// with a line. It ends when stdin is closed.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import { Provider } from 'oidc-provider';
 
-// Its notices about development features go to stderr: stdout is the answers' alone.
+// Notices about development features go to stderr, because stdout carries the JSON lines.
 console.info = console.warn = console.error;
 const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
@@ -31,7 +31,7 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], profile: ['name', 'groups'], email: ['email', 'email_verified'] },
   pkce: { required: () => true },
   features: { devInteractions: { enabled: true }, backchannelLogout: { enabled: true } },
-  // The one it would use refuses loopback addresses, where all of this takes place.
+  // The default dispatcher refuses loopback addresses, which these tests use.
   fetch: (url, options) => {
     delete options.dispatcher;
     return fetch(url, options);

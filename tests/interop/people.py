@@ -1,4 +1,4 @@
-"""Who signs in, through which slots, and what the tests need of any identity provider."""
+"""Test users, slots, and the interface of all identity providers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OIDC, OIDC_PUBLIC, OAUTH2 = "oidc/provider1", "oidc/provider2", "oauth2/provider
 
 @dataclass(frozen=True)
 class Person:
-    """Someone who can sign in at a provider."""
+    """A user at a provider."""
 
     sub: str
     name: str
@@ -25,7 +25,7 @@ ALICE = Person("alice", "Alice Example", "alice@example.org")
 
 
 class Provider(Protocol):
-    """What the tests need of any provider."""
+    """The interface of all providers."""
 
     slots: tuple[str, ...]
     """Those that any person can log in with."""
@@ -37,16 +37,16 @@ class Provider(Protocol):
     """What its token endpoint says to a wrong client secret."""
 
     def settings(self) -> dict[str, str]:
-        """The settings of Portico's slots, without the prefix."""
+        """Returns the settings of Portico's slots, without the prefix."""
 
     def put(self, person: Person) -> None:
-        """Lets this person sign in, from now on under this name."""
+        """Creates or updates a user."""
 
     def sign_in(self, browser: Browser, page: Answer, person: Person, until: str) -> Answer:
-        """Does what a person does at the provider's pages, up to the redirect that leads back."""
+        """Signs in on the provider's pages. Returns the redirect to `until`."""
 
     def sign_out(self, browser: Browser, page: Answer, until: str) -> Answer:
-        """Does what a person does at the provider's pages of farewell, up to the redirect that leads back."""
+        """Signs out on the provider's pages. Returns the redirect to `until`."""
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stops the provider."""

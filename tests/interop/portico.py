@@ -1,4 +1,4 @@
-"""The real `portico` process, configured by environment variables alone."""
+"""The `portico` process, configured by environment variables only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BINARY = os.environ.get("PORTICO_TEST_BINARY") or str(
 
 
 def free_port() -> int:
-    """Below the ports that the system gives to connections, so that none of them takes it before it is used."""
+    """Returns a free port below the ephemeral range, so that no outgoing connection takes it."""
     for port in random.sample(range(10_000, 20_000), 100):
         with socket.socket() as probe:
             try:
@@ -28,16 +28,16 @@ def free_port() -> int:
                 return port
             except OSError:
                 pass
-    raise AssertionError("no port is free")
+    raise AssertionError("no free port")
 
 
 def run(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a command of the `portico` binary to its end. Nothing but `env` is in its environment."""
+    """Runs a command of the `portico` binary to its end. `env` is its whole environment."""
     return subprocess.run([BINARY, *arguments], env=env, cwd=cwd, capture_output=True, text=True, timeout=60)
 
 
 class Portico:
-    """One `portico serve`, and the command line beside it."""
+    """A `portico serve` process, and commands with the same settings."""
 
     def __init__(self, directory: Path, storage_url: str, **settings: str) -> None:
         port, admin = free_port(), free_port()
@@ -60,7 +60,7 @@ class Portico:
         return f"{self.public_url}/auth/{slot}/callback"
 
     def replica(self, directory: Path) -> Portico:
-        """Another process of the same service: same public URL, key and database, its own listeners."""
+        """Returns a second replica: same public URL, key and database, but own listeners."""
         other = Portico(directory, self.env["PORTICO_STORAGE_URL"])
         own = {name: other.env[name] for name in ("PORTICO_SERVER_LISTEN", "PORTICO_SERVER_ADMIN_LISTEN")}
         other.env = {**self.env, **own}
@@ -68,7 +68,7 @@ class Portico:
 
     @property
     def address(self) -> str:
-        """Where this very process listens, whatever its public URL."""
+        """The listen address of this process, independent of its public URL."""
         return "http://localhost:" + self.env["PORTICO_SERVER_LISTEN"].rsplit(":", 1)[1]
 
     def start(self) -> None:
@@ -88,7 +88,7 @@ class Portico:
         raise AssertionError(f"portico was not ready in 20 s:\n{self.log()}")
 
     def stop(self) -> int:
-        """Asks it to drain and end. Its exit code."""
+        """Stops the process gracefully. Returns its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -107,11 +107,11 @@ class Portico:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def command(self, *words: str) -> object:
-        """A command beside the running service; its JSON."""
+        """Runs a command while the service runs. Returns its JSON."""
         done = run(*words, "--json", env=self.env, cwd=self.directory)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def accounts(self) -> list[dict]:
-        """`portico accounts list --json`."""
+        """Returns the JSON of `portico accounts list`."""
         return self.command("accounts", "list")

@@ -1,4 +1,4 @@
-"""Identity providers that others wrote, each started on loopback for one test session."""
+"""Third-party identity providers, each started on loopback for one test session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOOLS = HERE.parents[1] / "target" / "test-tools"
 
 
 class Launched:
-    """A provider behind a launcher of ours: it says where it is, and hears of people a line at a time."""
+    """A provider with a launcher script, which prints its issuer and reads users as JSON lines."""
 
     def __init__(self, program: list[str], directory: Path) -> None:
         self.log = directory / "provider.log"
@@ -35,7 +35,7 @@ class Launched:
 
     def _line(self) -> dict:
         line = self.process.stdout.readline()
-        assert line, f"it ended with {self.process.wait(5)}:\n{self.log.read_text()[-3000:]}"
+        assert line, f"the provider exited with {self.process.wait(5)}:\n{self.log.read_text()[-3000:]}"
         return json.loads(line)
 
     def put(self, person: Person) -> None:
@@ -57,7 +57,7 @@ class Launched:
 
 
 class OidcProvider(Launched):
-    """npm's `oidc-provider`: profile claims only at userinfo, `iss` in the answer (RFC 9207), PKCE required."""
+    """npm's `oidc-provider`: profile claims only at userinfo, `iss` in the response (RFC 9207), PKCE required."""
 
     slots = (OIDC, OIDC_PUBLIC, OAUTH2)
     ends_sessions = True
@@ -118,12 +118,12 @@ class OidcProvider(Launched):
 
 
 def python(environment: str) -> str:
-    """The Python of a provider's own environment; tests/prepare makes it."""
+    """Returns the Python of a provider's environment; tests/prepare creates it."""
     return str(TOOLS / environment / "bin" / "python")
 
 
 class Canaille(Launched):
-    """PyPI's `canaille`: clients register themselves, `iss` comes back, and the person is asked for consent once."""
+    """PyPI's `canaille`: dynamic client registration, `iss` in the response, consent at the first login."""
 
     slots = (OIDC,)
     ends_sessions = True
@@ -141,7 +141,7 @@ class Canaille(Launched):
         self.signed_in: dict[str, float] = {}
 
     def leave_out_the_audience(self) -> None:
-        """Its ID tokens name nobody from now on."""
+        """Later ID tokens have no audience."""
         change = {"without_audience": self.client["client_id"]}
         assert self._tell(change) == change
 
@@ -155,7 +155,7 @@ class Canaille(Launched):
         }
 
     def sign_in(self, browser: Browser, page: Answer, person: Person, until: str) -> Answer:
-        # Two of its access tokens for one person within a second are the same, and its database refuses the second.
+        # Canaille issues equal access tokens within one second, and its database refuses the second one.
         time.sleep(max(0.0, self.signed_in.get(person.sub, 0.0) + 1.1 - time.monotonic()))
         self.signed_in[person.sub] = time.monotonic()
         for answers in ({"login": person.sub}, {"password": "any will do"}, {"answer": "accept"}):
@@ -170,7 +170,7 @@ class Canaille(Launched):
 
 
 class DjangoOauthToolkit(Launched):
-    """PyPI's `django-oauth-toolkit`: an issuer with a path, the profile in the ID token, no `iss` in its answers."""
+    """PyPI's `django-oauth-toolkit`: an issuer with a path, the profile in the ID token, no `iss`."""
 
     slots = (OIDC,)
     ends_sessions = True

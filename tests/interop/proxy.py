@@ -1,4 +1,4 @@
-"""A real proxy on loopback, as an unprivileged process of one test: Debian's nginx, or whatever a command starts."""
+"""A real proxy on loopback, as an unprivileged process of one test: Debian's nginx or another command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ http {{
 
 
 def configured(directory: Path, http: str) -> list[str]:
-    """The command that runs nginx with this in its http block."""
+    """Returns the command that runs nginx with this http block."""
     file = directory / "nginx.conf"
     file.write_text(CONFIGURATION.format(directory=directory, http=http))
     return ["/usr/sbin/nginx", "-p", str(directory), "-c", str(file)]
@@ -34,14 +34,14 @@ def configured(directory: Path, http: str) -> list[str]:
 
 @contextmanager
 def fronting(command: list[str], directory: Path, address: str) -> Iterator[None]:
-    """Runs a proxy while the service behind it answers at this address."""
+    """Runs a proxy in front of the service at this address."""
     quiet = subprocess.DEVNULL
     env = {"HOME": str(directory), "PATH": os.environ["PATH"]}
     proxy = subprocess.Popen(command, cwd=directory, env=env, stdin=quiet, stdout=quiet, stderr=quiet)
     try:
         deadline = time.monotonic() + 10
         while not answers(address):
-            assert proxy.poll() is None and time.monotonic() < deadline, "the proxy does not pass anything on"
+            assert proxy.poll() is None and time.monotonic() < deadline, "the proxy forwards no request"
             time.sleep(0.02)
         yield
     finally:

@@ -1,4 +1,4 @@
-"""`portico check --live` against an identity provider that others wrote."""
+"""`portico check --live` against a third-party identity provider."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def certified(tmp_path: Path) -> Iterator[Stage]:
 
 
 def verdicts(stage: Stage, expected: int, **settings: str) -> dict[str, str]:
-    """The verdicts of the OIDC slot with some settings changed, by the checks' names."""
+    """Returns the verdicts of the OIDC slot with changed settings, by check name."""
     env = {**stage.portico.env, **{f"PORTICO_{name}": value for name, value in settings.items()}}
     done = run("check", "--live", "--json", env=env, cwd=stage.portico.directory)
     assert done.returncode == expected, done.stdout + done.stderr
@@ -54,7 +54,7 @@ APPENDS = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
 
 @contextmanager
 def proxied(directory: Path, extra: str, header: str, **settings: str) -> Iterator[Portico]:
-    """A service behind nginx, which comes from an address of its own."""
+    """Runs a service behind nginx, which connects from 127.0.0.2."""
     port = free_port()
     portico = Portico(directory, storage_url("sqlite", directory), PUBLIC_URL=f"http://localhost:{port}", **settings)
     command = configured(directory, NGINX.format(port=port, portico=portico.address, extra=extra, header=header))

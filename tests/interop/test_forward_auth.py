@@ -1,4 +1,4 @@
-"""A real proxy in front: it asks Portico before each request, and the application behind it learns who it is."""
+"""Forward authentication with real proxies: Portico authorises requests, the application gets the identity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from proxy import configured, fronting
 
 IDENTITY = ("Account", "User", "Email", "Groups", "Roles")
 
-# Where on the application what is needed.
+# The paths of the application, with the required roles or groups.
 PLACES = {"/editors/": "?roles=editor,admin", "/staff/": "?groups=ops,staff", "/": ""}
 
 NGINX = """
@@ -87,7 +87,7 @@ CADDY_PLACE = """
 
 
 class Application(BaseHTTPRequestHandler):
-    """Remembers the headers of the last request that reached it."""
+    """Records the headers of all requests."""
 
     seen: list[dict[str, list[str]]] = []
 
@@ -122,7 +122,7 @@ def caddy(directory: Path, **upstream: object) -> list[str]:
 
 @pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])
 def fronted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
-    """A proxy, Portico and an application behind it, under the proxy's address."""
+    """Portico and an application behind a proxy, at the address of the proxy."""
     port = free_port()
     portico = Portico(tmp_path, storage_url("sqlite", tmp_path), PUBLIC_URL=f"http://localhost:{port}")
     portico.public_url = f"http://localhost:{port}"
@@ -150,7 +150,7 @@ def get(session: Session, path: str, headers: dict[str, str] | None = None) -> h
 
 
 def claims_to_be(user: str, between: str = "-") -> dict[str, str]:
-    """What a client invents, so written."""
+    """Returns forged identity headers, with this separator in their names."""
     return {f"X-Auth-Request-{name}".replace("-", between): user for name in IDENTITY}
 
 

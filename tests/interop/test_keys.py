@@ -1,4 +1,4 @@
-"""A verifier that others wrote keeps the key set by its own rules, and no rotation of our keys surprises it."""
+"""Key rotation with a third-party verifier that caches the key set by its own rules."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from conftest import Stage, raised
 from login import log_in
 from providers import OIDC
 
-# How long a running service takes at most to notice what a command did to the keys, and a little more.
+# The maximum delay in seconds until a running service uses changed keys, with a margin.
 PATIENCE = 40
-# How long a key is published before it signs; no test waits for that.
+# The seconds between publication and first use of a key; no test waits for that long.
 NOTICE = 600
 
 
@@ -26,7 +26,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 class Verifier(jwt.PyJWKClient):
-    """PyJWT's own, with every default; it can be cut off from the key set."""
+    """PyJWT's client with default options. `cut_off` makes a fetch of the key set fail."""
 
     def __init__(self, stage: Stage) -> None:
         self.issuer = stage.portico.public_url
@@ -34,7 +34,7 @@ class Verifier(jwt.PyJWKClient):
         super().__init__(f"{self.issuer}/.well-known/jwks.json")
 
     def fetch_data(self) -> object:
-        assert not self.cut_off, "what it has must be enough"
+        assert not self.cut_off, "the cached key set must be sufficient"
         return super().fetch_data()
 
     def verifies(self, token: str) -> dict:
@@ -69,9 +69,9 @@ def test_a_verifier_that_keeps_the_key_set_never_refuses_a_token_over_a_rotation
         assert time.monotonic() < deadline, "the running service publishes the key without a restart"
         time.sleep(0.2)
     assert session.ask("POST", "/auth/refresh").status_code == 200
-    assert signer(session.token) == first, "the next key is known before it signs"
+    assert signer(session.token) == first, "the next key is published before it signs"
 
-    # Within the notice every verifier has fetched the set once more: it keeps it for five minutes, the notice is ten.
+    # Every verifier fetches the set again within the notice of ten minutes, because it caches for five.
     kept = Verifier(stage)
     kept.verifies(session.token)
     kept.cut_off = early.cut_off = True
@@ -80,7 +80,7 @@ def test_a_verifier_that_keeps_the_key_set_never_refuses_a_token_over_a_rotation
     stage.portico.start()
     deadline = time.monotonic() + PATIENCE
     while signer(session.token) != following:
-        assert time.monotonic() < deadline, "the next key signs when its notice is over"
+        assert time.monotonic() < deadline, "the next key signs after its notice"
         assert session.ask("POST", "/auth/refresh").status_code == 200
         time.sleep(0.2)
 

@@ -1,4 +1,4 @@
-"""Full logins at identity providers that others wrote, on both databases, verified by a library that others wrote."""
+"""Complete logins at third-party identity providers, on both databases; a library verifies the tokens."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_the_log_holds_no_secret(stage: Stage) -> None:
     refresh = session.browser.cookie("portico_refresh").value
     session.ask("POST", "/auth/refresh")
     log = stage.portico.log()
-    assert log, "a login leaves a line"
+    assert log, "a login writes a log line"
     settings = [value for name, value in stage.portico.env.items() if name.endswith(("_CLIENT_SECRET", "_SECRET_KEY"))]
     for secret in [query["code"][0], query["state"][0], token, token.split(".")[2], refresh, *settings]:
         assert secret not in log

@@ -1,4 +1,4 @@
-"""Logout at both ends: the browser goes on to the provider, and the provider tells us of logouts of its own."""
+"""Logout in both directions: from Portico at the provider, and back-channel logout from the provider."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from providers import OIDC
 
 
 def asks_who_it_is(stage: Stage, browser: Browser) -> bool:
-    """Whether the provider shows a page at the next login instead of sending the browser straight back."""
-    # Without our own mark that a logout has been: it would ask the provider for its page in any case.
+    """Returns whether the provider shows a page at the next login instead of an immediate redirect."""
+    # Remove Portico's cookie about the logout, which forces the provider to show a page.
     for key in [key for key in browser.cookies if key[1] == "portico_signed_out"]:
         del browser.cookies[key]
     callback = stage.portico.redirect_uri(OIDC)

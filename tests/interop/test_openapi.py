@@ -1,4 +1,4 @@
-"""The description of the API is OpenAPI, and real answers are as it says."""
+"""The API description is valid OpenAPI, and real responses match it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, dict]]:
-    """A service, and what it says of itself."""
+    """A service and its API description."""
     for stage in raised("oidc-provider", "sqlite", tmp_path_factory.mktemp("openapi")):
         yield stage, httpx.get(f"{stage.portico.public_url}/openapi.json", trust_env=False).json()
 
 
 class Described:
-    """Holds answers against the description."""
+    """Compares responses with the description."""
 
     def __init__(self, document: dict) -> None:
         self.document = document
@@ -40,15 +40,15 @@ class Described:
         return part
 
     def expects(self, method: str, path: str, answer: httpx.Response, status: int) -> httpx.Response:
-        """The answer has this status, one that is described, in a form that is described."""
+        """Asserts that the response has this status, and that the description contains it in this form."""
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         responses = self.document["paths"][path][method.lower()]["responses"]
-        assert str(status) in responses, f"{method} {path} is not said to answer {status}"
+        assert str(status) in responses, f"{method} {path}: status {status} is not described"
         response = self.whole(responses[str(status)])
         for name, header in response.get("headers", {}).items():
             assert not header.get("required") or name in answer.headers
         if not answer.content:
-            assert "content" not in response or status == 303, f"{method} {path} has no body"
+            assert "content" not in response or status == 303, f"{method} {path}: the body is missing"
             return answer
         media = answer.headers["content-type"].split(";")[0]
         schema = response["content"][media]["schema"]
@@ -58,7 +58,7 @@ class Described:
         return answer
 
     def names_all(self, schema: dict, value: object) -> None:
-        """Nothing is answered that is not described."""
+        """Asserts that the description contains every member of the value."""
         schema = self.whole(schema)
         if isinstance(value, dict) and "properties" in schema:
             undescribed = set(value) - set(schema["properties"]) - {"x", "y", "n", "e", "crv"}

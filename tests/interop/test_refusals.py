@@ -1,4 +1,4 @@
-"""What must not work at identity providers that others wrote: a code that is wrong, used or another's, and a wrong secret."""
+"""Refusals at third-party identity providers: a wrong, used or foreign code, and a wrong secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from providers import OIDC
 
 
 def with_code(callback: str, code: str) -> str:
-    """The same answer of the provider with another code in it."""
+    """Returns the callback URL with another code."""
     parts = urlsplit(callback)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     assert query["code"] != code
@@ -40,7 +40,7 @@ def test_a_code_that_the_provider_never_gave_is_refused(stage: Stage) -> None:
     callback = arrive(stage, OIDC, person, browser)
     assert_code_rejected(stage, refused(browser, with_code(callback, "never-given")))
     assert len(stage.portico.accounts()) == before
-    # The login is spent: the right code comes too late.
+    # The login is spent: a second attempt with the right code fails.
     again = refused(browser, callback)
     assert (again.status_code, again.json()["code"]) == (400, "login_state_invalid")
 
@@ -55,7 +55,7 @@ def test_a_code_that_was_used_is_refused(stage: Stage) -> None:
 
 
 def test_a_code_of_another_browser_is_refused_though_nobody_used_it(stage: Stage) -> None:
-    """The provider compares the verifier (RFC 7636, 4.6): a stolen code is worth nothing in another login."""
+    """The provider compares the verifier (RFC 7636, 4.6), so a stolen code fails in another login."""
     victim, thief = Browser(), Browser()
     stolen = arrive(stage, OIDC, stage.newcomer(), victim)
     own = arrive(stage, OIDC, stage.newcomer(), thief)
@@ -84,7 +84,7 @@ def test_a_wrong_client_secret_is_told_to_the_operator_and_nobody_else(stage: St
 
 
 def test_an_id_token_that_names_no_audience_is_refused(tmp_path: Path) -> None:
-    """Clients that Canaille's command line makes get such tokens (OIDC Core 3.1.3.7, step 3)."""
+    """Clients created by Canaille's command line get such tokens (OIDC Core 3.1.3.7, step 3)."""
     for stage in raised("canaille", "sqlite", tmp_path):
         assert log_in(stage, OIDC, stage.newcomer()).token
         stage.provider.leave_out_the_audience()

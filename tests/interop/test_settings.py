@@ -1,4 +1,4 @@
-"""What an operator sees who configures Portico wrongly, or asks it what it understood."""
+"""The output for wrong settings, and of the configuration commands."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_every_mistake_is_told_at_once_and_no_secret_is(tmp_path: Path) -> None:
         assert len(about) == 1, f"{variable}: {done.stderr}"
     assert len(lines) == len(wrong), done.stderr
     typo = next(line for line in lines if "SING_ALG" in line)
-    assert "PORTICO_SECURITY_SIGNING_ALG" in typo, "a typo is answered with the name that was meant"
+    assert "PORTICO_SECURITY_SIGNING_ALG" in typo, "the message for a typo suggests the right name"
     everything = done.stdout + done.stderr
     assert "panicked" not in everything
     for secret in canaries.values():
         assert secret not in everything
-    assert not list(tmp_path.glob("*.db*")), "nothing is made from wrong settings"
+    assert not list(tmp_path.glob("*.db*")), "wrong settings create no database"
 
 
 @pytest.mark.parametrize(("variable", "value"), [
@@ -85,7 +85,7 @@ def test_a_second_service_on_one_sqlite_file_does_not_start(tmp_path: Path) -> N
         second = Portico(tmp_path, f"sqlite://{tmp_path}/portico.db")
         done = serve(second.env, tmp_path)
         assert done.returncode == 78, done.stderr
-        assert first.accounts() == [], "the command line shares the file"
+        assert first.accounts() == [], "a command can use the same file"
     finally:
         assert first.stop() == 0
 
