@@ -1,4 +1,4 @@
-// The real `portico demo` on a free port, and a real Chromium to look at it with.
+// Starts `portico demo` on a free port, and Chromium.
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const binary = process.env.PORTICO_TEST_BINARY ?? `${root}target/debug/portico`;
 const reports = `${process.env.PORTICO_TEST_REPORTS ?? `${root}target/test-reports`}/browser`;
 
-/** Starts the demo with nothing but a port and these settings in its environment. Resolves with the address it printed. */
+/** Starts the demo with a port and these settings as its environment. Resolves with the printed address. */
 export async function startDemo(settings = {}) {
   const child = spawn(binary, ['demo'], {
     env: { PORTICO_SERVER_LISTEN: '127.0.0.1:0', ...settings },
@@ -45,7 +45,7 @@ export async function startDemo(settings = {}) {
   }
 }
 
-/** Runs a command of `portico` with these settings to its end. Resolves with what it printed. */
+/** Runs a command of `portico` with these settings. Resolves with its output. */
 export async function command(settings, ...words) {
   const { stdout } = await promisify(execFile)(binary, words, { env: settings, timeout: 20_000 });
   return stdout;
@@ -61,18 +61,18 @@ export function startChromium() {
   });
 }
 
-/** What the browser really sent with a request; nothing when the page is gone by now. */
+/** The headers that the browser sent with a request; empty if the page is already closed. */
 export const headersOf = (request) => request.allHeaders().catch(() => ({}));
 
-/** Where a screenshot of this name goes. */
+/** Returns the path of a screenshot with this name. */
 export async function picture(name) {
   await mkdir(reports, { recursive: true });
   return `${reports}/${name}.png`;
 }
 
 /**
- * Everything of a page that other parties, histories or logs could see: the addresses of all its requests and
- * navigations, the referrers it sent, its web storage, and the cookies its scripts can read.
+ * Records what other parties, the history or logs can see of a page: the URLs of its requests and navigations,
+ * its referrers, its web storage, and the cookies that its scripts can read.
  */
 export class Watch {
   #page;
@@ -89,12 +89,12 @@ export class Watch {
     page.on('framenavigated', (frame) => this.seen.add(frame.url()));
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     page.on('console', (message) => {
-      // Chromium reports every 401 there; "am I signed in?" is asked that way.
+      // Chromium reports every 401, and the session check of the page uses 401.
       if (message.type() === 'error' && !/status of 401/.test(message.text())) this.complaints.push(message.text());
     });
   }
 
-  /** Looks at what the current page keeps. */
+  /** Records the storage and cookies of the current page. */
   async look() {
     const kept = await this.#page.evaluate(async () => [
       location.href,
@@ -108,7 +108,7 @@ export class Watch {
     for (const value of kept) this.seen.add(value);
   }
 
-  /** What of the seen shows a token: anything that looks like a JWT, or contains one of these values. */
+  /** Returns the recorded texts with a token: any JWT, or one of these values. */
   leaks(tokens) {
     return [...this.seen].filter((text) => /eyJ[\w-]{10}/.test(text) || tokens.some((token) => text.includes(token)));
   }

@@ -1,4 +1,4 @@
-// A person with a browser: the demo's buttons, the provider's page, and back signed in.
+// The demo in a browser: login buttons, the provider's page, and the signed-in page.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
@@ -49,7 +49,7 @@ describe('the demo', { timeout: 300_000 }, () => {
 
   after(async () => {
     await chromium?.close();
-    assert.equal(await demo?.stop(), 0, 'the demo ends in order');
+    assert.equal(await demo?.stop(), 0, 'the demo exits cleanly');
   });
 
   beforeEach(() => open());
@@ -120,7 +120,7 @@ describe('the demo', { timeout: 300_000 }, () => {
       await button(slot).waitFor();
       await watch.look();
 
-      assert.ok(tokens.length >= 4 && watch.seen.size > 10, 'there was something to look for, and somewhere to look');
+      assert.ok(tokens.length >= 4 && watch.seen.size > 10, 'the test recorded tokens and texts');
       assert.deepEqual(watch.leaks(tokens), []);
       assert.deepEqual(watch.complaints, []);
     });
@@ -143,7 +143,7 @@ describe('the demo', { timeout: 300_000 }, () => {
     await page.locator('button[name="deny"]').click();
     await part('error').waitFor();
     assert.match(await text('error'), /idp_denied/);
-    assert.equal(new URL(page.url()).search, '', 'the address is clean again');
+    assert.equal(new URL(page.url()).search, '', 'the URL has no query');
     await button('oidc/provider1').waitFor();
   });
 
@@ -193,7 +193,7 @@ describe('the demo', { timeout: 300_000 }, () => {
       assert.equal(background > foreground, colorScheme === 'light');
       await page.setViewportSize({ width: 390, height: 844 });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      assert.ok(wide <= 0, 'a telephone needs no sideways scrolling');
+      assert.ok(wide <= 0, 'a narrow viewport needs no horizontal scrolling');
       await page.screenshot({ path: await picture(`account-${colorScheme}-narrow`), fullPage: true });
       assert.deepEqual(watch.complaints, []);
     });

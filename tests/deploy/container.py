@@ -1,4 +1,4 @@
-"""Builds and runs the container image without an engine: buildah builds, umoci unpacks, runc runs."""
+"""Builds and runs the container image without an engine, with buildah, umoci and runc."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(*command: str | Path, cwd: Path | None = None, limit: int = 120) -> str:
 
 
 class Image:
-    """The image as scripts/image and the Dockerfile make it from these sources, in an OCI directory."""
+    """The image of these sources, built with scripts/image and the Dockerfile into an OCI directory."""
 
     def __init__(self, directory: Path, sources: Path = ROOT, target: Path | None = None) -> None:
         self.directory = directory
@@ -39,7 +39,7 @@ class Image:
         self.digest = run("skopeo", "inspect", "--format", "{{.Digest}}", f"oci:{directory}/oci:test").strip()
 
     def unpack(self) -> Path:
-        """A runtime bundle of its own."""
+        """Unpacks the image into a new runtime bundle."""
         bundle = self.directory / f"bundle-{uuid.uuid4().hex[:8]}"
         run("umoci", "unpack", "--image", f"{self.directory}/oci:test", bundle)
         if AS_ROOT:
@@ -48,7 +48,7 @@ class Image:
 
 
 class Container:
-    """One run of the image: read-only, without new privileges, on the host's loopback."""
+    """A container of the image: read-only, without new privileges, on the host's network."""
 
     def __init__(
         self, image: Image, env: dict[str, str] | None = None, arguments: list[str] | None = None,
@@ -73,7 +73,7 @@ class Container:
         if arguments is not None:
             process["args"] = ["/portico", *arguments]
         config["root"]["readonly"] = True
-        # What every runtime gives a container besides its image.
+        # Files that every runtime mounts into a container.
         given = {"/etc/hosts": Path("/etc/hosts"), "/etc/resolv.conf": Path("/etc/resolv.conf"), **mounts}
         config["mounts"] = [m for m in config["mounts"] if m["destination"] not in given] + [
             {"destination": where, "type": "bind", "source": str(what), "options": ["bind", "rw" if what.is_dir() else "ro"]}
@@ -86,7 +86,7 @@ class Container:
     def wait_until_ready(self, admin: str) -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.log()}"
+            assert self.process.poll() is None, f"exited with {self.process.returncode}: {self.log()}"
             try:
                 if httpx.get(f"{admin}/readyz", trust_env=False).status_code == 200:
                     return
@@ -101,7 +101,7 @@ class Container:
         return self.process.wait(timeout=limit)
 
     def stop(self) -> int:
-        """What `docker stop` and Kubernetes do first."""
+        """Sends SIGTERM, like `docker stop` and Kubernetes. Returns the exit code."""
         run("runc", "kill", self.name, "TERM")
         return self.wait()
 

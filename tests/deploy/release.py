@@ -1,4 +1,4 @@
-"""A login through a release whose public URL leads elsewhere, as behind an Ingress."""
+"""A login at a release whose public URL differs from its address, as behind an Ingress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ALICE", "BINARY", "OIDC", "OidcProvider", "Published", "free_port", 
 
 
 class Published:
-    """What a provider must know of the release."""
+    """The URLs of the release that a provider needs."""
 
     public_url = "https://app.example.org"
 
@@ -25,7 +25,7 @@ class Published:
 
 
 def log_in(address: str, provider: OidcProvider) -> Browser:
-    """As behind the Ingress, which sends the public host to the pod."""
+    """Logs in, with the public host mapped to the address, as an Ingress does."""
     release, browser = Published(), Browser()
     callback = release.redirect_uri(OIDC)
     page = browser.follow(browser.navigate(f"{address}/auth/{OIDC}/login?return_to=/start"), callback)

@@ -1,4 +1,4 @@
-"""The alerts, judged by Prometheus' own tool on recorded series; and that rules and dashboard name metrics that exist."""
+"""Tests the alerts with promtool on recorded series, and the metric names of rules and dashboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-# For each alert: series that must wake somebody, neighbouring ones that must not, and when to look.
+# For each alert: series that raise it, similar series that do not, and the evaluation time.
 CASES = {
     "PorticoProviderDown": (
         {'portico_provider_up{slot="oidc/provider1"}': "0x20"}, {'portico_provider_up{slot="oidc/provider1"}': "0 0 0 1 0 0 0 1x20"}, "10m",
@@ -93,7 +93,7 @@ def promtool(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def fires(directory: Path, rules: list[dict], alert: str, series: dict[str, str], at: str) -> bool:
-    """Whether this alert fires on these series, a sample a minute."""
+    """Returns whether this alert fires on these series, with one sample per minute."""
     (directory / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "portico", "rules": rules}]}))
     inputs = [{"series": name, "values": values} for name, values in series.items()]
     expected = {"eval_time": at, "alertname": alert, "exp_alerts": []}

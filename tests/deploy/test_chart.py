@@ -1,4 +1,4 @@
-"""The Helm chart: accepted by helm and by Kubernetes' own schemas, and its variables by Portico itself."""
+"""Validates the Helm chart with helm, the Kubernetes schemas, and Portico itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from conftest import ROOT
 
 CHART = str(ROOT / "charts/portico")
 CASES = ("six-slots", "everything", "sqlite", "dev")
-# What Kubernetes' own schemas do not know.
+# Kinds that are not in the Kubernetes schemas.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
 LEAST = ("--set", "publicUrl=https://app.example.org", "--set", "secretKey.existingSecret=s", "--set", "storage.existingSecret=d")
 
@@ -64,7 +64,7 @@ def test_what_is_switched_on_is_there_and_nothing_else(render) -> None:
 
 @pytest.mark.parametrize("case", ["six-slots", "everything"])
 def test_the_main_cases_are_as_they_were(render, case: str) -> None:
-    """After a change that is meant: PORTICO_WRITE_GOLDEN=1 tests/run --only deploy, and read the difference."""
+    """After an intended change, run PORTICO_WRITE_GOLDEN=1 tests/run --only deploy and review the diff."""
     golden = Path(__file__).parent / "golden" / f"{case}.yaml"
     text = yaml.safe_dump_all(render(case), sort_keys=True, width=160)
     if os.environ.get("PORTICO_WRITE_GOLDEN"):
@@ -89,7 +89,7 @@ def test_with_sqlite_there_is_one_replica(render, helm) -> None:
 
 
 def test_every_setting_can_be_reached(helm) -> None:
-    """Each global setting and each of a slot: by a value of its own, by a secret, or by `settings`."""
+    """Each global and per-slot setting has its own value, a secret, or an entry in `settings`."""
     page = (ROOT / "docs/configuration.md").read_text()
     table = page.split("<!-- begin: global settings -->")[1].split("<!-- end")[0]
     names = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
@@ -104,7 +104,7 @@ def test_every_setting_can_be_reached(helm) -> None:
     assert done.returncode == 0, done.stderr
     assert all(f"- name: PORTICO_{name}" in done.stdout for name in free)
     for name in own:
-        assert helm("template", "demo", CHART, *LEAST, "--set-string", f"settings.{name}=x").returncode != 0, f"{name} has a value of its own"
+        assert helm("template", "demo", CHART, *LEAST, "--set-string", f"settings.{name}=x").returncode != 0, f"{name} has its own value"
 
 
 @pytest.mark.parametrize(("protocol", "own"), [
@@ -175,7 +175,7 @@ def test_portico_accepts_the_rendered_environment(environment: dict[str, str], t
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
     assert "canary" not in done.stdout
-    # The twin: a variable that no setting reads is refused.
+    # Counter-check: Portico refuses a variable that no setting reads.
     wrong = {**environment, "PORTICO_OIDC_PROVIDER1_CLIENT_IDD": "x"}
     assert subprocess.run([binary, "config"], env=wrong, cwd=tmp_path, capture_output=True, timeout=60).returncode == 78
 

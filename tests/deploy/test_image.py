@@ -1,4 +1,4 @@
-"""The container image: what is in it, and that it serves as an unprivileged user on a read-only root."""
+"""Tests the contents of the container image, and its service as an unprivileged user on a read-only root."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 
 @pytest.fixture
 def volume(tmp_path: Path) -> Path:
-    """A directory that the container's user may write."""
+    """A directory that is writable for the user of the container."""
     place = tmp_path / "data"
     place.mkdir()
     subprocess.run([*AS_ROOT, "chown", f"{USER}:{USER}", str(place)], check=True, timeout=20)
@@ -50,7 +50,7 @@ def volume(tmp_path: Path) -> Path:
 
 @contextmanager
 def serving(image: Image, env: dict[str, str], mounts: dict[str, Path]) -> Iterator[tuple[Container, str]]:
-    """A container that is ready, and its public address."""
+    """Starts a container and yields it with its public address when it is ready."""
     port, admin = free_port(), free_port()
     url = f"http://localhost:{port}"
     container = Container(image, {
@@ -71,7 +71,7 @@ def test_it_runs_portico_as_nobody_in_particular(image: Image) -> None:
     assert image.config["Entrypoint"] == ["/portico"]
     assert image.config["Cmd"] == ["serve"]
     user, _, group = image.config["User"].partition(":")
-    assert int(user) > 0 and int(group) > 0, "numbers: Kubernetes cannot check a name against runAsNonRoot"
+    assert int(user) > 0 and int(group) > 0, "the user must be numeric: runAsNonRoot does not resolve names"
     assert set(image.config["ExposedPorts"]) == {"8080/tcp", "9090/tcp"}
 
 
@@ -94,7 +94,7 @@ def test_its_bill_of_materials_names_what_is_linked_and_nothing_else(image: Imag
     assert bill["metadata"]["component"]["name"] == "portico"
     components = {component["name"]: component for component in bill["components"]}
     assert {"actix-web", "sqlx", "jsonwebtoken", "rustls", "aws-lc-sys", "libsqlite3-sys", "libc6-dev", "rust-std"} <= set(components)
-    assert not {"portico-demo-idp", "rcgen", "proptest", "cc"} & set(components), "neither the demo nor what only builds or tests"
+    assert not {"portico-demo-idp", "rcgen", "proptest", "cc"} & set(components), "no demo, build or test dependencies"
     ours = {name for name in components if name.startswith("portico-")}
     for name, component in components.items():
         if component.get("purl", "").startswith("pkg:cargo/") and name not in ours:
@@ -141,7 +141,7 @@ def test_it_is_ready_in_a_moment_whatever_becomes_of_the_providers(image: Image,
 
 
 def answers(port: int) -> bool:
-    """Whether somebody is ready there."""
+    """Returns whether the service at this port is ready."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/readyz")
@@ -174,7 +174,7 @@ def test_it_serves_and_drains(image: Image, volume: Path) -> None:
         assert httpx.get(f"{url}/auth/providers", trust_env=False).json() == {"enabled": False, "providers": []}
         assert httpx.get(f"{url}/.well-known/jwks.json", trust_env=False).json()["keys"]
         assert container.stop() == 0, container.log()
-    assert (volume / "portico.db").exists(), "the working directory is where a volume goes"
+    assert (volume / "portico.db").exists(), "the volume is the working directory"
 
 
 def test_somebody_logs_in(image: Image, volume: Path, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_somebody_logs_in(image: Image, volume: Path, tmp_path: Path) -> None:
 
 
 class Discovery(http.server.BaseHTTPRequestHandler):
-    """A provider's description, and nothing more."""
+    """A provider with a discovery document and an empty key set only."""
 
     def do_GET(self) -> None:
         base = f"https://localhost:{self.server.server_port}"
@@ -222,7 +222,7 @@ class Discovery(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def https_provider(directory: Path) -> Iterator[tuple[str, Path]]:
-    """A provider on TLS with a certificate authority of its own: its address, and that authority's certificate."""
+    """Runs a provider with TLS and its own certificate authority. Yields its URL and the CA certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of one test")])
     now = datetime.datetime.now(datetime.timezone.utc)

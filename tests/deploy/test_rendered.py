@@ -1,4 +1,4 @@
-"""The rendered environment of the main case starts the real binary, and somebody logs in."""
+"""The rendered environment of the main case starts the binary, and a login succeeds."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_somebody_logs_in_with_the_rendered_environment(render, tmp_path: Path) 
         }
         (job,) = [document for document in documents if document["kind"] == "Job"]
         (migrate,) = job["spec"]["template"]["spec"]["containers"]
-        # Without the job the pods do not start: they do not migrate.
+        # Without the job the pods do not start, because they do not migrate.
         assert subprocess.run([BINARY, "serve"], env=env, cwd=tmp_path, capture_output=True, timeout=60).returncode == 69
         done = subprocess.run([BINARY, *migrate["args"]], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
@@ -58,7 +58,7 @@ def test_somebody_logs_in_with_the_rendered_environment(render, tmp_path: Path) 
             assert session.json()["account"]["name"] == ALICE.name
             metrics = httpx.get(f"http://127.0.0.1:{ports[1]}/metrics", trust_env=False).text
             assert 'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"} 1' in metrics
-            # A Secret that changes is in use without a restart.
+            # A changed Secret is in use without a restart.
             (tmp_path / "mounted/etc/portico/oidc-provider1-secret/value").write_text("no-longer-right\n")
             process.send_signal(signal.SIGHUP)
             deadline = time.monotonic() + 10

@@ -22,7 +22,7 @@ class Glewlwyd:
     """Debian's `glewlwyd`.
 
     The OpenID plugin has an issuer with a path, opaque subjects and the profile in the ID token. The OAuth 2.0
-    plugin does not support OpenID and identifies users by `username`. The login page is a script over a JSON API.
+    plugin does not support OpenID and identifies users by `username`. The login page uses a JSON API.
     """
 
     slots = (OIDC, OAUTH2)

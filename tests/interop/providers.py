@@ -57,7 +57,7 @@ class Launched:
 
 
 class OidcProvider(Launched):
-    """npm's `oidc-provider`: profile claims only at userinfo, `iss` in the response (RFC 9207), PKCE required."""
+    """npm's `oidc-provider`: profile claims only at userinfo, `iss` in the response, PKCE required."""
 
     slots = (OIDC, OIDC_PUBLIC, OAUTH2)
     ends_sessions = True

@@ -1,4 +1,4 @@
-"""Forward authentication with real proxies: Portico authorises requests, the application gets the identity."""
+"""Forward authentication with real proxies: Portico authorises requests and sends the identity."""
 
 from __future__ import annotations
 
