@@ -1,6 +1,6 @@
-// The demo application's frontend: what any single-page application does with Portico, without a framework.
+// The frontend of the demo application: a single-page application with Portico and without a framework.
 //
-// The access token lives in the variable `token` and nowhere else: not in web storage, not in a URL, not in the page.
+// The access token is stored only in the variable `token`, never in web storage, a URL or the page.
 
 const byId = (id) => document.getElementById(id);
 let token = null;
@@ -8,9 +8,9 @@ let csrfHeader = null;
 let providers = [];
 let timer = 0;
 
-/* ---- Portico ---------------------------------------------------------------------------------------------------- */
+/* ---- Portico ------------------------------------------------------------------------------------------- */
 
-/** The readable cookie is what the header must equal; the answer of /auth/session repeats it. */
+/** Returns the CSRF token: the value of the readable cookie, or of a header of /auth/session. */
 function csrf() {
   const cookie = document.cookie.split("; ").map((pair) => pair.split("="))
     .find(([name]) => name === "portico_csrf" || name === "__Host-portico_csrf");
@@ -27,7 +27,7 @@ async function ask(method, path) {
   return { ok: answer.ok, status: answer.status, body: json ? await answer.json() : null };
 }
 
-/** The session, after one refresh if only the access cookie has run out. */
+/** Fetches the session, with one refresh and a second attempt if only the access cookie has expired. */
 async function findSession() {
   const first = await ask("GET", "/auth/session");
   if (first.ok || first.status !== 401 || !csrf()) return first;
@@ -41,7 +41,7 @@ async function refresh() {
   return answer.ok;
 }
 
-/* ---- Building the page ------------------------------------------------------------------------------------------ */
+/* ---- Building the page --------------------------------------------------------------------------------- */
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -66,29 +66,32 @@ function show(section) {
 
 const SENTENCES = {
   idp_denied: "The provider did not let you in, or you cancelled there.",
-  login_state_invalid: "That login is no longer open in this browser. Start again.",
-  login_mixup: "The answer came from another provider than the one you chose.",
-  code_rejected: "The provider took its answer back. Start again.",
+  login_state_invalid: "This browser has no such pending login. Start again.",
+  login_mixup: "The response came from another provider than the one you chose.",
+  code_rejected: "The provider rejected the authorization code. Start again.",
   idp_token_missing: "The provider sent no ID token.",
   idp_token_invalid: "The provider’s ID token did not pass Portico’s checks.",
-  idp_claims_incomplete: "The provider did not say who you are.",
-  idp_metadata_invalid: "The provider’s description of itself cannot be used.",
-  idp_bad_response: "The provider gave an answer that makes no sense.",
-  idp_unreachable: "The provider cannot be reached.",
-  idp_timeout: "The provider took too long.",
-  account_disabled: "This account is switched off.",
+  idp_claims_incomplete: "The provider sent no usable user id.",
+  idp_metadata_invalid: "The provider’s metadata is not usable.",
+  idp_bad_response: "The provider sent an invalid response.",
+  idp_unreachable: "The provider is unreachable.",
+  idp_timeout: "The provider did not respond in time.",
+  account_disabled: "This account is disabled.",
   login_not_allowed: "This login is not allowed here.",
   provider_unknown: "There is no such login button.",
   csrf_failed: "The request did not prove that it came from this page. Reload and try again.",
   session_invalid: "Your session has ended. Sign in again.",
-  unavailable: "Portico’s store does not answer at the moment.",
+  unavailable: "Portico’s database is not available.",
 };
 
 function problem(code, requestId) {
   const known = Object.hasOwn(SENTENCES, code ?? "");
   const box = byId("problem");
   box.replaceChildren(known ? SENTENCES[code] : "Something went wrong.");
-  const details = [/^[a-z_]{1,40}$/.test(code ?? "") && code, /^[\w-]{1,64}$/.test(requestId ?? "") && `request ${requestId}`];
+  const details = [
+    /^[a-z_]{1,40}$/.test(code ?? "") && code,
+    /^[\w-]{1,64}$/.test(requestId ?? "") && `request ${requestId}`,
+  ];
   const line = details.filter(Boolean).join(" · ");
   if (line) box.append(make("small", { textContent: line }));
   box.hidden = false;
@@ -99,7 +102,7 @@ function notice(...content) {
   byId("notice").hidden = content.length === 0;
 }
 
-/* ---- Signed out ------------------------------------------------------------------------------------------------- */
+/* ---- Signed out ---------------------------------------------------------------------------------------- */
 
 function slotLink(provider, icons) {
   const address = new URL(provider.login_url, location.href);
@@ -120,13 +123,15 @@ async function showDoor() {
   const groups = [["oidc", "OpenID Connect"], ["oauth2", "OAuth 2.0"]].flatMap(([protocol, title]) => {
     const links = providers.filter((provider) => provider.protocol === protocol)
       .map((provider) => slotLink(provider, icons.body ?? {}));
-    return links.length ? [make("h3", { textContent: title }), make("div", { className: "slots" }, ...links)] : [];
+    if (!links.length) return [];
+    return [make("h3", { textContent: title }), make("div", { className: "slots" }, ...links)];
   });
-  byId("providers").replaceChildren(...(groups.length ? groups : [make("p", { textContent: "No provider is configured." })]));
+  const none = make("p", { textContent: "No provider is configured." });
+  byId("providers").replaceChildren(...(groups.length ? groups : [none]));
   show("signed-out");
 }
 
-/* ---- Signed in -------------------------------------------------------------------------------------------------- */
+/* ---- Signed in ----------------------------------------------------------------------------------------- */
 
 const time = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -137,15 +142,16 @@ function chips(values, none) {
 
 function emailOf(account) {
   if (!account.email) return [make("span", { className: "dim", textContent: "not given" })];
-  const [style, text] = { true: ["chip good", "verified"], false: ["chip bad", "not verified"] }[account.email_verified]
-    ?? ["chip", "verification unknown"];
+  const states = { true: ["chip good", "verified"], false: ["chip bad", "not verified"] };
+  const [style, text] = states[account.email_verified] ?? ["chip", "verification unknown"];
   return [account.email, " ", make("span", { className: style, textContent: text })];
 }
 
 function showAccount({ account, groups, idp, auth_time, expires_at, session_expires_at }) {
   const label = providers.find((provider) => provider.name === idp)?.display_label ?? idp;
   byId("account-label").textContent = account.label;
-  byId("face").textContent = account.label.split(/\s+/).slice(0, 2).map((word) => [...word][0] ?? "").join("").toUpperCase();
+  const initials = account.label.split(/\s+/).slice(0, 2).map((word) => [...word][0] ?? "");
+  byId("face").textContent = initials.join("").toUpperCase();
   byId("account-idp").textContent = `signed in with ${label}`;
   byId("who").textContent = account.name;
   byId("who").hidden = false;
@@ -169,21 +175,33 @@ function showStory(idp, label, account) {
   const oidc = idp.startsWith("oidc/");
   const code = (textContent) => make("code", { textContent });
   const steps = [
-    ["You pressed a button", "The link led to ", code(`/auth/${idp}/login`), ". Portico sealed the pending login into a cookie of your browser and sent you on, with state, ",
-      oidc ? "nonce " : "", "and a PKCE challenge. It wrote nothing to its database."],
-    [`${label} asked who you are`, "Then it sent your browser back to ", code(`/auth/${idp}/callback`), " with a one-time code."],
-    ["Portico checked the answer", "It spent the login, so the same answer can never be used twice, and exchanged the code. ",
-      oidc ? "It verified the ID token: signature, issuer, audience, times and nonce." : "It asked the provider’s userinfo endpoint who the access token belongs to."],
-    ["You became an account", "The provider’s identifier for you, not your name or e-mail, leads to the account ", code(account.name), ". Next time it finds the same one, whatever your name is then."],
-    ["Portico started a session", "Two cookies that no script can read hold the access token and the refresh token; a third one, readable, protects against forged requests."],
-    ["This page asked for the token", code("POST /auth/refresh"), " gave it the JWT that you see, and rotated the refresh token. A backend verifies the JWT with ", code("/.well-known/jwks.json"), " alone."],
+    ["You pressed a button", "Your browser requested ", code(`/auth/${idp}/login`),
+      ". Portico sealed the pending login into a cookie and redirected the browser to the provider, with ",
+      oidc ? "state, nonce " : "state ", "and a PKCE challenge. It wrote nothing to its database."],
+    [`${label} identified you`, "Then it redirected your browser to ", code(`/auth/${idp}/callback`),
+      " with a one-time code."],
+    ["Portico verified the response",
+      "It spent the login, so the response works only once, and exchanged the code. ",
+      oidc ? "It verified the ID token: signature, issuer, audience, times and nonce."
+        : "It fetched your identity from the provider’s userinfo endpoint."],
+    ["Portico resolved your account",
+      "The provider’s identifier for you, not your name or e-mail, selects the account ",
+      code(account.name), ". Later logins find the same account, even after a change of your name."],
+    ["Portico started a session",
+      "Two cookies contain the access token and the refresh token; scripts cannot read them. ",
+      "A third, readable cookie protects against forged requests."],
+    ["This page requested the token", code("POST /auth/refresh"),
+      " returned the JWT shown above and rotated the refresh token. ",
+      "A backend verifies the JWT with the keys at ", code("/.well-known/jwks.json"), "."],
   ];
-  byId("story").replaceChildren(...steps.map(([title, ...text]) => make("li", {}, make("b", { textContent: title }), ...text)));
+  const items = steps.map(([title, ...text]) => make("li", {}, make("b", { textContent: title }), ...text));
+  byId("story").replaceChildren(...items);
 }
 
-/* ---- The token -------------------------------------------------------------------------------------------------- */
+/* ---- The token ----------------------------------------------------------------------------------------- */
 
-const bytes = (part) => Uint8Array.from(atob(part.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+const base64 = (part) => part.replaceAll("-", "+").replaceAll("_", "/");
+const bytes = (part) => Uint8Array.from(atob(base64(part)), (c) => c.charCodeAt(0));
 const json = (part) => JSON.parse(new TextDecoder().decode(bytes(part)));
 
 const onOneLine = (list) => list.replace(/\n\s+/g, " ").replace("[ ", "[").replace(/ \]$/, "]");
@@ -194,7 +212,7 @@ function noted(note) {
   return mark;
 }
 
-/** Coloured JSON. Its text stays plain JSON; what a NumericDate means is added by the style sheet. */
+/** Returns coloured JSON. Its text is plain JSON; the style sheet adds the readable form of a NumericDate. */
 function pretty(value) {
   const text = JSON.stringify(value, null, 2).replace(/\[\n\s+[^[\]{}]{1,60}\n\s+\]/g, onOneLine);
   const parts = [];
@@ -222,7 +240,7 @@ const ALGORITHMS = {
   RS256: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" },
 };
 
-/** Verifies the signature as a backend would: with the published key of that `kid`, and its algorithm. */
+/** Verifies the signature like a backend, with the published key of the `kid` and its algorithm. */
 async function signatureHolds(jwt) {
   const [head, body, signature] = jwt.split(".");
   const { kid } = json(head);
@@ -250,12 +268,15 @@ async function showToken() {
   tick();
   timer = setInterval(tick, 1000);
   const holds = await signatureHolds(token).catch(() => null);
-  const [style, text] = { true: ["chip good", "signature verified in this browser"], false: ["chip bad", "signature does not verify"] }[holds]
-    ?? ["chip", "this browser cannot check the signature"];
+  const states = {
+    true: ["chip good", "signature verified in this browser"],
+    false: ["chip bad", "signature does not verify"],
+  };
+  const [style, text] = states[holds] ?? ["chip", "this browser cannot check the signature"];
   Object.assign(byId("signature"), { className: style, textContent: text });
 }
 
-/* ---- What people do --------------------------------------------------------------------------------------------- */
+/* ---- User actions -------------------------------------------------------------------------------------- */
 
 async function pressed(button, act) {
   button.disabled = true;
@@ -293,7 +314,9 @@ async function logoutPressed() {
   const elsewhere = answer.body.logout_url;
   const link = make("a", { href: elsewhere ?? "", textContent: "Sign out there too" });
   link.dataset.testid = "provider-logout";
-  notice("You are signed out here. ", ...(elsewhere && /^https?:/.test(elsewhere) ? ["Your provider still knows you. ", link, "."] : []));
+  const offered = elsewhere && /^https?:/.test(elsewhere);
+  const also = offered ? ["Your session at the provider continues. ", link, "."] : [];
+  notice("You are signed out here. ", ...also);
   await showDoor();
   byId("main").focus();
 }
@@ -304,7 +327,7 @@ async function copyPressed() {
   setTimeout(() => { byId("copy").textContent = "Copy the token"; }, 2000);
 }
 
-/* ---- Start ------------------------------------------------------------------------------------------------------ */
+/* ---- Start --------------------------------------------------------------------------------------------- */
 
 function readError() {
   const query = new URLSearchParams(location.search);
