@@ -27,7 +27,9 @@ export async function startDemo(settings = {}) {
     }
     throw new Error('the demo printed no address');
   })();
-  const limit = new Promise((_, reject) => { setTimeout(reject, 20_000, new Error('the demo did not start in 20 s')).unref(); });
+  const limit = new Promise((_, reject) => {
+    setTimeout(reject, 20_000, new Error('the demo did not start in 20 s')).unref();
+  });
   try {
     const url = await Promise.race([address, limit]);
     child.stdout.resume();
@@ -71,8 +73,8 @@ export async function picture(name) {
 }
 
 /**
- * Records what other parties, the history or logs can see of a page: the URLs of its requests and navigations,
- * its referrers, its web storage, and the cookies that its scripts can read.
+ * Records what other parties, the history or logs can see of a page: the URLs of its requests and
+ * navigations, its referrers, its web storage, and the cookies that its scripts can read.
  */
 export class Watch {
   #page;
@@ -90,7 +92,8 @@ export class Watch {
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     page.on('console', (message) => {
       // Chromium reports every 401, and the session check of the page uses 401.
-      if (message.type() === 'error' && !/status of 401/.test(message.text())) this.complaints.push(message.text());
+      const text = message.text();
+      if (message.type() === 'error' && !/status of 401/.test(text)) this.complaints.push(text);
     });
   }
 
@@ -110,6 +113,7 @@ export class Watch {
 
   /** Returns the recorded texts with a token: any JWT, or one of these values. */
   leaks(tokens) {
-    return [...this.seen].filter((text) => /eyJ[\w-]{10}/.test(text) || tokens.some((token) => text.includes(token)));
+    const leaks = (text) => /eyJ[\w-]{10}/.test(text) || tokens.some((token) => text.includes(token));
+    return [...this.seen].filter(leaks);
   }
 }

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { picture, startChromium, startDemo, Watch } from './demo.mjs';
 
-const SLOTS = ['oidc/provider1', 'oidc/provider2', 'oidc/google', 'oauth2/provider1', 'oauth2/provider2', 'oauth2/google'];
+const SLOTS = [
+  'oidc/provider1', 'oidc/provider2', 'oidc/google', 'oauth2/provider1', 'oauth2/provider2', 'oauth2/google',
+];
 const LIMIT = 15_000;
 
 describe('the demo', { timeout: 300_000 }, () => {
@@ -70,7 +72,8 @@ describe('the demo', { timeout: 300_000 }, () => {
   });
 
   for (const slot of ['oidc/provider1', 'oauth2/provider2']) {
-    test(`logs in through ${slot}, refreshes and logs out, and no token is where it must not be`, async () => {
+    const name = `logs in through ${slot}, refreshes and logs out, and no token is where it must not be`;
+    test(name, async () => {
       const tokens = [];
       const remember = async () => {
         await watch.look();
@@ -102,7 +105,8 @@ describe('the demo', { timeout: 300_000 }, () => {
       const before = await text('jti');
       const spent = (await cookie('portico_refresh')).value;
       await part('refresh').click();
-      await page.waitForFunction((old) => document.querySelector('[data-testid=jti]').textContent !== old, before);
+      const renewed = (old) => document.querySelector('[data-testid=jti]').textContent !== old;
+      await page.waitForFunction(renewed, before);
       await remember();
       assert.notEqual((await cookie('portico_refresh')).value, spent, 'the refresh token is rotated');
       assert.equal(JSON.parse(await text('jwt-claims')).sid, claims.sid, 'it is the same session');
@@ -187,12 +191,16 @@ describe('the demo', { timeout: 300_000 }, () => {
       await page.screenshot({ path: await picture(`account-${colorScheme}`), fullPage: true });
       const [background, foreground] = await page.evaluate(() => {
         const style = getComputedStyle(document.body);
-        return [style.backgroundColor, style.color].map((value) => value.match(/\d+(\.\d+)?/g).slice(0, 3).map(Number)
-          .reduce((sum, part) => sum + part, 0));
+        const channels = (value) => value.match(/\d+(\.\d+)?/g).slice(0, 3).map(Number);
+        return [style.backgroundColor, style.color]
+          .map((value) => channels(value).reduce((sum, part) => sum + part, 0));
       });
       assert.equal(background > foreground, colorScheme === 'light');
       await page.setViewportSize({ width: 390, height: 844 });
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      const wide = await page.evaluate(() => {
+        const root = document.documentElement;
+        return root.scrollWidth - root.clientWidth;
+      });
       assert.ok(wide <= 0, 'a narrow viewport needs no horizontal scrolling');
       await page.screenshot({ path: await picture(`account-${colorScheme}-narrow`), fullPage: true });
       assert.deepEqual(watch.complaints, []);

@@ -12,7 +12,8 @@ const SLOT = 'oidc/provider1';
 /** Returns the block of the page that contains these words. */
 async function documented(words) {
   const page = await readFile(new URL('../../docs/frontend.md', import.meta.url), 'utf8');
-  const blocks = [...page.matchAll(/^```js\n(.*?)^```/gms)].map((found) => found[1]).filter((block) => block.includes(words));
+  const found = [...page.matchAll(/^```js\n(.*?)^```/gms)].map(([, block]) => block);
+  const blocks = found.filter((block) => block.includes(words));
   assert.equal(blocks.length, 1, `one block has ${words}`);
   return blocks[0];
 }
@@ -23,7 +24,8 @@ async function startFrontend(host) {
   const server = createServer((request, response) => {
     const script = request.url === '/module.mjs';
     response.writeHead(200, { 'content-type': script ? 'text/javascript' : 'text/html' });
-    response.end(script ? frontend.module : '<!doctype html><title>frontend</title><link rel="icon" href="data:,">');
+    const page = '<!doctype html><title>frontend</title><link rel="icon" href="data:,">';
+    response.end(script ? frontend.module : page);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -83,14 +85,16 @@ describe('a frontend as documented', { timeout: 120_000 }, () => {
     const first = await page.evaluate(async () => (await import('/module.mjs')).arrive());
     assert.equal(first.token_type, 'Bearer');
     assert.equal(page.url(), `${elsewhere.origin}/`, 'the URL has no code');
-    const second = await page.evaluate(async (token) => (await import('/module.mjs')).refresh(token), first.refresh_token);
+    const refresh = async (token) => (await import('/module.mjs')).refresh(token);
+    const second = await page.evaluate(refresh, first.refresh_token);
     assert.notEqual(second.refresh_token, first.refresh_token);
     const session = await page.evaluate(async ([url, token]) => {
       const answer = await fetch(url, { headers: { Authorization: `Bearer ${token}` } });
       return answer.json();
     }, [`${demo.url}auth/session`, second.access_token]);
     assert.equal(session.idp, SLOT);
-    assert.deepEqual((await context.cookies()).map((cookie) => cookie.name).filter((name) => /access|refresh/.test(name)), []);
+    const names = (await context.cookies()).map((cookie) => cookie.name);
+    assert.deepEqual(names.filter((name) => /access|refresh/.test(name)), []);
     await watch.look();
     assert.deepEqual(watch.leaks([first.access_token, first.refresh_token, second.refresh_token]), []);
     assert.deepEqual(watch.complaints, []);
@@ -105,7 +109,8 @@ describe('a frontend as documented', { timeout: 120_000 }, () => {
     const statuses = await page.evaluate(async (url) => {
       const session = await fetch(`${url}auth/session`, { credentials: 'include' });
       const csrf = session.headers.get('X-CSRF-Token');
-      const refresh = (headers) => fetch(`${url}auth/refresh`, { method: 'POST', credentials: 'include', headers });
+      const options = { method: 'POST', credentials: 'include' };
+      const refresh = (headers) => fetch(`${url}auth/refresh`, { ...options, headers });
       return [session.status, (await refresh({})).status, (await refresh({ 'X-CSRF-Token': csrf })).status];
     }, demo.url);
     assert.deepEqual(statuses, [200, 403, 200]);
@@ -128,10 +133,12 @@ describe('a frontend as documented', { timeout: 120_000 }, () => {
     await page.goto(demo.url);
     const link = await documented('/link?return_to');
     // The test does not await this call, because it leaves the page.
-    await page.evaluate(`void (async () => { const session = await (await fetch('/auth/session')).json(); ${link} })()`);
+    const session = "const session = await (await fetch('/auth/session')).json();";
+    await page.evaluate(`void (async () => { ${session} ${link} })()`);
     await choose();
     await page.waitForURL('**/settings');
     const { identities } = await (await page.goto(`${demo.url}auth/identities`)).json();
-    assert.deepEqual(identities.map((identity) => `${identity.protocol}/${identity.slot}`), [SLOT, 'oauth2/google']);
+    const slots = identities.map((identity) => `${identity.protocol}/${identity.slot}`);
+    assert.deepEqual(slots, [SLOT, 'oauth2/google']);
   });
 });

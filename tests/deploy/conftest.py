@@ -74,7 +74,10 @@ def environment_of(documents: list[dict], directory: Path, secrets: dict[str, st
         file = directory / mount["mountPath"].lstrip("/") / item["path"]
         file.parent.mkdir(parents=True)
         file.write_text(secrets.get(mount["name"], "canary-secret") + "\n")
-    return {name: str(directory) + value if value.startswith("/etc/portico/") else value for name, value in env.items()}
+    return {
+        name: str(directory) + value if value.startswith("/etc/portico/") else value
+        for name, value in env.items()
+    }
 
 
 @pytest.fixture(scope="session")

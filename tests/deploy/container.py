@@ -31,8 +31,22 @@ class Image:
         self.directory = directory
         self.context = directory / "context"
         env = {**os.environ, **({"CARGO_TARGET_DIR": str(target)} if target else {})}
-        subprocess.run([sources / "scripts/image", self.context], check=True, timeout=1800, stdin=subprocess.DEVNULL, env=env)
-        buildah = ("buildah", "--storage-driver", "vfs", "--root", directory / "store", "--runroot", directory / "runroot")
+        subprocess.run(
+            [sources / "scripts/image", self.context],
+            check=True,
+            timeout=1800,
+            stdin=subprocess.DEVNULL,
+            env=env,
+        )
+        buildah = (
+            "buildah",
+            "--storage-driver",
+            "vfs",
+            "--root",
+            directory / "store",
+            "--runroot",
+            directory / "runroot",
+        )
         run(*buildah, "bud", "--isolation", "chroot", "--timestamp", "0", "-t", "portico:test", self.context)
         run(*buildah, "push", "portico:test", f"oci:{directory}/oci:test")
         self.config = json.loads(run("skopeo", "inspect", "--config", f"oci:{directory}/oci:test"))["config"]
@@ -76,10 +90,17 @@ class Container:
         # Files that every runtime mounts into a container.
         given = {"/etc/hosts": Path("/etc/hosts"), "/etc/resolv.conf": Path("/etc/resolv.conf"), **mounts}
         config["mounts"] = [m for m in config["mounts"] if m["destination"] not in given] + [
-            {"destination": where, "type": "bind", "source": str(what), "options": ["bind", "rw" if what.is_dir() else "ro"]}
+            {
+                "destination": where,
+                "type": "bind",
+                "source": str(what),
+                "options": ["bind", "rw" if what.is_dir() else "ro"],
+            }
             for where, what in given.items()
         ]
-        kept = [space for space in config["linux"]["namespaces"] if space["type"] not in ("network", "cgroup")]
+        kept = [
+            space for space in config["linux"]["namespaces"] if space["type"] not in ("network", "cgroup")
+        ]
         config["linux"]["namespaces"] = kept
         file.write_text(json.dumps(config))
 
@@ -107,5 +128,7 @@ class Container:
 
     def remove(self) -> None:
         if self.process.poll() is None:
-            subprocess.run([*AS_ROOT, "runc", "kill", self.name, "KILL"], env=PATH, capture_output=True, timeout=20)
+            subprocess.run(
+                [*AS_ROOT, "runc", "kill", self.name, "KILL"], env=PATH, capture_output=True, timeout=20
+            )
             self.process.wait(timeout=20)

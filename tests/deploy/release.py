@@ -32,5 +32,7 @@ def log_in(address: str, provider: OidcProvider) -> Browser:
     answer = provider.sign_in(browser, page, ALICE, callback)
     assert answer.location is not None, answer.response.text[:2000]
     done = browser.navigate(answer.location.replace(release.public_url, address))
-    assert (done.response.status_code, done.location) == (303, f"{release.public_url}/start"), done.response.text[-600:]
+    assert (done.response.status_code, done.location) == (303, f"{release.public_url}/start"), (
+        done.response.text[-600:]
+    )
     return browser

@@ -11,52 +11,63 @@ import pytest
 import yaml
 from conftest import ROOT
 
+
+def callback(outcome: str) -> str:
+    return f'portico_logins_total{{slot="oidc/provider1",step="callback",outcome="{outcome}"}}'
+
+
 # For each alert: series that raise it, similar series that do not, and the evaluation time.
 CASES = {
     "PorticoProviderDown": (
-        {'portico_provider_up{slot="oidc/provider1"}': "0x20"}, {'portico_provider_up{slot="oidc/provider1"}': "0 0 0 1 0 0 0 1x20"}, "10m",
+        {'portico_provider_up{slot="oidc/provider1"}': "0x20"},
+        {'portico_provider_up{slot="oidc/provider1"}': "0 0 0 1 0 0 0 1x20"},
+        "10m",
     ),
     "PorticoCredentialsInvalid": (
-        {'portico_idp_credentials_valid{slot="oidc/provider1"}': "1 1 0x20"}, {'portico_idp_credentials_valid{slot="oidc/provider1"}': "1x20"}, "10m",
+        {'portico_idp_credentials_valid{slot="oidc/provider1"}': "1 1 0x20"},
+        {'portico_idp_credentials_valid{slot="oidc/provider1"}': "1x20"},
+        "10m",
     ),
     "PorticoLoginsFailing": (
         {
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="idp_token_invalid"}': "0+4x40",
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+1x40",
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_state_invalid"}': "0+99x40",
+            callback("idp_token_invalid"): "0+4x40",
+            callback("ok"): "0+1x40",
+            callback("login_state_invalid"): "0+99x40",
         },
         {
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_not_allowed"}': "0+4x40",
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="idp_token_invalid"}': "0+1x40",
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+4x40",
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_state_invalid"}': "0+99x40",
+            callback("login_not_allowed"): "0+4x40",
+            callback("idp_token_invalid"): "0+1x40",
+            callback("ok"): "0+4x40",
+            callback("login_state_invalid"): "0+99x40",
         },
         "30m",
     ),
     "PorticoLoginsLost": (
         {
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_state_invalid"}': "0+4x40",
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+1x40",
+            callback("login_state_invalid"): "0+4x40",
+            callback("ok"): "0+1x40",
         },
         {
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="login_state_invalid"}': "0+1x40",
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+4x40",
+            callback("login_state_invalid"): "0+1x40",
+            callback("ok"): "0+4x40",
         },
         "30m",
     ),
     "PorticoLoginsUnfinished": (
         {
             'portico_logins_total{slot="oidc/provider1",step="start",outcome="ok"}': "0+2x60",
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "7x60",
+            callback("ok"): "7x60",
         },
         {
             'portico_logins_total{slot="oidc/provider1",step="start",outcome="ok"}': "0+2x60",
-            'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"}': "0+0.2x60",
+            callback("ok"): "0+0.2x60",
         },
         "40m",
     ),
     "PorticoStoreFailing": (
-        {'portico_store_errors_total{operation="settle"}': "0+1x40"}, {'portico_store_errors_total{operation="settle"}': "7x40"}, "20m",
+        {'portico_store_errors_total{operation="settle"}': "0+1x40"},
+        {'portico_store_errors_total{operation="settle"}': "7x40"},
+        "20m",
     ),
     "PorticoServerErrors": (
         {
@@ -70,7 +81,9 @@ CASES = {
         "30m",
     ),
     "PorticoClockSkew": (
-        {'portico_clock_skew_seconds{slot="oidc/google"}': "-45x40"}, {'portico_clock_skew_seconds{slot="oidc/google"}': "-5x40"}, "20m",
+        {'portico_clock_skew_seconds{slot="oidc/google"}': "-45x40"},
+        {'portico_clock_skew_seconds{slot="oidc/google"}': "-5x40"},
+        "20m",
     ),
     "PorticoReloadRefused": (
         {'portico_settings_refused{pod="a"}': "0 0 0 1x80", 'portico_settings_refused{pod="b"}': "0x80"},
@@ -98,7 +111,9 @@ def fires(directory: Path, rules: list[dict], alert: str, series: dict[str, str]
     inputs = [{"series": name, "values": values} for name, values in series.items()]
     expected = {"eval_time": at, "alertname": alert, "exp_alerts": []}
     test = {"interval": "1m", "input_series": inputs, "alert_rule_test": [expected]}
-    (directory / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]}))
+    (directory / "test.yaml").write_text(
+        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]})
+    )
     done = promtool(directory, "test", "rules", "test.yaml")
     said = done.stdout + done.stderr
     assert done.returncode == 0 or "got:" in said, said
@@ -113,7 +128,9 @@ def test_prometheus_accepts_the_rules(rules: list[dict], tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("alert", CASES)
-def test_an_alert_fires_when_it_should_and_not_otherwise(rules: list[dict], tmp_path: Path, alert: str) -> None:
+def test_an_alert_fires_when_it_should_and_not_otherwise(
+    rules: list[dict], tmp_path: Path, alert: str
+) -> None:
     bad, good, at = CASES[alert]
     assert fires(tmp_path, rules, alert, bad, at)
     assert not fires(tmp_path, rules, alert, good, at)
@@ -131,7 +148,9 @@ def test_every_metric_exists(rules: list[dict]) -> None:
     source = (ROOT / "crates/portico/src/telemetry.rs").read_text()
     known = set(re.findall(r'!\(\s*"(portico_\w+)"', source))
     dashboard = json.loads((ROOT / "charts/portico/files/dashboard.json").read_text())
-    texts = [rule["expr"] for rule in rules] + [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    texts = [rule["expr"] for rule in rules] + [
+        target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
+    ]
     named = {name.removesuffix("_bucket") for text in texts for name in re.findall(r"portico_\w+", text)}
     assert named <= known, named - known
     documented = (ROOT / "docs/operating.md").read_text()

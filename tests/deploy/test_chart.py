@@ -16,7 +16,14 @@ CHART = str(ROOT / "charts/portico")
 CASES = ("six-slots", "everything", "sqlite", "dev")
 # Kinds that are not in the Kubernetes schemas.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
-LEAST = ("--set", "publicUrl=https://app.example.org", "--set", "secretKey.existingSecret=s", "--set", "storage.existingSecret=d")
+LEAST = (
+    "--set",
+    "publicUrl=https://app.example.org",
+    "--set",
+    "secretKey.existingSecret=s",
+    "--set",
+    "storage.existingSecret=d",
+)
 
 
 def test_helm_finds_nothing_to_say_even_when_strict(helm) -> None:
@@ -33,21 +40,51 @@ def test_it_packs(helm, tmp_path: Path) -> None:
 
 
 MATRIX = [
-    ("six-slots", ()), ("everything", ()), ("sqlite", ()), ("dev", ()),
+    ("six-slots", ()),
+    ("everything", ()),
+    ("sqlite", ()),
+    ("dev", ()),
     ("six-slots", ("--set", "autoscaling.enabled=true", "--set", "service.type=LoadBalancer")),
     ("sqlite", ("--set", "storage.sqlite.existingClaim=mine", "--set", "networkPolicy.enabled=true")),
-    ("everything", ("--set", "metrics.alerts.enabled=false", "--set", "httpRoute.enabled=false", "--set", "storage.migrationJob=false")),
-    ("six-slots", ("--set", "image.pullSecrets={a,b}", "--set", "podDisruptionBudget.enabled=true", "--set", "podDisruptionBudget.minAvailable=50%")),
+    (
+        "everything",
+        (
+            "--set",
+            "metrics.alerts.enabled=false",
+            "--set",
+            "httpRoute.enabled=false",
+            "--set",
+            "storage.migrationJob=false",
+        ),
+    ),
+    (
+        "six-slots",
+        (
+            "--set",
+            "image.pullSecrets={a,b}",
+            "--set",
+            "podDisruptionBudget.enabled=true",
+            "--set",
+            "podDisruptionBudget.minAvailable=50%",
+        ),
+    ),
 ]
 
 
 @pytest.mark.parametrize("version", ["1.33", "1.34", "1.35"])
 def test_kubernetes_knows_every_field(render, tmp_path: Path, version: str) -> None:
     file = tmp_path / "rendered.yaml"
-    documents = [document for values, more in MATRIX for document in render(values, *more) if document["kind"] not in FOREIGN]
+    documents = [
+        document
+        for values, more in MATRIX
+        for document in render(values, *more)
+        if document["kind"] not in FOREIGN
+    ]
     file.write_text(yaml.safe_dump_all(documents))
     validate = Path(sys.executable).parent / "kubernetes-validate"
-    done = subprocess.run([validate, "--strict", "-k", version, file], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [validate, "--strict", "-k", version, file], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -77,14 +114,21 @@ def test_no_secret_stands_in_the_deployment(render) -> None:
         pod = next(d for d in render(case) if d["kind"] == "Deployment")["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         assert all("valueFrom" not in variable for variable in container["env"])
-        assert not {"demo-secret", "6f1d9c0b7a83e2455c6e80d3b19fa4721e0c5d8b3f6a97e4d2b1c0f8a7e6d5c4"} & {v["value"] for v in container["env"]}
+        assert not {"demo-secret", "6f1d9c0b7a83e2455c6e80d3b19fa4721e0c5d8b3f6a97e4d2b1c0f8a7e6d5c4"} & {
+            v["value"] for v in container["env"]
+        }
 
 
 def test_with_sqlite_there_is_one_replica(render, helm) -> None:
     deployment = next(d for d in render("sqlite") if d["kind"] == "Deployment")["spec"]
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
     sqlite = str(Path(__file__).parent / "sqlite.yaml")
-    for wrong in ("replicas=2", "autoscaling.enabled=true", "storage.migrationJob=true", "storage.existingSecret=x"):
+    for wrong in (
+        "replicas=2",
+        "autoscaling.enabled=true",
+        "storage.migrationJob=true",
+        "storage.existingSecret=x",
+    ):
         assert helm("template", "demo", CHART, "-f", sqlite, "--set", wrong).returncode != 0, wrong
 
 
@@ -95,7 +139,8 @@ def test_every_setting_can_be_reached(helm) -> None:
     names = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert len(names) > 25
     own = {
-        "PUBLIC_URL", "SERVER_LISTEN", "SERVER_ADMIN_LISTEN", "STORAGE_URL", "SECURITY_SECRET_KEY", "SECURITY_OIDC_PROVIDERS",
+        "PUBLIC_URL", "SERVER_LISTEN", "SERVER_ADMIN_LISTEN", "STORAGE_URL", "SECURITY_SECRET_KEY",
+        "SECURITY_OIDC_PROVIDERS",
         "SECURITY_OAUTH2_PROVIDERS", "SECURITY_SECRET_KEY_PREVIOUS",
     }
     free = [name for name in names if name not in own]
@@ -104,7 +149,9 @@ def test_every_setting_can_be_reached(helm) -> None:
     assert done.returncode == 0, done.stderr
     assert all(f"- name: PORTICO_{name}" in done.stdout for name in free)
     for name in own:
-        assert helm("template", "demo", CHART, *LEAST, "--set-string", f"settings.{name}=x").returncode != 0, f"{name} has its own value"
+        assert (
+            helm("template", "demo", CHART, *LEAST, "--set-string", f"settings.{name}=x").returncode != 0
+        ), f"{name} has its own value"
 
 
 @pytest.mark.parametrize(("protocol", "own"), [
@@ -129,8 +176,15 @@ def test_certificates_and_traces_have_their_places(render) -> None:
     for pod in pods:
         (container,) = pod["containers"]
         assert {"name": "certificate-authorities", "configMap": {"name": "company-ca"}} in pod["volumes"]
-        assert {"name": "certificate-authorities", "mountPath": "/etc/portico-ca", "readOnly": True} in container["volumeMounts"]
-        assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector.observability:4318"} in container["env"]
+        assert {
+            "name": "certificate-authorities",
+            "mountPath": "/etc/portico-ca",
+            "readOnly": True,
+        } in container["volumeMounts"]
+        assert {
+            "name": "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "value": "http://collector.observability:4318",
+        } in container["env"]
 
 
 def test_the_pod_is_restricted(rendered: list[dict]) -> None:
@@ -143,7 +197,11 @@ def test_the_pod_is_restricted(rendered: list[dict]) -> None:
         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
     }
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz"), ("startupProbe", "/livez")):
+    for probe, path in (
+        ("livenessProbe", "/livez"),
+        ("readinessProbe", "/readyz"),
+        ("startupProbe", "/livez"),
+    ):
         assert container[probe]["httpGet"] == {"path": path, "port": "admin"}
     assert ports == {"http": 8080, "admin": 9090}
 
@@ -171,41 +229,68 @@ def test_every_slot_keeps_the_operators_order_and_values(environment: dict[str, 
 
 def test_portico_accepts_the_rendered_environment(environment: dict[str, str], tmp_path: Path) -> None:
     binary = os.environ.get("PORTICO_TEST_BINARY") or str(ROOT / "target/debug/portico")
-    done = subprocess.run([binary, "config", "--json"], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [binary, "config", "--json"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
     assert "canary" not in done.stdout
     # Counter-check: Portico refuses a variable that no setting reads.
     wrong = {**environment, "PORTICO_OIDC_PROVIDER1_CLIENT_IDD": "x"}
-    assert subprocess.run([binary, "config"], env=wrong, cwd=tmp_path, capture_output=True, timeout=60).returncode == 78
+    assert (
+        subprocess.run(
+            [binary, "config"], env=wrong, cwd=tmp_path, capture_output=True, timeout=60
+        ).returncode
+        == 78
+    )
 
 
-@pytest.mark.parametrize(("wrong", "told"), [
-    (["publicUrl=http://app.example.org"], "publicUrl"),
-    (["oidc.enabled={provider3}"], "enabled"),
-    (["oidc.enabled={provider1}"], "oidc.provider1.clientId is required"),
-    (["oidc.enabled={provider1}", "oidc.provider1.clientId=x"], "oidc.provider1.discoveryUrl is required"),
-    (["oauth2.enabled={provider2}", "oauth2.provider2.clientId=x"], "oauth2.provider2.authorizationUrl is required"),
-    (["oidc.enabled={google}", "oidc.google.clientId=x"], "oidc.google.clientSecret.existingSecret is required"),
-    (["oidc.provider1.icon=Google"], "icon"),
-    (["publicUrl=https://app.example.org/"], "publicUrl"),
-    (["publicUrl=https://app.example.org/portal/"], "publicUrl"),
-    (["settings.STORAGE_URL=x"], "STORAGE_URL"),
-    (["settings.SECURITY_SECRET_KEY_PREVIOUS=x"], "SECURITY_SECRET_KEY_PREVIOUS"),
-    (["settings.SERVER_TRUSTED_PROXY=10.0.0.0/8"], "SERVER_TRUSTED_PROXY"),
-    (["oidc.provider1.settings.allowed_group=staff"], "allowed_group"),
-    (["oidc.provider1.settings.client_secret=x"], "client_secret"),
-    (["replica=2"], "replica"),
-    (["secretKey.value=x"], "/secretKey/value"),
-    (["oidc.provider1.clientSecret.value=x"], "/oidc/provider1/clientSecret/value"),
-    (["storage.url=postgres://x/y"], "/storage/url"),
-    (["secretKey.existingSecret="], "secretKey.existingSecret is required"),
-    (["storage.existingSecret="], "storage.existingSecret is required"),
-    (["storage.migrationJob=true", "settings.STORAGE_AUTO_MIGRATE=true"], "settings.STORAGE_AUTO_MIGRATE"),
-    (["traces.endpoint=http://user:hush@collector:4318"], "/traces/endpoint"),
-    (["oidc.provider1.discoveryUrl=https://user@idp.example.org"], "discoveryUrl"),
-    (["httpRoute.enabled=true"], "httpRoute.parentRefs is required"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["publicUrl=http://app.example.org"], "publicUrl"),
+        (["oidc.enabled={provider3}"], "enabled"),
+        (["oidc.enabled={provider1}"], "oidc.provider1.clientId is required"),
+        (
+            ["oidc.enabled={provider1}", "oidc.provider1.clientId=x"],
+            "oidc.provider1.discoveryUrl is required",
+        ),
+        (
+            ["oauth2.enabled={provider2}", "oauth2.provider2.clientId=x"],
+            "oauth2.provider2.authorizationUrl is required",
+        ),
+        (
+            ["oidc.enabled={google}", "oidc.google.clientId=x"],
+            "oidc.google.clientSecret.existingSecret is required",
+        ),
+        (["oidc.provider1.icon=Google"], "icon"),
+        (["publicUrl=https://app.example.org/"], "publicUrl"),
+        (["publicUrl=https://app.example.org/portal/"], "publicUrl"),
+        (["settings.STORAGE_URL=x"], "STORAGE_URL"),
+        (["settings.SECURITY_SECRET_KEY_PREVIOUS=x"], "SECURITY_SECRET_KEY_PREVIOUS"),
+        (["settings.SERVER_TRUSTED_PROXY=10.0.0.0/8"], "SERVER_TRUSTED_PROXY"),
+        (["oidc.provider1.settings.allowed_group=staff"], "allowed_group"),
+        (["oidc.provider1.settings.client_secret=x"], "client_secret"),
+        (["replica=2"], "replica"),
+        (["secretKey.value=x"], "/secretKey/value"),
+        (["oidc.provider1.clientSecret.value=x"], "/oidc/provider1/clientSecret/value"),
+        (["storage.url=postgres://x/y"], "/storage/url"),
+        (["secretKey.existingSecret="], "secretKey.existingSecret is required"),
+        (["storage.existingSecret="], "storage.existingSecret is required"),
+        (
+            ["storage.migrationJob=true", "settings.STORAGE_AUTO_MIGRATE=true"],
+            "settings.STORAGE_AUTO_MIGRATE",
+        ),
+        (["traces.endpoint=http://user:hush@collector:4318"], "/traces/endpoint"),
+        (["oidc.provider1.discoveryUrl=https://user@idp.example.org"], "discoveryUrl"),
+        (["httpRoute.enabled=true"], "httpRoute.parentRefs is required"),
+    ],
+)
 def test_wrong_values_are_refused_by_name(helm, wrong: list[str], told: str) -> None:
     extra = [part for value in wrong for part in ("--set", value)]
     done = helm("template", "demo", CHART, *LEAST, *extra)

@@ -93,14 +93,30 @@ def test_its_bill_of_materials_names_what_is_linked_and_nothing_else(image: Imag
     bill = json.loads(text)
     assert bill["metadata"]["component"]["name"] == "portico"
     components = {component["name"]: component for component in bill["components"]}
-    assert {"actix-web", "sqlx", "jsonwebtoken", "rustls", "aws-lc-sys", "libsqlite3-sys", "libc6-dev", "rust-std"} <= set(components)
-    assert not {"portico-demo-idp", "rcgen", "proptest", "cc"} & set(components), "no demo, build or test dependencies"
+    assert {
+        "actix-web",
+        "sqlx",
+        "jsonwebtoken",
+        "rustls",
+        "aws-lc-sys",
+        "libsqlite3-sys",
+        "libc6-dev",
+        "rust-std",
+    } <= set(components)
+    assert not {"portico-demo-idp", "rcgen", "proptest", "cc"} & set(components), (
+        "no demo, build or test dependencies"
+    )
     ours = {name for name in components if name.startswith("portico-")}
     for name, component in components.items():
         if component.get("purl", "").startswith("pkg:cargo/") and name not in ours:
             assert component["hashes"] and component["licenses"], name
-    known = {bill["metadata"]["component"]["bom-ref"], *(component["bom-ref"] for component in bill["components"])}
-    assert {reference for one in bill["dependencies"] for reference in (one["ref"], *one["dependsOn"])} <= known
+    known = {
+        bill["metadata"]["component"]["bom-ref"],
+        *(component["bom-ref"] for component in bill["components"]),
+    }
+    assert {
+        reference for one in bill["dependencies"] for reference in (one["ref"], *one["dependsOn"])
+    } <= known
 
 
 def test_the_same_sources_give_the_same_image_wherever_they_lie(image: Image, tmp_path: Path) -> None:
@@ -128,7 +144,13 @@ def test_it_is_ready_in_a_moment_whatever_becomes_of_the_providers(image: Image,
             "PORTICO_OIDC_PROVIDER1_DISCOVERY_URL": f"http://localhost:{dead}",
         }
         started = time.monotonic()
-        process = subprocess.Popen([image.context / "portico"], env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [image.context / "portico"],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
         try:
             while not answers(admin):
                 assert process.poll() is None and time.monotonic() < started + 20
@@ -171,7 +193,10 @@ def test_it_refuses_to_start_without_settings_and_says_why(image: Image) -> None
 
 def test_it_serves_and_drains(image: Image, volume: Path) -> None:
     with serving(image, {}, {"/data": volume}) as (container, url):
-        assert httpx.get(f"{url}/auth/providers", trust_env=False).json() == {"enabled": False, "providers": []}
+        assert httpx.get(f"{url}/auth/providers", trust_env=False).json() == {
+            "enabled": False,
+            "providers": [],
+        }
         assert httpx.get(f"{url}/.well-known/jwks.json", trust_env=False).json()["keys"]
         assert container.stop() == 0, container.log()
     assert (volume / "portico.db").exists(), "the volume is the working directory"
@@ -191,9 +216,14 @@ def test_somebody_logs_in(image: Image, volume: Path, tmp_path: Path) -> None:
             "PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE": "/etc/portico/client-secret",
             "PORTICO_OIDC_PROVIDER1_DISCOVERY_URL": provider.issuer,
         }
-        with serving(image, slot, {"/data": volume, "/etc/portico/client-secret": secret}) as (container, address):
+        with serving(image, slot, {"/data": volume, "/etc/portico/client-secret": secret}) as (
+            container,
+            address,
+        ):
             browser = log_in(address, provider)
-            session = browser.request("GET", f"{address}/auth/session", {"Accept": "application/json"}).response
+            session = browser.request(
+                "GET", f"{address}/auth/session", {"Accept": "application/json"}
+            ).response
             assert session.json()["account"]["name"] == ALICE.name
             assert container.stop() == 0, container.log()
     finally:
@@ -207,7 +237,8 @@ class Discovery(http.server.BaseHTTPRequestHandler):
         base = f"https://localhost:{self.server.server_port}"
         body = json.dumps({"keys": []} if self.path == "/keys" else {
             "issuer": base, "authorization_endpoint": f"{base}/authorize", "token_endpoint": f"{base}/token",
-            "jwks_uri": f"{base}/keys", "response_types_supported": ["code"], "subject_types_supported": ["public"],
+            "jwks_uri": f"{base}/keys", "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
         }).encode()
         self.send_response(200)
@@ -229,14 +260,20 @@ def https_provider(directory: Path) -> Iterator[tuple[str, Path]]:
     day = datetime.timedelta(days=1)
     made = x509.CertificateBuilder().issuer_name(name).not_valid_before(now - day).not_valid_after(now + day)
     authority = (
-        made.subject_name(name).public_key(key.public_key()).serial_number(1)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(key, hashes.SHA256())
+        made.subject_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
     )
     own = ec.generate_private_key(ec.SECP256R1())
     certificate = (
-        made.subject_name(x509.Name([])).public_key(own.public_key()).serial_number(2)
+        made.subject_name(x509.Name([]))
+        .public_key(own.public_key())
+        .serial_number(2)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=True)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True).sign(key, hashes.SHA256())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
     (directory / "server.pem").write_bytes(certificate.public_bytes(pem) + own.private_bytes(
@@ -256,7 +293,9 @@ def https_provider(directory: Path) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["its roots", "other roots"])
-def test_it_resolves_names_and_believes_the_roots_of_the_image(image: Image, volume: Path, tmp_path: Path, trusted: bool) -> None:
+def test_it_resolves_names_and_believes_the_roots_of_the_image(
+    image: Image, volume: Path, tmp_path: Path, trusted: bool
+) -> None:
     with https_provider(tmp_path) as (provider, authority):
         mounts = {"/data": volume} | ({"/etc/ssl/certs/ca-certificates.crt": authority} if trusted else {})
         slot = {
@@ -265,7 +304,11 @@ def test_it_resolves_names_and_believes_the_roots_of_the_image(image: Image, vol
             "PORTICO_OIDC_PROVIDER1_DISCOVERY_URL": provider,
         }
         with serving(image, slot, mounts) as (container, url):
-            answer = httpx.get(f"{url}/auth/oidc/provider1/login?return_to=/", headers={"Accept": "text/html"}, trust_env=False)
+            answer = httpx.get(
+                f"{url}/auth/oidc/provider1/login?return_to=/",
+                headers={"Accept": "text/html"},
+                trust_env=False,
+            )
             if trusted:
                 assert answer.status_code == 303, container.log()
                 assert answer.headers["location"].startswith(f"{provider}/authorize?")

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 import httpx
 from conftest import MADE_UP, environment_of
@@ -25,37 +27,58 @@ def ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
+def run(env: dict[str, str], directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BINARY, *words], env=env, cwd=directory, capture_output=True, text=True, timeout=60
+    )
+
+
+@contextmanager
+def serving(
+    env: dict[str, str], admin: str, directory: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Runs `portico serve` and yields the process and its log when it is ready."""
+    log = directory / "portico.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [BINARY, "serve"], env=env, cwd=directory, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+        )
+    try:
+        ready(admin, process, log)
+        yield process, log
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
 def test_somebody_logs_in_with_the_rendered_environment(render, tmp_path: Path) -> None:
     provider = OidcProvider(Published(), tmp_path)
     try:
         provider.put(ALICE)
-        documents = render(
-            "everything", "--set", f"oidc.provider1.discoveryUrl={provider.issuer}", "--set", "oidc.provider1.clientId=web",
-        )
+        slot = f"oidc.provider1.discoveryUrl={provider.issuer},oidc.provider1.clientId=web"
+        documents = render("everything", "--set", slot)
         secrets = {
-            **MADE_UP, "storage": f"sqlite://{tmp_path}/portico.db", "oidc-provider1-secret": provider.secrets[OIDC],
+            **MADE_UP, "storage": f"sqlite://{tmp_path}/portico.db",
+            "oidc-provider1-secret": provider.secrets[OIDC],
             "secret-key-previous": os.urandom(32).hex(),
         }
         ports = free_port(), free_port()
         env = {
             **environment_of(documents, tmp_path / "mounted", secrets),
-            "PORTICO_SERVER_LISTEN": f"127.0.0.1:{ports[0]}", "PORTICO_SERVER_ADMIN_LISTEN": f"127.0.0.1:{ports[1]}",
+            "PORTICO_SERVER_LISTEN": f"127.0.0.1:{ports[0]}",
+            "PORTICO_SERVER_ADMIN_LISTEN": f"127.0.0.1:{ports[1]}",
         }
         (job,) = [document for document in documents if document["kind"] == "Job"]
         (migrate,) = job["spec"]["template"]["spec"]["containers"]
         # Without the job the pods do not start, because they do not migrate.
-        assert subprocess.run([BINARY, "serve"], env=env, cwd=tmp_path, capture_output=True, timeout=60).returncode == 69
-        done = subprocess.run([BINARY, *migrate["args"]], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert run(env, tmp_path, "serve").returncode == 69
+        done = run(env, tmp_path, *migrate["args"])
         assert done.returncode == 0, done.stderr
-        log = tmp_path / "portico.log"
-        with log.open("wb") as file:
-            process = subprocess.Popen([BINARY, "serve"], env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-        try:
-            ready(f"http://127.0.0.1:{ports[1]}", process, log)
+        with serving(env, f"http://127.0.0.1:{ports[1]}", tmp_path) as (process, log):
             address = f"http://localhost:{ports[0]}"
             browser = log_in(address, provider)
-            session = browser.request("GET", f"{address}/auth/session", {"Accept": "application/json"}).response
-            assert session.json()["account"]["name"] == ALICE.name
+            session = browser.request("GET", f"{address}/auth/session", {"Accept": "application/json"})
+            assert session.response.json()["account"]["name"] == ALICE.name
             metrics = httpx.get(f"http://127.0.0.1:{ports[1]}/metrics", trust_env=False).text
             assert 'portico_logins_total{slot="oidc/provider1",step="callback",outcome="ok"} 1' in metrics
             # A changed Secret is in use without a restart.
@@ -66,8 +89,5 @@ def test_somebody_logs_in_with_the_rendered_environment(render, tmp_path: Path) 
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.02)
             assert provider.secrets[OIDC] not in log.read_text() and "no-longer-right" not in log.read_text()
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 0
     finally:
         provider.stop()

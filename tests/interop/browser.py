@@ -115,7 +115,9 @@ class Browser:
     def _keep(self, host: str, path: str, line: str) -> None:
         pair, *rest = [part.strip() for part in line.split(";")]
         name, _, value = pair.partition("=")
-        attributes = {key.strip().lower(): val.strip() for key, _, val in (part.partition("=") for part in rest)}
+        attributes = {
+            key.strip().lower(): val.strip() for key, _, val in (part.partition("=") for part in rest)
+        }
         where = attributes.get("path") or path.rsplit("/", 1)[0] or "/"
         key = (host, name, where)
         if _expired(attributes):

@@ -35,14 +35,25 @@ def answer(value: dict) -> None:
 
 port = int(sys.argv[1])
 key = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, private=True, auto_kid=True)
-app = create_app({
-    "SECRET_KEY": secrets.token_hex(32),
-    "SERVER_NAME": f"127.0.0.1:{port}",
-    "PREFERRED_URL_SCHEME": "http",
-    "CANAILLE": {"DATABASE": "sql", "SMTP": None, "JAVASCRIPT": False, "HTMX": False, "CAPTCHA_ENABLED": False},
-    "CANAILLE_SQL": {"DATABASE_URI": "sqlite:///canaille.sqlite"},
-    "CANAILLE_OIDC": {"DYNAMIC_CLIENT_REGISTRATION_OPEN": True, "ACTIVE_JWKS": [key.as_dict(private=True)]},
-})
+app = create_app(
+    {
+        "SECRET_KEY": secrets.token_hex(32),
+        "SERVER_NAME": f"127.0.0.1:{port}",
+        "PREFERRED_URL_SCHEME": "http",
+        "CANAILLE": {
+            "DATABASE": "sql",
+            "SMTP": None,
+            "JAVASCRIPT": False,
+            "HTMX": False,
+            "CAPTCHA_ENABLED": False,
+        },
+        "CANAILLE_SQL": {"DATABASE_URI": "sqlite:///canaille.sqlite"},
+        "CANAILLE_OIDC": {
+            "DYNAMIC_CLIENT_REGISTRATION_OPEN": True,
+            "ACTIVE_JWKS": [key.as_dict(private=True)],
+        },
+    }
+)
 with app.app_context():
     install(app)
 server = make_server("127.0.0.1", port, app, Server, Handler)

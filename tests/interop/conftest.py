@@ -27,7 +27,9 @@ class Stage:
     def newcomer(self) -> Person:
         """Creates a user at the provider without any earlier login."""
         number = next(_people)
-        person = replace(ALICE, sub=f"alice{number}", name=f"Alice Example {number}", email=f"alice{number}@example.org")
+        person = replace(
+            ALICE, sub=f"alice{number}", name=f"Alice Example {number}", email=f"alice{number}@example.org"
+        )
         self.provider.put(person)
         return person
 
@@ -58,7 +60,9 @@ def raised(provider: str, storage: str, directory: Path, **settings: str) -> Ite
         started.stop()
 
 
-@pytest.fixture(scope="session", params=[(idp, db) for idp in PROVIDERS for db in ("sqlite", "postgres")], ids="-".join)
+@pytest.fixture(
+    scope="session", params=[(idp, db) for idp in PROVIDERS for db in ("sqlite", "postgres")], ids="-".join
+)
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A stage for every provider with every database."""
     provider, storage = request.param

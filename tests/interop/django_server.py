@@ -28,9 +28,23 @@ settings.configure(
     ROOT_URLCONF=__name__,
     USE_TZ=True,
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.sqlite", "OPTIONS": {"timeout": 20}}},
-    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "oauth2_provider"],
-    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware"],
+    DATABASES={
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": "django.sqlite",
+            "OPTIONS": {"timeout": 20},
+        }
+    },
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "oauth2_provider",
+    ],
+    MIDDLEWARE=[
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ],
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     LOGIN_URL="/login",
@@ -72,7 +86,9 @@ def login(request: object) -> HttpResponse:
             sign_in(request, user)
             return HttpResponseRedirect(request.POST["next"])
     target = request.GET.get("next", "/").replace("&", "&amp;").replace('"', "&quot;")
-    return HttpResponse(f'<form method="post" action="/login"><input type="hidden" name="next" value="{target}"></form>')
+    return HttpResponse(
+        f'<form method="post" action="/login"><input type="hidden" name="next" value="{target}"></form>'
+    )
 
 
 urlpatterns = [path("login", login), path("o/", include("oauth2_provider.urls", namespace="oauth2_provider"))]
@@ -94,7 +110,8 @@ def answer(value: dict) -> None:
 call_command("migrate", verbosity=0)
 for client in clients:
     get_application_model().objects.create(
-        name=client["client_id"], client_id=client["client_id"], client_secret=client["client_secret"], skip_authorization=True,
+        name=client["client_id"], client_id=client["client_id"], client_secret=client["client_secret"],
+        skip_authorization=True,
         client_type="confidential", authorization_grant_type="authorization-code", algorithm="RS256",
         redirect_uris=client["redirect_uri"], post_logout_redirect_uris=client["post_logout_redirect_uri"],
     )

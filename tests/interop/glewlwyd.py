@@ -21,8 +21,8 @@ from portico import Portico, free_port
 class Glewlwyd:
     """Debian's `glewlwyd`.
 
-    The OpenID plugin has an issuer with a path, opaque subjects and the profile in the ID token. The OAuth 2.0
-    plugin does not support OpenID and identifies users by `username`. The login page uses a JSON API.
+    The OpenID plugin has an issuer with a path, opaque subjects and the profile in the ID token. The OAuth
+    2.0 plugin does not support OpenID and identifies users by `username`. The login page uses a JSON API.
     """
 
     slots = (OIDC, OAUTH2)
@@ -40,7 +40,8 @@ class Glewlwyd:
         with (directory / "glewlwyd.log").open("wb") as log:
             self.process = subprocess.Popen(
                 ["glewlwyd", "--config-file", str(directory / "glewlwyd.conf")],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env={"PATH": os.environ["PATH"]},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env={"PATH": os.environ["PATH"]},
             )
         self.admin = httpx.Client(base_url=self.base, trust_env=False, timeout=15)
         try:
@@ -106,13 +107,21 @@ class Glewlwyd:
         self._call("PUT", "/api/scope/openid", self._scope("openid"))
         self._call("POST", "/api/client", {
             "client_id": "portico", "name": "Portico", "confidential": True, "enabled": True, "scope": [],
-            "redirect_uri": [portico.redirect_uri(OIDC), portico.redirect_uri(OAUTH2)], "authorization_type": ["code"],
-            "token_endpoint_auth_method": ["client_secret_basic"], "password": self.secret, "client_secret": self.secret,
+            "redirect_uri": [portico.redirect_uri(OIDC), portico.redirect_uri(OAUTH2)],
+            "authorization_type": ["code"],
+            "token_endpoint_auth_method": ["client_secret_basic"], "password": self.secret,
+            "client_secret": self.secret,
         })
 
     @staticmethod
     def _scope(name: str) -> dict:
-        return {"display_name": name, "description": name, "password_required": True, "password_max_age": 0, "scheme": {}}
+        return {
+            "display_name": name,
+            "description": name,
+            "password_required": True,
+            "password_max_age": 0,
+            "scheme": {},
+        }
 
     def _plugin(self) -> dict:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -127,14 +136,18 @@ class Glewlwyd:
             "key": private.decode(), "cert": public.decode(), "subject-type": "public",
             "access-token-duration": 3600, "refresh-token-duration": 86400, "code-duration": 60,
             "refresh-token-rolling": False, "allow-non-oidc": False, "auth-type-code-enabled": True,
-            "auth-type-token-enabled": False, "auth-type-implicit-enabled": False, "auth-type-id-token-enabled": True, "auth-type-none-enabled": False,
-            "auth-type-password-enabled": False, "auth-type-client-enabled": False, "auth-type-device-enabled": False,
+            "auth-type-token-enabled": False, "auth-type-implicit-enabled": False,
+            "auth-type-id-token-enabled": True, "auth-type-none-enabled": False,
+            "auth-type-password-enabled": False, "auth-type-client-enabled": False,
+            "auth-type-device-enabled": False,
             "auth-type-refresh-enabled": False, "auth-type-code-revoke-replayed": True, "scope": [],
-            "additional-parameters": [], "claims": [], "pkce-allowed": True, "pkce-method-plain-allowed": False,
+            "additional-parameters": [], "claims": [], "pkce-allowed": True,
+            "pkce-method-plain-allowed": False,
             "name-claim": "on-demand", "name-claim-scope": ["profile"],
             "email-claim": "on-demand", "email-claim-scope": ["email"], "scope-claim": "no",
             "allowed-scope": ["openid", "profile", "email"], "introspection-revocation-allowed": False,
-            "register-client-allowed": False, "session-management-allowed": False, "request-parameter-allow": False,
+            "register-client-allowed": False, "session-management-allowed": False,
+            "request-parameter-allow": False,
         }
 
     def settings(self) -> dict[str, str]:
@@ -157,7 +170,12 @@ class Glewlwyd:
     def put(self, person: Person) -> None:
         known = person.sub in self.passwords
         password = self.passwords.setdefault(person.sub, secrets.token_urlsafe(12))
-        user = {"name": person.name, "email": person.email, "enabled": True, "scope": ["openid", "profile", "email"]}
+        user = {
+            "name": person.name,
+            "email": person.email,
+            "enabled": True,
+            "scope": ["openid", "profile", "email"],
+        }
         if known:
             self._call("PUT", f"/api/user/{person.sub}", user)
         else:

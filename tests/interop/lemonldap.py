@@ -23,7 +23,7 @@ INI = """
 type = File
 dirName = {directory}/conf
 localStorage = Cache::FileCache
-localStorageOptions = {{ 'namespace' => 'config', 'default_expires_in' => 600, 'cache_root' => '{directory}/cache', 'cache_depth' => 0 }}
+localStorageOptions = {options}
 [portal]
 logger = Lemonldap::NG::Common::Logger::Std
 userLogger = Lemonldap::NG::Common::Logger::Std
@@ -34,6 +34,11 @@ languages = en
 portalSkin = bootstrap
 [handler]
 """
+
+OPTIONS = (
+    "{{ 'namespace' => 'config', 'default_expires_in' => 600, "
+    "'cache_root' => '{directory}/cache', 'cache_depth' => 0 }}"
+)
 
 
 class LemonLdap:
@@ -54,9 +59,11 @@ class LemonLdap:
             (directory / name).mkdir(parents=True, exist_ok=True)
         self.people = directory / "people.sqlite"
         with sqlite3.connect(self.people) as database:
-            database.execute("CREATE TABLE people (login TEXT PRIMARY KEY, password TEXT, cn TEXT, mail TEXT)")
+            table = "people (login TEXT PRIMARY KEY, password TEXT, cn TEXT, mail TEXT)"
+            database.execute(f"CREATE TABLE {table}")
         database.close()
-        (directory / "lemonldap-ng.ini").write_text(INI.format(directory=directory))
+        options = OPTIONS.format(directory=directory)
+        (directory / "lemonldap-ng.ini").write_text(INI.format(directory=directory, options=options))
         (directory / "conf" / "lmConf-1.json").write_text(json.dumps(self._configuration(portico)))
         with (directory / "lemonldap.log").open("wb") as log:
             self.process = subprocess.Popen(
@@ -76,8 +83,10 @@ class LemonLdap:
         while True:
             assert self.process.poll() is None, (self.directory / "lemonldap.log").read_text()[-2000:]
             try:
-                answer = httpx.get(f"{self.issuer}/.well-known/openid-configuration", trust_env=False, timeout=15)
-                assert answer.status_code == 200, f"{answer.status_code}: {(self.directory / 'lemonldap.log').read_text()[:2000]}"
+                metadata = f"{self.issuer}/.well-known/openid-configuration"
+                answer = httpx.get(metadata, trust_env=False, timeout=15)
+                log = (self.directory / "lemonldap.log").read_text()
+                assert answer.status_code == 200, f"{answer.status_code}: {log[:2000]}"
                 return
             except httpx.TransportError:
                 assert time.monotonic() < deadline, "LemonLDAP does not respond"
@@ -97,30 +106,42 @@ class LemonLdap:
             return {"Directory": f"{self.directory}/{name}", "LockDirectory": f"{self.directory}/{name}/lock"}
 
         return {
-            "cfgNum": 1, "cfgDate": int(time.time()), "cfgVersion": "2.16.1", "portal": f"{self.issuer}/", "domain": "127.0.0.1", "cookieName": "lemonldap",
-            "securedCookie": 0, "key": secrets.token_hex(16), "whatToTrace": "uid", "timeout": 7200, "requireToken": 0,
+            "cfgNum": 1, "cfgDate": int(time.time()), "cfgVersion": "2.16.1", "portal": f"{self.issuer}/",
+            "domain": "127.0.0.1", "cookieName": "lemonldap",
+            "securedCookie": 0, "key": secrets.token_hex(16), "whatToTrace": "uid", "timeout": 7200,
+            "requireToken": 0,
             "globalStorage": storage, "globalStorageOptions": files("sessions"),
             "persistentStorage": storage, "persistentStorageOptions": files("persistent"),
             "oidcStorage": storage, "oidcStorageOptions": files("oidc"),
             "localSessionStorage": "Cache::FileCache",
-            "localSessionStorageOptions": {"namespace": "s", "default_expires_in": 600, "cache_root": f"{self.directory}/cache", "cache_depth": 0},
+            "localSessionStorageOptions": {
+                "namespace": "s", "default_expires_in": 600, "cache_root": f"{self.directory}/cache",
+                "cache_depth": 0,
+            },
             "authentication": "DBI", "userDB": "Same", "passwordDB": "Null", "registerDB": "Null",
             "dbiAuthChain": f"dbi:SQLite:dbname={self.people}", "dbiAuthUser": "", "dbiAuthPassword": "",
             "dbiAuthTable": "people", "dbiAuthLoginCol": "login", "dbiAuthPasswordCol": "password",
             "exportedVars": {"uid": "login", "cn": "cn", "mail": "mail"},
             "locationRules": {}, "exportedHeaders": {}, "groups": {}, "macros": {},
-            "issuerDBOpenIDConnectActivation": 1, "issuerDBOpenIDConnectPath": "^/oauth2/", "issuerDBOpenIDConnectRule": "1",
-            "oidcServicePrivateKeySig": private.decode(), "oidcServicePublicKeySig": public.decode(), "oidcServiceKeyIdSig": "sig-1",
+            "issuerDBOpenIDConnectActivation": 1, "issuerDBOpenIDConnectPath": "^/oauth2/",
+            "issuerDBOpenIDConnectRule": "1",
+            "oidcServicePrivateKeySig": private.decode(), "oidcServicePublicKeySig": public.decode(),
+            "oidcServiceKeyIdSig": "sig-1",
             "oidcServiceAllowAuthorizationCodeFlow": 1, "oidcServiceMetaDataAuthnContext": {"loa-1": 1},
-            "oidcRPMetaDataOptions": {"portico": {
-                "oidcRPMetaDataOptionsClientID": "portico", "oidcRPMetaDataOptionsClientSecret": self.secret,
-                "oidcRPMetaDataOptionsRedirectUris": portico.redirect_uri(OIDC), "oidcRPMetaDataOptionsIDTokenSignAlg": "RS256",
-                "oidcRPMetaDataOptionsBypassConsent": 1, "oidcRPMetaDataOptionsPublic": 0, "oidcRPMetaDataOptionsRequirePKCE": 1,
-                "oidcRPMetaDataOptionsUserIDAttr": "uid", "oidcRPMetaDataOptionsLogoutBypassConfirm": 1,
-                "oidcRPMetaDataOptionsPostLogoutRedirectUris": f"{portico.public_url}/",
-            }},
+            "oidcRPMetaDataOptions": {"portico": self._client(portico)},
             "oidcRPMetaDataExportedVars": {"portico": {"name": "cn", "email": "mail"}},
             "oidcRPMetaDataOptionsExtraClaims": {}, "oidcRPMetaDataMacros": {}, "oidcRPMetaDataScopeRules": {},
+        }
+
+    def _client(self, portico: Portico) -> dict:
+        return {
+            "oidcRPMetaDataOptionsClientID": "portico", "oidcRPMetaDataOptionsClientSecret": self.secret,
+            "oidcRPMetaDataOptionsRedirectUris": portico.redirect_uri(OIDC),
+            "oidcRPMetaDataOptionsIDTokenSignAlg": "RS256",
+            "oidcRPMetaDataOptionsBypassConsent": 1, "oidcRPMetaDataOptionsPublic": 0,
+            "oidcRPMetaDataOptionsRequirePKCE": 1,
+            "oidcRPMetaDataOptionsUserIDAttr": "uid", "oidcRPMetaDataOptionsLogoutBypassConfirm": 1,
+            "oidcRPMetaDataOptionsPostLogoutRedirectUris": f"{portico.public_url}/",
         }
 
     def settings(self) -> dict[str, str]:

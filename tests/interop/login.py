@@ -29,7 +29,12 @@ class Session:
     def ask(self, method: str, path: str, csrf: bool = True) -> httpx.Response:
         """Sends a request as the script of the application does."""
         url = self.stage.portico.public_url
-        headers = {"Accept": "application/json", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin", "Origin": url}
+        headers = {
+            "Accept": "application/json",
+            "Sec-Fetch-Mode": "cors",
+            "Sec-Fetch-Site": "same-origin",
+            "Origin": url,
+        }
         proof = self.browser.cookie("portico_csrf")
         if csrf and proof:
             headers["X-CSRF-Token"] = proof.value

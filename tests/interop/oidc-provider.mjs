@@ -26,7 +26,12 @@ const issuer = `http://127.0.0.1:${server.address().port}`;
 
 const provider = new Provider(issuer, {
   clients: JSON.parse(process.argv[2]),
-  jwks: { keys: [signingKey('ec', { namedCurve: 'P-256' }, 'ES256'), signingKey('rsa', { modulusLength: 2048 }, 'RS256')] },
+  jwks: {
+    keys: [
+      signingKey('ec', { namedCurve: 'P-256' }, 'ES256'),
+      signingKey('rsa', { modulusLength: 2048 }, 'RS256'),
+    ],
+  },
   cookies: { keys: ['only for tests'] },
   claims: { openid: ['sub'], profile: ['name', 'groups'], email: ['email', 'email_verified'] },
   pkce: { required: () => true },

@@ -76,7 +76,11 @@ class OidcProvider(Launched):
             self._client("plain", portico.redirect_uri(OAUTH2), "ES256", self.secrets[OAUTH2]),
         ]
         node = TOOLS / "bin" / "node"
-        program = [str(node) if node.exists() else "node", str(HERE / "oidc-provider.mjs"), json.dumps(clients)]
+        program = [
+            str(node) if node.exists() else "node",
+            str(HERE / "oidc-provider.mjs"),
+            json.dumps(clients),
+        ]
         super().__init__(program, directory)
 
     @staticmethod
@@ -132,8 +136,10 @@ class Canaille(Launched):
     def __init__(self, portico: Portico, directory: Path) -> None:
         super().__init__([python("canaille"), str(HERE / "canaille_server.py"), str(free_port())], directory)
         registered = httpx.post(f"{self.issuer}/oauth/register", trust_env=False, timeout=15, json={
-            "client_name": "Portico", "redirect_uris": [portico.redirect_uri(OIDC)], "grant_types": ["authorization_code"],
-            "response_types": ["code"], "scope": "openid profile email", "token_endpoint_auth_method": "client_secret_basic",
+            "client_name": "Portico", "redirect_uris": [portico.redirect_uri(OIDC)],
+            "grant_types": ["authorization_code"],
+            "response_types": ["code"], "scope": "openid profile email",
+            "token_endpoint_auth_method": "client_secret_basic",
             "post_logout_redirect_uris": [f"{portico.public_url}/"],
         })
         assert registered.status_code == 201, registered.text

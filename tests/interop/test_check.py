@@ -56,8 +56,12 @@ APPENDS = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
 def proxied(directory: Path, extra: str, header: str, **settings: str) -> Iterator[Portico]:
     """Runs a service behind nginx, which connects from 127.0.0.2."""
     port = free_port()
-    portico = Portico(directory, storage_url("sqlite", directory), PUBLIC_URL=f"http://localhost:{port}", **settings)
-    command = configured(directory, NGINX.format(port=port, portico=portico.address, extra=extra, header=header))
+    portico = Portico(
+        directory, storage_url("sqlite", directory), PUBLIC_URL=f"http://localhost:{port}", **settings
+    )
+    command = configured(
+        directory, NGINX.format(port=port, portico=portico.address, extra=extra, header=header)
+    )
     try:
         portico.start()
         with fronting(command, directory, f"http://localhost:{port}"):
@@ -79,7 +83,8 @@ def proxied(directory: Path, extra: str, header: str, **settings: str) -> Iterat
     ('proxy_set_header X-Forwarded-For "";', "16k", "127.0.0.2/32", {"forwarded": "bad"}),
     ("", "16k", "", {"forwarded": "unknown"}),
 ], ids=[
-    "right", "path of cookies", "flags of cookies", "answers without cookies", "requests without cookies", "small headers",
+    "right", "path of cookies", "flags of cookies", "answers without cookies", "requests without cookies",
+    "small headers",
     "passes on what clients invent", "not named", "another named", "does not say who", "cannot be told",
 ])
 def test_a_proxy_is_judged_through_the_public_url(
@@ -89,7 +94,13 @@ def test_a_proxy_is_judged_through_the_public_url(
         done = run("check", "--live", "--json", env=portico.env, cwd=tmp_path)
         found = {check["check"]: check["verdict"] for check in json.loads(done.stdout)["public_url"]}
         assert found == {
-            "dns": "ok", "tls": "unknown", "reachable": "ok", "header_size": "ok", "cookies": "ok", "forwarded": "ok", **wrong
+            "dns": "ok",
+            "tls": "unknown",
+            "reachable": "ok",
+            "header_size": "ok",
+            "cookies": "ok",
+            "forwarded": "ok",
+            **wrong,
         }, done.stdout
         assert done.returncode == (1 if "bad" in wrong.values() else 0)
         another_key = {**portico.env, "PORTICO_SECURITY_SECRET_KEY": secrets.token_hex(32)}

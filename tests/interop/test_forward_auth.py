@@ -105,16 +105,23 @@ class Application(BaseHTTPRequestHandler):
 def nginx(directory: Path, **upstream: object) -> list[str]:
     names = [name.lower() for name in IDENTITY]
     headers = " ".join(
-        f"auth_request_set $auth_{name} $upstream_http_x_auth_request_{name}; proxy_set_header X-Auth-Request-{name} $auth_{name};"
+        f"auth_request_set $auth_{name} $upstream_http_x_auth_request_{name}; "
+        f"proxy_set_header X-Auth-Request-{name} $auth_{name};"
         for name in names
     )
-    places = [NGINX_PLACE.format(path=path, needs=needs, headers=headers, **upstream) for path, needs in PLACES.items()]
+    places = [
+        NGINX_PLACE.format(path=path, needs=needs, headers=headers, **upstream)
+        for path, needs in PLACES.items()
+    ]
     return configured(directory, NGINX.format(places="".join(places), **upstream))
 
 
 def caddy(directory: Path, **upstream: object) -> list[str]:
     headers = " ".join(f"X-Auth-Request-{name}" for name in IDENTITY)
-    places = [CADDY_PLACE.format(path=path, needs=needs, headers=headers, **upstream) for path, needs in PLACES.items()]
+    places = [
+        CADDY_PLACE.format(path=path, needs=needs, headers=headers, **upstream)
+        for path, needs in PLACES.items()
+    ]
     configuration = directory / "Caddyfile"
     configuration.write_text(CADDY.format(directory=directory, places="".join(places), **upstream))
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(configuration)]
@@ -130,7 +137,10 @@ def fronted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     application = ThreadingHTTPServer(("127.0.0.1", 0), Application)
     threading.Thread(target=application.serve_forever, daemon=True).start()
     command = request.param(
-        tmp_path, port=port, portico=portico.address, application=f"http://127.0.0.1:{application.server_port}"
+        tmp_path,
+        port=port,
+        portico=portico.address,
+        application=f"http://127.0.0.1:{application.server_port}",
     )
     try:
         portico.env.update({f"PORTICO_{name}": value for name, value in provider.settings().items()})
@@ -212,7 +222,9 @@ def test_a_group_is_required_where_the_proxy_says_so(fronted: Stage) -> None:
 
 def test_a_browser_whose_token_has_expired_comes_straight_back(fronted: Stage) -> None:
     session = log_in(fronted, OIDC, fronted.newcomer(), Browser())
-    del session.browser.cookies[next(key for key, c in session.browser.cookies.items() if c.name == "portico_access")]
+    del session.browser.cookies[
+        next(key for key, c in session.browser.cookies.items() if c.name == "portico_access")
+    ]
     answer = session.browser.navigate(f"{fronted.portico.public_url}/auth/?return_to=/page")
     assert answer.response.status_code == 303
     assert answer.location == f"{fronted.portico.public_url}/page"

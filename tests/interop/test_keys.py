@@ -53,7 +53,9 @@ def signer(token: str) -> str:
 
 def let_the_notice_pass(stage: Stage) -> None:
     with sqlite3.connect(stage.portico.directory / "portico.db", timeout=10) as database:
-        database.execute("UPDATE signing_keys SET created_at = created_at - ? WHERE state = 'next'", (NOTICE,))
+        database.execute(
+            "UPDATE signing_keys SET created_at = created_at - ? WHERE state = 'next'", (NOTICE,)
+        )
     database.close()
 
 

@@ -139,7 +139,9 @@ def test_the_log_holds_no_secret(stage: Stage) -> None:
     session.ask("POST", "/auth/refresh")
     log = stage.portico.log()
     assert log, "a login writes a log line"
-    settings = [value for name, value in stage.portico.env.items() if name.endswith(("_CLIENT_SECRET", "_SECRET_KEY"))]
+    settings = [
+        value for name, value in stage.portico.env.items() if name.endswith(("_CLIENT_SECRET", "_SECRET_KEY"))
+    ]
     for secret in [query["code"][0], query["state"][0], token, token.split(".")[2], refresh, *settings]:
         assert secret not in log
 
@@ -178,7 +180,10 @@ def test_replicas_share_logins_sessions_and_keys(replicas: tuple[Stage, Portico]
     assert browser.twin().request("GET", callback, {"Accept": "application/json"}).response.status_code == 400
 
     assert verified(stage, session.token)["idp"] == OIDC
-    assert httpx.get(f"{here}/.well-known/jwks.json").json() == httpx.get(f"{there}/.well-known/jwks.json").json()
+    assert (
+        httpx.get(f"{here}/.well-known/jwks.json").json()
+        == httpx.get(f"{there}/.well-known/jwks.json").json()
+    )
     assert ask(session, here, "GET", "/auth/session") == 200
     assert ask(session, there, "POST", "/auth/refresh") == 200
     assert ask(session, here, "POST", "/auth/refresh") == 200

@@ -18,7 +18,10 @@ def asks_who_it_is(stage: Stage, browser: Browser) -> bool:
     for key in [key for key in browser.cookies if key[1] == "portico_signed_out"]:
         del browser.cookies[key]
     callback = stage.portico.redirect_uri(OIDC)
-    return browser.follow(browser.navigate(f"{stage.portico.public_url}/auth/{OIDC}/login"), callback).location is None
+    return (
+        browser.follow(browser.navigate(f"{stage.portico.public_url}/auth/{OIDC}/login"), callback).location
+        is None
+    )
 
 
 def test_a_logout_ends_the_session_at_the_provider(stage: Stage) -> None:

@@ -53,7 +53,8 @@ class Described:
         media = answer.headers["content-type"].split(";")[0]
         schema = response["content"][media]["schema"]
         if media.endswith("json"):
-            Draft202012Validator({**schema, "components": self.document["components"]}).validate(answer.json())
+            whole = {**schema, "components": self.document["components"]}
+            Draft202012Validator(whole).validate(answer.json())
             self.names_all(schema, answer.json())
         return answer
 
@@ -94,8 +95,8 @@ def test_a_session_answers_as_described(described: tuple[Stage, dict]) -> None:
     api.expects("GET", "/auth/session", session.ask("GET", "/auth/session"), 200)
     refreshed = api.expects("POST", "/auth/refresh", session.ask("POST", "/auth/refresh"), 200).json()
     assert "refresh_token" not in refreshed
-    identities = api.expects("GET", "/auth/identities", session.ask("GET", "/auth/identities"), 200).json()["identities"]
-    own = session.ask("DELETE", f"/auth/identities/{identities[0]['id']}")
+    listed = api.expects("GET", "/auth/identities", session.ask("GET", "/auth/identities"), 200).json()
+    own = session.ask("DELETE", f"/auth/identities/{listed['identities'][0]['id']}")
     api.expects("DELETE", "/auth/identities/{id}", own, 409)
     api.expects("POST", f"{slot}/link", session.ask("POST", f"/auth/{OIDC}/link?return_to=/"), 200)
     verified = api.expects("GET", "/auth/verify", session.ask("GET", "/auth/verify"), 200)
@@ -104,8 +105,8 @@ def test_a_session_answers_as_described(described: tuple[Stage, dict]) -> None:
     }
     api.expects("GET", "/auth/verify", session.ask("GET", "/auth/verify?roles=none"), 403)
     log_in(stage, OIDC, person)
-    sessions = api.expects("GET", "/auth/sessions", session.ask("GET", "/auth/sessions"), 200).json()["sessions"]
-    other = next(one["id"] for one in sessions if not one["current"])
+    listed = api.expects("GET", "/auth/sessions", session.ask("GET", "/auth/sessions"), 200).json()
+    other = next(one["id"] for one in listed["sessions"] if not one["current"])
     api.expects("DELETE", "/auth/sessions/{id}", session.ask("DELETE", f"/auth/sessions/{other}"), 204)
     api.expects("DELETE", "/auth/sessions/{id}", session.ask("DELETE", "/auth/sessions/nobody"), 404)
     api.expects("POST", "/auth/logout", session.ask("POST", "/auth/logout", csrf=False), 403)
@@ -122,22 +123,26 @@ def test_what_needs_no_session_answers_as_described(described: tuple[Stage, dict
     def ask(method: str, path: str, **more: object) -> httpx.Response:
         return httpx.request(method, url + path, trust_env=False, **more)
 
-    page = {"Accept": "text/html"}
+    page, start = {"Accept": "text/html"}, f"/auth/{OIDC}/login"
+    cors, prefetch = {"Sec-Fetch-Mode": "cors"}, {**page, "Sec-Purpose": "prefetch"}
+    metadata = "/.well-known/openid-configuration"
     api.expects("GET", "/openapi.json", ask("GET", "/openapi.json"), 200)
     api.expects("GET", "/auth/providers", ask("GET", "/auth/providers"), 200)
     api.expects("GET", "/auth/", ask("GET", "/auth/", headers=page), 200)
     api.expects("GET", "/auth/", ask("GET", "/auth/?return_to=https://elsewhere.example", headers=page), 400)
     api.expects("GET", "/.well-known/jwks.json", ask("GET", "/.well-known/jwks.json"), 200)
-    api.expects("GET", "/.well-known/openid-configuration", ask("GET", "/.well-known/openid-configuration"), 200)
-    api.expects("GET", f"{slot}/login", ask("GET", f"/auth/{OIDC}/login", headers={"Sec-Fetch-Mode": "cors"}), 401)
+    api.expects("GET", metadata, ask("GET", metadata), 200)
+    api.expects("GET", f"{slot}/login", ask("GET", start, headers=cors), 401)
     api.expects("GET", f"{slot}/login", ask("GET", "/auth/oidc/google/login", headers=page), 404)
-    api.expects("GET", f"{slot}/login", ask("GET", f"/auth/{OIDC}/login", headers={**page, "Sec-Purpose": "prefetch"}), 204)
-    api.expects("GET", f"{slot}/callback", ask("GET", f"/auth/{OIDC}/callback?state=x&code=y", headers=page), 400)
+    api.expects("GET", f"{slot}/login", ask("GET", start, headers=prefetch), 204)
+    unknown = f"/auth/{OIDC}/callback?state=x&code=y"
+    api.expects("GET", f"{slot}/callback", ask("GET", unknown, headers=page), 400)
     api.expects("GET", "/auth/break-glass", ask("GET", "/auth/break-glass", headers=page), 200)
-    api.expects("POST", "/auth/token", ask("POST", "/auth/token", json={"code": "x", "code_verifier": "y"}), 400)
+    code = {"code": "x", "code_verifier": "y"}
+    api.expects("POST", "/auth/token", ask("POST", "/auth/token", json=code), 400)
     api.expects("POST", "/auth/token", ask("POST", "/auth/token", content="{}"), 415)
     api.expects("POST", "/auth/refresh", ask("POST", "/auth/refresh", json={"refresh_token": "x"}), 401)
-    logout = f"/auth/{OIDC}/backchannel-logout"
-    api.expects("POST", "/auth/oidc/{slot}/backchannel-logout", ask("POST", logout, data={"logout_token": "x"}), 400)
+    logout = ask("POST", f"/auth/{OIDC}/backchannel-logout", data={"logout_token": "x"})
+    api.expects("POST", "/auth/oidc/{slot}/backchannel-logout", logout, 400)
     unverified = api.expects("POST", "/auth/verify", ask("POST", "/auth/verify"), 401).json()
     assert unverified["login_url"] == f"{url}/auth/"

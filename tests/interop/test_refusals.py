@@ -31,7 +31,9 @@ def refused(browser: Browser, callback: str) -> httpx.Response:
 
 
 def assert_code_rejected(stage: Stage, answer: httpx.Response) -> None:
-    assert (answer.status_code, answer.json()["code"]) == (401, "code_rejected"), f"{answer.text}\n{stage.portico.log()[-2000:]}"
+    assert (answer.status_code, answer.json()["code"]) == (401, "code_rejected"), (
+        f"{answer.text}\n{stage.portico.log()[-2000:]}"
+    )
 
 
 def test_a_code_that_the_provider_never_gave_is_refused(stage: Stage) -> None:

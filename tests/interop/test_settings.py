@@ -17,7 +17,10 @@ def serve(env: dict[str, str], tmp_path: Path):
 
 
 def test_every_mistake_is_told_at_once_and_no_secret_is(tmp_path: Path) -> None:
-    canaries = {"PORTICO_SECURITY_SECRET_KEY": "canary-key", "PORTICO_OIDC_PROVIDER2_CLIENT_SECRET": "canary-client-secret"}
+    canaries = {
+        "PORTICO_SECURITY_SECRET_KEY": "canary-key",
+        "PORTICO_OIDC_PROVIDER2_CLIENT_SECRET": "canary-client-secret",
+    }
     done = serve({
         **canaries,
         "PORTICO_PUBLIC_URL": "ftp://login.example.org",
@@ -31,7 +34,8 @@ def test_every_mistake_is_told_at_once_and_no_secret_is(tmp_path: Path) -> None:
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     wrong = {
         "PORTICO_PUBLIC_URL", "PORTICO_SECURITY_SECRET_KEY", "PORTICO_SECURITY_SING_ALG",
-        "PORTICO_OIDC_PROVIDER1_CLIENT_ID", "PORTICO_OIDC_PROVIDER1_DISCOVERY_URL", "PORTICO_OIDC_PROVIDER2_DISCOVERY_URL",
+        "PORTICO_OIDC_PROVIDER1_CLIENT_ID", "PORTICO_OIDC_PROVIDER1_DISCOVERY_URL",
+        "PORTICO_OIDC_PROVIDER2_DISCOVERY_URL",
     }
     for variable in wrong:
         about = [line for line in lines if line.lstrip("-* ").startswith(variable)]
@@ -95,7 +99,9 @@ def test_an_operator_makes_and_finds_an_account(tmp_path: Path) -> None:
         "PORTICO_PUBLIC_URL": "http://localhost:1", "PORTICO_SECURITY_SECRET_KEY": KEY,
         "PORTICO_STORAGE_URL": f"sqlite://{tmp_path}/portico.db",
     }
-    made = run("accounts", "create", "--name", "Ines Example", "--role", "staff", "--json", env=env, cwd=tmp_path)
+    made = run(
+        "accounts", "create", "--name", "Ines Example", "--role", "staff", "--json", env=env, cwd=tmp_path
+    )
     assert made.returncode == 0, made.stderr
     account = json.loads(made.stdout)
     listed = run("accounts", "list", "--json", env=env, cwd=tmp_path)
