@@ -28,13 +28,13 @@ class Provider(Protocol):
     """The interface of all providers."""
 
     slots: tuple[str, ...]
-    """Those that any person can log in with."""
+    """The slots that every user can log in with."""
 
     ends_sessions: bool
-    """It has an end-session endpoint."""
+    """Whether the provider has an end-session endpoint."""
 
     wrong_secret: str
-    """What its token endpoint says to a wrong client secret."""
+    """The error code of the token endpoint for a wrong client secret."""
 
     def settings(self) -> dict[str, str]:
         """Returns the settings of Portico's slots, without the prefix."""
