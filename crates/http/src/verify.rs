@@ -5,6 +5,7 @@
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use portico_core::error::SessionError;
 use portico_core::flow::SignedIn;
 use portico_core::token::groups_of;
@@ -114,21 +115,11 @@ fn list<'a>(names: impl Iterator<Item = &'a String>, room: usize) -> String {
     text
 }
 
-/// Percent-encoded wherever a proxy or a list could misread it: `%`, `,`, blanks, and all beyond visible ASCII.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_graphic() && byte != b'%' && byte != b',' {
-            out.push(char::from(byte));
-        } else {
-            out.extend(['%', hex(byte >> 4), hex(byte & 15)]);
-        }
-    }
-    out
-}
+/// What a proxy or a list could misread: `%`, `,`, blanks and controls. All beyond ASCII is encoded anyway.
+const MISREAD: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b',');
 
-fn hex(digit: u8) -> char {
-    char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, MISREAD).to_string()
 }
 
 #[cfg(test)]
