@@ -1,7 +1,7 @@
 //! The search.
 
+use super::Reach;
 use super::story::{SLOTS, Scene};
-use super::{Reach, hex};
 use crate::testkit::{Backend, on_both_databases};
 
 on_both_databases!(h09_l08_m25_no_secret_is_ever_written_anywhere);
@@ -34,7 +34,7 @@ async fn h09_l08_m25_no_secret_is_ever_written_anywhere(backend: Backend) {
     // SQLite's own files, with what was overwritten.
     let of_sqlite = |path: &std::path::Path| path.to_string_lossy().contains("portico.db");
     for (path, content) in files.into_iter().filter(|(path, _)| of_sqlite(path)) {
-        let text = format!("{}\n{}", String::from_utf8_lossy(&content), hex(&content));
+        let text = format!("{}\n{}", String::from_utf8_lossy(&content), hex::encode(&content));
         canaries.are_not_in(&path.display().to_string(), &text, &[Reach::Provider, Reach::Browser]);
     }
     for (command, stdout, stderr) in said {

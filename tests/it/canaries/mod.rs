@@ -178,7 +178,7 @@ fn forms(value: &str) -> Vec<(&'static str, String)> {
     let numbers: Vec<_> = value.bytes().map(|byte| byte.to_string()).collect();
     let mut forms = vec![
         ("text", value.to_owned()),
-        ("hex", hex(value.as_bytes())),
+        ("hex", hex::encode(value.as_bytes())),
         ("numbers", numbers.join(", ")),
         ("base64", STANDARD_NO_PAD.encode(value)),
         ("base64url", URL_SAFE_NO_PAD.encode(value)),
@@ -191,14 +191,9 @@ fn forms(value: &str) -> Vec<(&'static str, String)> {
         && bytes.len() >= 12
     {
         let numbers: Vec<_> = bytes.iter().map(ToString::to_string).collect();
-        forms.extend([("hex", hex(&bytes)), ("numbers", numbers.join(", "))]);
+        forms.extend([("hex", hex::encode(&bytes)), ("numbers", numbers.join(", "))]);
     }
     forms
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.concat()
 }
 
 /// The text before and after a place.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use portico_demo_idp::knobs::AutoLogin;
 use portico_demo_idp::{ClientAuth, DemoIdp, Endpoint, IdpConfig};
 
-use super::{Canaries, Reach, hex};
+use super::{Canaries, Reach};
 use crate::testkit::{Backend, Form, Program, on_both_databases, slot_variables};
 
 on_both_databases!(h09_l08_neither_posted_codes_nor_signed_statements_are_written_down);
@@ -64,7 +64,7 @@ async fn h09_l08_neither_posted_codes_nor_signed_statements_are_written_down(bac
     canaries.of_browser(&browser);
     canaries.are_not_in_tables(&database.everything().await);
     for (path, content) in service.files() {
-        let text = format!("{}\n{}", String::from_utf8_lossy(&content), hex(&content));
+        let text = format!("{}\n{}", String::from_utf8_lossy(&content), hex::encode(&content));
         canaries.are_not_in(&path.display().to_string(), &text, &[Reach::Provider, Reach::Browser]);
     }
     for words in [&["config", "--json"][..], &["audit", "--json"]] {

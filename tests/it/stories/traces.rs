@@ -102,9 +102,8 @@ async fn a_login_is_one_trace_with_the_calls_inside_and_nothing_secret() {
         .iter()
         .find(|span| text(span, "route").is_some_and(|route| route.ends_with("/callback")))
         .unwrap_or_else(|| panic!("{spans:?}"));
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    assert_eq!(hex(&root.trace_id), TRACE, "what the proxy began goes on");
-    assert_eq!(hex(&root.parent_span_id), "b7ad6b7169203331");
+    assert_eq!(hex::encode(&root.trace_id), TRACE, "what the proxy began goes on");
+    assert_eq!(hex::encode(&root.parent_span_id), "b7ad6b7169203331");
     assert_eq!(text(root, "http.response.status_code").as_deref(), Some("303"));
     let inside: Vec<_> = spans.iter().filter(|span| span.trace_id == root.trace_id).collect();
     let token = inside

@@ -65,18 +65,11 @@ impl fmt::Debug for SecretKey {
 /// What looks like hex is hex: as base64 it would seem longer than it is.
 fn decode(text: &str) -> Option<Vec<u8>> {
     if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return from_hex(text);
+        return hex::decode(text).ok();
     }
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let engine = GeneralPurpose::new(&alphabet::URL_SAFE, lenient);
     engine.decode(text.replace('+', "-").replace('/', "_")).ok()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<_> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
-    let (pairs, rest) = digits.as_chunks::<2>();
-    let byte = |[high, low]: &[u32; 2]| u8::try_from(high * 16 + low).ok();
-    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
 }
 
 /// Whether the key is a shorter piece again and again, or made of very few different bytes.
@@ -93,8 +86,7 @@ mod tests {
     #[test]
     fn random_keys_are_taken_in_each_spelling() {
         let bytes: Vec<u8> = (0..32_u8).map(|i| i.wrapping_mul(37) ^ 0xfb).collect();
-        let hex: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let hex = hex.concat();
+        let hex = hex::encode(&bytes);
         for text in [
             base64::engine::general_purpose::STANDARD.encode(&bytes),
             base64::engine::general_purpose::STANDARD_NO_PAD.encode(&bytes),
