@@ -21,7 +21,6 @@ pub mod clock;
 pub mod error;
 pub mod flow;
 pub mod keys;
-pub mod network;
 pub mod pending_login;
 pub mod provider;
 pub mod proxy_probe;

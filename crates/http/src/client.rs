@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
-use portico_core::network::Network;
+use ipnet::IpNet;
 
 /// Who speaks for clients.
 #[derive(Debug, Default)]
 pub(crate) struct Proxies {
-    trusted: Vec<Network>,
+    trusted: Vec<IpNet>,
     warned: AtomicBool,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Client {
 }
 
 impl Proxies {
-    pub(crate) fn new(trusted: Vec<Network>) -> Self {
+    pub(crate) fn new(trusted: Vec<IpNet>) -> Self {
         Self { trusted, warned: AtomicBool::new(false) }
     }
 
@@ -49,9 +49,10 @@ impl Proxies {
         Client { address: Some(self.behind(peer, request.headers())), shared: false }
     }
 
-    /// Whether an address is a trusted proxy's.
+    /// Whether an address is a trusted proxy's. An IPv4 address in IPv6's form is an IPv4 address.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(address))
+        let address = address.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&address))
     }
 
     /// The rightmost address that is no trusted proxy's: each proxy appends whom it got the request from. What is no
@@ -147,6 +148,27 @@ mod tests {
             let client = client(PROXIES, peer, forwarded);
             assert_eq!(client.address, Some(expected.parse().unwrap()), "{peer} {forwarded:?}");
             assert!(!client.shared);
+        }
+    }
+
+    #[test]
+    fn a_network_contains_what_begins_as_it_does() {
+        for (network, address, inside) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.0", false),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("10.9.9.9/8", "10.0.0.1", true),
+            ("192.0.2.7/32", "192.0.2.7", true),
+            ("192.0.2.7/32", "192.0.2.6", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("2001:db8::/33", "2001:db8:7fff::1", true),
+            ("2001:db8::/33", "2001:db8:8000::1", false),
+            ("::1/128", "::1", true),
+        ] {
+            let proxies = Proxies::new(vec![network.parse().unwrap()]);
+            assert_eq!(proxies.trusts(address.parse().unwrap()), inside, "{network} {address}");
         }
     }
 

@@ -44,9 +44,9 @@ use actix_web::HttpRequest;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use chrono::{DateTime, SecondsFormat, Utc};
+use ipnet::IpNet;
 use portico_core::clock::Timestamp;
 use portico_core::flow::Broker;
-use portico_core::network::Network;
 use portico_core::public_url::PublicUrl;
 use portico_core::return_to::WebOrigin;
 use portico_core::slot::SlotId;
@@ -90,7 +90,7 @@ pub struct Surface {
     /// Origins of frontends elsewhere that may use our cookies.
     pub cors: Vec<WebOrigin>,
     /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<IpNet>,
     /// Requests per minute and client of each kind that is counted; 0 is no limit.
     pub rate_limit: u64,
 }

@@ -9,6 +9,7 @@ mod changes;
 mod client_auth;
 mod file;
 mod mistake;
+mod network;
 mod reader;
 #[cfg(test)]
 mod reference;
@@ -28,10 +29,10 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use portico_core::account::NamePolicy;
 use portico_core::admission::RoleMap;
 use portico_core::keys::TokenAlg;
-use portico_core::network::Network;
 use portico_core::provider::Slot;
 use portico_core::public_url::{PublicUrl, is_loopback};
 use portico_core::return_to::WebOrigin;
@@ -84,7 +85,7 @@ pub struct Settings {
     /// Gets failed browser logins; `None` is our own page.
     pub error_url: Option<Url>,
     /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<IpNet>,
     /// Exact origins of frontends elsewhere.
     pub cors_origins: Vec<WebOrigin>,
     /// Further origins that `return_to` may name.
@@ -214,7 +215,7 @@ impl Settings {
         let post_logout_redirect_url = target(read, &table::POST_LOGOUT_REDIRECT_URL, public_url.as_ref());
         let error_url = target(read, &table::ERROR_URL, public_url.as_ref());
         let (listen, admin_listen) = listeners(read);
-        let trusted_proxies = read.parse_each(&table::TRUSTED_PROXIES, str::parse);
+        let trusted_proxies = read.parse_each(&table::TRUSTED_PROXIES, network::parse);
         let cors_origins = read.parse_each(&table::CORS_ORIGINS, WebOrigin::parse);
         let return_origins = read.parse_each(&table::RETURN_ORIGINS, WebOrigin::parse);
         let storage_url = read.parse(&table::STORAGE_URL, StorageUrl::parse);
