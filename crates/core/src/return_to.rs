@@ -107,9 +107,7 @@ impl ReturnTo {
         Self::parse(Some(&self.0), public, others).is_ok()
     }
 
-    /// Whether cookies of the public origin are of use there: it is on the same site. Without a list of public suffixes
-    /// this is a guess by the last two labels; where it errs, an allowed frontend gets cookies that its browser does not
-    /// send, and must use a hand-off.
+    /// Whether cookies of the public origin are of use there: it is on the same site, as browsers define it.
     pub fn is_same_site(&self, public: &PublicUrl) -> bool {
         self.url(public).is_ok_and(|url| site(&url) == site(&public.at("/")))
     }
@@ -168,11 +166,10 @@ fn leads_into(text: &str, origin: &str) -> bool {
     text.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn site(url: &Url) -> (String, String) {
-    let host = url.host_str().unwrap_or_default();
-    let labels: Vec<_> = host.rsplitn(3, '.').take(2).collect();
-    let named = matches!(url.host(), Some(url::Host::Domain(_)));
-    (url.scheme().to_owned(), if named { labels.join(".") } else { host.to_owned() })
+/// Scheme and registrable domain, by the public suffix list; the host itself if it has no registrable domain.
+fn site(url: &Url) -> (&str, &str) {
+    let domain = url.domain().and_then(psl::domain_str);
+    (url.scheme(), domain.or(url.host_str()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -275,6 +272,31 @@ mod tests {
             "https://*.example",
         ] {
             assert!(WebOrigin::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_site_is_a_scheme_and_a_registrable_domain() {
+        for (one, other, same) in [
+            ("https://login.example.com", "https://example.com:8443", true),
+            ("https://login.example.com", "http://login.example.com", false),
+            ("https://login.example.com", "https://login.example.org", false),
+            ("https://one.co.uk", "https://two.co.uk", false),
+            ("https://a.one.co.uk", "https://b.one.co.uk", true),
+            ("https://one.github.io", "https://two.github.io", false),
+            ("https://a.one.github.io", "https://b.one.github.io", true),
+            ("https://co.uk", "https://one.co.uk", false),
+            ("https://a.one.\u{9999}\u{6e2f}", "https://b.one.xn--j6w193g", true),
+            ("https://a.corp.internal", "https://b.corp.internal", true),
+            ("http://localhost:3000", "http://localhost:8080", true),
+            ("http://a.localhost", "http://localhost", false),
+            ("https://intranet", "https://intranet:8443", true),
+            ("https://192.0.2.7", "https://192.0.2.7:8443", true),
+            ("https://192.0.2.7", "https://198.51.2.7", false),
+            ("http://[::1]:80", "http://[::1]:81", true),
+        ] {
+            let urls = (Url::parse(one).unwrap(), Url::parse(other).unwrap());
+            assert_eq!(site(&urls.0) == site(&urls.1), same, "{one} {other}");
         }
     }
 
