@@ -4,10 +4,10 @@
 //! a test can stand at any second it likes.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
 
 /// A moment, in whole Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -63,14 +63,13 @@ fn system_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// How far the present is into that second, in steps of two milliseconds; on for another second when it is over, because who
-/// asked for the time may have had other work to do meanwhile.
+/// The nanoseconds that passed since the start of `second`, less than a whole second. A caller that was busy since
+/// it read the clock is past that second already and gets the last nanosecond.
 #[expect(clippy::disallowed_methods, reason = "this file reads the system clock")]
-fn steps_into(second: Timestamp) -> u32 {
+fn nanos_into(second: Timestamp) -> u32 {
+    let start = Duration::from_secs(u64::try_from(second.unix()).unwrap_or_default());
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    let passed = now.saturating_sub(second.unix().saturating_mul(1000));
-    u32::try_from((passed / 2).clamp(0, 1000)).unwrap_or_default()
+    now.saturating_sub(start).min(Duration::from_nanos(999_999_999)).subsec_nanos()
 }
 
 /// Where unpredictable bytes come from: the operating system, by way of aws-lc.
@@ -89,30 +88,14 @@ impl Entropy {
         bytes
     }
 
-    /// A new identifier that sorts by the time it was made, and within a second by the order in which this process made
-    /// them (UUID version 7 with a counter, RFC 9562 6.2 method 1). The counter begins each second with the
-    /// moment of its first identifier, so that processes which follow one another within a second sort as well.
+    /// A new identifier that sorts by the time it was made, and within a millisecond by the order in which this
+    /// process made them (UUID version 7 with a counter, RFC 9562 6.2 method 1), even if the clock is set back. The
+    /// part of the time below a second is the system clock's: identifiers of successive processes sort as well.
+    /// The random bits come from the crate `uuid`, which asks the operating system: an identifier is no secret.
     pub fn id(self, now: Timestamp) -> Uuid {
-        static MADE: Mutex<(i64, u32)> = Mutex::new((i64::MIN, 0));
-        let made = {
-            let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-            *made = if now.unix() > made.0 {
-                (now.unix(), steps_into(now) << 16)
-            } else {
-                (made.0, made.1.wrapping_add(1))
-            };
-            made.1
-        };
-        let millis = u64::try_from(now.unix()).unwrap_or_default().saturating_mul(1000);
-        // The 26 bits that follow the time; version and variant stand between them.
-        let [a, b, c, d] = made.to_be_bytes();
-        let [_, _, _, _, random @ ..] = self.bytes::<10>();
-        let counter = [(a << 2 | b >> 6) & 0x0f, b << 2 | c >> 6, c & 0x3f, d];
-        let mut tail = [0; 10];
-        for (to, from) in tail.iter_mut().zip(counter.into_iter().chain(random)) {
-            *to = from;
-        }
-        uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
+        static SEQUENCE: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+        let seconds = u64::try_from(now.unix()).unwrap_or_default();
+        Uuid::new_v7(uuid::Timestamp::from_unix(&SEQUENCE, seconds, nanos_into(now)))
     }
 }
 
@@ -123,9 +106,12 @@ mod tests {
     #[test]
     fn a_second_that_is_over_counts_on() {
         let now = Clock::System.now();
-        assert!((500..=1000).contains(&steps_into(now.minus(Duration::from_secs(1)))));
-        assert_eq!(steps_into(now.plus(Duration::from_secs(5))), 0);
-        assert_eq!(steps_into(Timestamp::from_unix(0)), 1000);
+        assert_eq!(nanos_into(now.minus(Duration::from_secs(2))), 999_999_999);
+        assert_eq!(nanos_into(now.plus(Duration::from_secs(5))), 0);
+        assert_eq!(nanos_into(Timestamp::from_unix(0)), 999_999_999);
+        let past = now.minus(Duration::from_secs(2));
+        let ids: Vec<_> = (0..1000).map(|_| Entropy.id(past)).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
     }
 
     #[test]
@@ -137,6 +123,8 @@ mod tests {
             ids.first().map(|id| (id.get_version_num(), id.get_variant())),
             Some((7, uuid::Variant::RFC4122))
         );
-        assert!(Entropy.id(Timestamp::from_unix(1_800_000_001)) > Entropy.id(now));
+        let later = Entropy.id(Timestamp::from_unix(1_800_000_001));
+        assert!(ids.iter().all(|id| *id < later));
+        assert!(Entropy.id(now) > later, "a clock set back changes no order");
     }
 }
