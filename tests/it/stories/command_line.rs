@@ -252,7 +252,7 @@ fn help_is_complete_and_wrong_usage_is_2() {
     }
     // Every form of section 8 of the contract.
     for (command, words) in [
-        (&[][..], "accounts sessions keys audit openapi"),
+        (&[][..], "accounts sessions keys audit openapi completions"),
         (&["accounts"], "list show create import grant revoke disable enable delete release merge unlink"),
         (&["accounts", "list"], "--status --name --role --limit --after --json"),
         (&["accounts", "grant"], "<ACCOUNT> [ROLE] --group --json"),
@@ -285,6 +285,25 @@ fn help_is_complete_and_wrong_usage_is_2() {
     program.run(&["accounts", "grant", "somebody"]).exits(2);
     program.run(&["accounts", "grant", "somebody", "editor", "--group", "staff"]).exits(2);
     program.run(&["sessions", "revoke", "--all", "--account", "somebody"]).exits(2);
+}
+
+#[test]
+fn completions_and_manual_pages_need_no_settings() {
+    let program = Program::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = program.run(&["completions", shell]);
+        script.exits(0);
+        for word in ["portico", "accounts", "break-glass", "env-prefix"] {
+            assert!(script.stdout.contains(word), "{shell} {word}: {}", script.stdout);
+        }
+    }
+    program.run(&["completions", "csh"]).exits(2);
+    let folder = tempfile::tempdir().unwrap();
+    program.run(&["man", folder.path().to_str().unwrap()]).exits(0);
+    let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(page("portico.1").contains("Exit codes"));
+    assert!(page("portico-accounts-list.1").contains("status"));
+    program.run(&["man", "/no/such/folder"]).exits(1);
 }
 
 #[test]

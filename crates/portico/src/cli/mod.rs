@@ -6,6 +6,7 @@ mod audit;
 mod break_glass;
 mod check;
 mod config;
+mod generated;
 mod keys;
 mod migrate;
 mod plan;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::settings::{Loaded, Mistake, Sources};
@@ -82,6 +83,11 @@ enum Command {
     Audit(audit::Audit),
     /// Print the description of the HTTP API (OpenAPI 3.1, JSON); needs no settings
     Openapi,
+    /// Print the completion script of a shell; needs no settings
+    Completions(generated::Completions),
+    /// Write a manual page for each command into a folder; needs no settings
+    #[command(hide = true)]
+    Man(generated::Man),
 }
 
 /// Which part of a list is wanted, and in which form.
@@ -193,6 +199,11 @@ pub fn run() -> ExitCode {
             print_out(portico_http::description("/").trim_end());
             Ok(())
         }
+        Command::Completions(completions) => {
+            completions.run(Cli::command());
+            Ok(())
+        }
+        Command::Man(man) => man.run(Cli::command()),
         Command::Audit(audit) => global.load().and_then(|loaded| audit.run(&loaded)),
     };
     match done {
@@ -228,10 +239,10 @@ pub(crate) fn print_out(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }
