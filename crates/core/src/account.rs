@@ -143,7 +143,7 @@ pub enum Refusal {
 
 /// Decides which account a person is.
 ///
-/// `fallback` is the name fallback's switch for this slot. `entropy` makes the suffix of a name that is taken.
+/// `fallback` is the name fallback's switch for this slot. `suffix` completes a name that is taken.
 ///
 /// # Errors
 /// [`Refusal::NotActive`] when the identity's account may not be used.
@@ -152,7 +152,7 @@ pub fn decide(
     fallback: bool,
     claims: &Claims,
     found: &Candidates,
-    entropy: Entropy,
+    suffix: &NameSuffix,
 ) -> Result<Decision, Refusal> {
     if let Some(known) = &found.by_identity {
         return match known.status {
@@ -167,7 +167,7 @@ pub fn decide(
     {
         return Ok(Decision::Adopt(local.id));
     }
-    Ok(Decision::Create(names_for(policy, claims, entropy)))
+    Ok(Decision::Create(names_for(policy, claims, suffix)))
 }
 
 /// Decides about an identity that a signed-in person proved in order to link it. An identity never moves.
@@ -199,7 +199,7 @@ pub fn adoptable_name(claims: &Claims) -> Option<String> {
 }
 
 /// The names to try for a new account, in order; the last is random and so as good as free.
-fn names_for(policy: &NamePolicy, claims: &Claims, entropy: Entropy) -> Vec<String> {
+fn names_for(policy: &NamePolicy, claims: &Claims, suffix: &NameSuffix) -> Vec<String> {
     let email =
         claims.email().filter(|email| email.verified != Some(false)).and_then(|email| clean(&email.address));
     let subject = || clean(claims.identity().subject.as_str());
@@ -215,7 +215,7 @@ fn names_for(policy: &NamePolicy, claims: &Claims, entropy: Entropy) -> Vec<Stri
         claims.email().filter(|email| email.verified == Some(true)).map(|email| email.address.as_str());
     let from_email = !has_claim && email.as_ref() == Some(&base);
     let looks_like_address = base.contains('@') && !from_email && verified != Some(base.as_str());
-    let suffixed = with_suffix(&base, entropy);
+    let suffixed = suffix.append_to(&base);
     if policy.is_reserved(&base) || looks_like_address {
         return vec![suffixed];
     }
@@ -225,16 +225,23 @@ fn names_for(policy: &NamePolicy, claims: &Claims, entropy: Entropy) -> Vec<Stri
     names
 }
 
-/// Six characters of 32 make a second collision as unlikely as one in a thousand million.
-fn with_suffix(base: &str, entropy: Entropy) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let suffix: String = entropy
-        .bytes::<6>()
-        .iter()
-        .filter_map(|byte| ALPHABET.get(usize::from(byte & 31)).copied().map(char::from))
-        .collect();
-    let short: String = graphemes_within(base, MAX_NAME_CHARS - 7);
-    format!("{short}-{suffix}")
+/// Six random characters that complete a name which is taken. With 32 possible characters each, a second collision has a
+/// probability of about one in a thousand million.
+#[derive(Debug, Clone)]
+pub struct NameSuffix(String);
+
+impl NameSuffix {
+    /// A new suffix.
+    pub fn random(entropy: Entropy) -> Self {
+        const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+        let letter = |byte: &u8| ALPHABET.get(usize::from(byte & 31)).copied().map(char::from);
+        Self(entropy.bytes::<6>().iter().filter_map(letter).collect())
+    }
+
+    fn append_to(&self, base: &str) -> String {
+        let short = graphemes_within(base, MAX_NAME_CHARS - 7);
+        format!("{short}-{}", self.0)
+    }
 }
 
 #[cfg(test)]

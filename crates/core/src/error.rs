@@ -206,6 +206,35 @@ pub enum StoreError {
     },
 }
 
+/// Why a login or a session fails, as far as the reasons are the same.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// The account is disabled or deleted.
+    #[error("account {0} is disabled or deleted")]
+    AccountDisabled(AccountId),
+    /// The person's login is too old for the request, or the session started without a provider's login.
+    #[error("the session did not start with a provider's login in the last ten minutes")]
+    ReauthenticationRequired,
+    /// The store failed; nothing was written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A broken invariant of Portico.
+    #[error("internal: {0}")]
+    Internal(&'static str),
+}
+
+impl FlowError {
+    /// The public code.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::AccountDisabled(_) => Code::AccountDisabled,
+            Self::ReauthenticationRequired => Code::ReauthenticationRequired,
+            Self::Store(_) => Code::Unavailable,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+}
+
 /// Why a login did not come about.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
@@ -221,40 +250,28 @@ pub enum LoginError {
     /// The provider, or its answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// The account is disabled or deleted.
-    #[error("account {0} is disabled or deleted")]
-    AccountDisabled(AccountId),
     /// The slot's access rule does not let the person in; nothing was written.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
     /// The identity to link belongs to another account; nothing moved.
     #[error("the identity belongs to account {0} already")]
     IdentityConflict(AccountId),
-    /// The person's login is too old for what they ask, or was none at a provider.
-    #[error("the session did not begin with a provider's login in the last ten minutes")]
-    ReauthenticationRequired,
-    /// The store failed; nothing was written.
+    /// A reason that logins and sessions share.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A broken promise of our own.
-    #[error("internal: {0}")]
-    Internal(&'static str),
+    Flow(#[from] FlowError),
 }
 
 impl LoginError {
     /// The public code.
     pub const fn code(&self) -> Code {
         match self {
+            Self::Flow(error) => error.code(),
             Self::BadRequest(_) => Code::BadRequest,
             Self::ProviderUnknown => Code::ProviderUnknown,
             Self::StateInvalid(_) => Code::LoginStateInvalid,
             Self::Upstream(upstream) => upstream.code(),
-            Self::AccountDisabled(_) => Code::AccountDisabled,
             Self::NotAllowed(_) => Code::LoginNotAllowed,
             Self::IdentityConflict(_) => Code::IdentityConflict,
-            Self::ReauthenticationRequired => Code::ReauthenticationRequired,
-            Self::Store(_) => Code::Unavailable,
-            Self::Internal(_) => Code::Internal,
         }
     }
 }
@@ -265,41 +282,68 @@ pub enum SessionError {
     /// Missing, malformed, expired, revoked, reused or foreign.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The account is disabled or deleted.
-    #[error("account {0} is disabled or deleted")]
-    AccountDisabled(AccountId),
     /// The hand-off code or its verifier is wrong, used or expired.
     #[error("{0}")]
     HandoffInvalid(&'static str),
-    /// The person's login is too old for what they ask, or was none at a provider.
-    #[error("the session did not begin with a provider's login in the last ten minutes")]
-    ReauthenticationRequired,
     /// It is the account's last identity.
     #[error("it is the account's last identity")]
     LastIdentity,
     /// The person has no such identity or session.
     #[error("the person has no such {0}")]
     NotFound(&'static str),
-    /// The store failed.
+    /// A reason that logins and sessions share.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A broken promise of our own.
-    #[error("internal: {0}")]
-    Internal(&'static str),
+    Flow(#[from] FlowError),
 }
 
 impl SessionError {
     /// The public code.
     pub const fn code(&self) -> Code {
         match self {
+            Self::Flow(error) => error.code(),
             Self::Invalid(_) => Code::SessionInvalid,
-            Self::AccountDisabled(_) => Code::AccountDisabled,
             Self::HandoffInvalid(_) => Code::HandoffInvalid,
-            Self::ReauthenticationRequired => Code::ReauthenticationRequired,
             Self::LastIdentity => Code::LastIdentity,
             Self::NotFound(_) => Code::NotFound,
-            Self::Store(_) => Code::Unavailable,
-            Self::Internal(_) => Code::Internal,
         }
+    }
+}
+
+/// Why an access token is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The key that the token names is not known here. Another replica may have generated it.
+    #[error("the token's key is not ours")]
+    UnknownKey,
+    /// A check failed; the text says which.
+    #[error("{0}")]
+    Invalid(&'static str),
+}
+
+impl TokenError {
+    /// The reason, for the log.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::UnknownKey => "the token's key is not ours",
+            Self::Invalid(why) => why,
+        }
+    }
+}
+
+impl From<StoreError> for LoginError {
+    fn from(error: StoreError) -> Self {
+        FlowError::from(error).into()
+    }
+}
+
+impl From<StoreError> for SessionError {
+    fn from(error: StoreError) -> Self {
+        FlowError::from(error).into()
+    }
+}
+
+impl From<TokenError> for SessionError {
+    fn from(error: TokenError) -> Self {
+        Self::Invalid(error.reason())
     }
 }

@@ -1,7 +1,6 @@
 //! Portico's own signing keys: made here, sealed at rest, shared by all replicas through the store.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -16,7 +15,6 @@ use serde::Serialize;
 use crate::clock::{Entropy, Timestamp};
 use crate::error::StoreError;
 use crate::seal::{Purpose, Seals, sha256};
-use crate::store::Store;
 
 /// The algorithm our tokens are signed with (RFC 7518 3.1, RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -288,73 +286,5 @@ impl PublishedKey {
             serde_json::from_str(&stored.public_jwk).map_err(|error| broken(error.to_string()))?;
         let key = DecodingKey::from_jwk(&parsed).map_err(|error| broken(error.to_string()))?;
         Ok(Self { kid: stored.kid.clone(), alg: stored.alg, jwk, key })
-    }
-}
-
-/// The keys in the store, and whether one had to be made first. Of several replicas that try at once the store lets one succeed,
-/// and all read the same key afterwards.
-async fn read(
-    store: &dyn Store,
-    alg: TokenAlg,
-    seals: &Seals,
-    entropy: Entropy,
-    now: Timestamp,
-) -> Result<(KeyRing, bool), KeyError> {
-    if let Some(ring) = KeyRing::new(alg, &store.list_keys().await?, seals, now)? {
-        return Ok((ring, false));
-    }
-    store.add_key(&generate(alg, KeyState::Current, seals, entropy, now)?).await?;
-    let ring = KeyRing::new(alg, &store.list_keys().await?, seals, now)?.ok_or_else(|| KeyError::Broken {
-        kid: "(new)".to_owned(),
-        problem: "the store has no current key after one was added".to_owned(),
-    })?;
-    Ok((ring, true))
-}
-
-/// The key ring as it is now, read again from the store from time to time.
-#[derive(Debug)]
-pub struct Keys {
-    ring: RwLock<Arc<KeyRing>>,
-}
-
-impl Keys {
-    /// Reads the keys; makes the first one of this algorithm when there is none.
-    ///
-    /// # Errors
-    /// When the store fails or the current key does not open.
-    pub async fn load(
-        store: &dyn Store,
-        alg: TokenAlg,
-        seals: &Seals,
-        entropy: Entropy,
-        now: Timestamp,
-    ) -> Result<Self, KeyError> {
-        let (ring, _) = read(store, alg, seals, entropy, now).await?;
-        Ok(Self { ring: RwLock::new(Arc::new(ring)) })
-    }
-
-    /// Reads the keys again, so that keys of other replicas become known. When the one that signs is gone, so is what it vouched
-    /// for, and another is made.
-    ///
-    /// # Errors
-    /// When the store fails or the current key does not open; the keys known so far stay.
-    pub async fn reload(
-        &self,
-        store: &dyn Store,
-        seals: &Seals,
-        entropy: Entropy,
-        now: Timestamp,
-    ) -> Result<(), KeyError> {
-        let (ring, made) = read(store, self.ring().alg(), seals, entropy, now).await?;
-        if made {
-            tracing::error!("the signing key is gone from the store; another one signs from now on");
-        }
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
-        Ok(())
-    }
-
-    /// The keys as they are now.
-    pub fn ring(&self) -> Arc<KeyRing> {
-        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

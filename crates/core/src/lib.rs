@@ -23,7 +23,6 @@ pub mod flow;
 pub mod keys;
 pub mod pending_login;
 pub mod provider;
-pub mod proxy_probe;
 pub mod public_url;
 pub mod return_to;
 pub mod seal;

@@ -1,4 +1,5 @@
-//! Where a browser goes after a login. Checked before the login starts; a wrong one is refused, never replaced.
+//! Where a browser goes after a login. Checked before the login starts; a wrong one is refused, never
+//! replaced.
 
 use url::{Origin, Url};
 
@@ -46,21 +47,27 @@ impl WebOrigin {
     }
 }
 
-/// Where the browser goes after a login: an address of the public origin, kept as path, query and fragment, or a
-/// whole address of an origin the operator allowed.
+/// Where the browser goes after a login: an address of the public origin, kept as path, query and fragment,
+/// or a whole address of an origin the operator allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
+    /// The root of the public origin, for a login without a `return_to` parameter.
+    pub fn root() -> Self {
+        Self("/".to_owned())
+    }
+
     /// Checks a `return_to` parameter; none leads to `/`.
     ///
-    /// Accepted are a path beginning with one slash, and an absolute URL that begins with the public origin or one of
-    /// `others`. The WHATWG parser has the last word about the origin, so no spelling leads elsewhere.
+    /// Accepted are a path beginning with one slash, and an absolute URL that begins with the public origin
+    /// or one of `others`. The WHATWG parser has the last word about the origin, so no spelling leads
+    /// elsewhere.
     ///
     /// # Errors
     /// A fixed sentence that says what is wrong.
     pub fn parse(text: Option<&str>, public: &PublicUrl, others: &[WebOrigin]) -> Result<Self, &'static str> {
-        let Some(text) = text else { return Ok(Self("/".to_owned())) };
+        let Some(text) = text else { return Ok(Self::root()) };
         if text.len() > MAX {
             return Err("return_to is longer than 512 bytes");
         }
@@ -118,23 +125,24 @@ impl ReturnTo {
     }
 }
 
-/// What the start of a login may ask for.
+/// The parameters of a login's start, as they are written in the query.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoginParams<'a> {
     /// `return_to`.
     pub return_to: Option<&'a str>,
-    /// `code_challenge`: the frontend wants a hand-off.
+    /// `code_challenge`: the frontend asks for a hand-off.
     pub code_challenge: Option<&'a str>,
     /// `code_challenge_method`; only `S256` is known.
     pub code_challenge_method: Option<&'a str>,
 }
 
 impl LoginParams<'_> {
-    /// Checks it all. A challenge asks for a hand-off; without one, the address must be of use for cookies.
+    /// Parses all parameters. A challenge asks for a hand-off; without one, the address must be on the same
+    /// site, where the browser sends the session's cookies.
     ///
     /// # Errors
-    /// A fixed sentence that says what is wrong.
-    pub fn check(
+    /// A fixed sentence that names the mistake.
+    pub fn parse(
         &self,
         public: &PublicUrl,
         others: &[WebOrigin],
@@ -160,8 +168,8 @@ impl LoginParams<'_> {
     }
 }
 
-/// The text goes on after the origin, or ends with it, where an address may: `https://a.example` does not lead into
-/// `https://a.example.evil`.
+/// The text goes on after the origin, or ends with it, where an address may: `https://a.example` does not
+/// lead into `https://a.example.evil`.
 fn leads_into(text: &str, origin: &str) -> bool {
     text.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'))
 }
@@ -308,7 +316,7 @@ mod tests {
             ..LoginParams::default()
         };
         let check = |login_params: LoginParams<'_>| {
-            login_params.check(&public(), &others()).map(|(_, challenge)| challenge.is_some())
+            login_params.parse(&public(), &others()).map(|(_, challenge)| challenge.is_some())
         };
         assert_eq!(check(login_params("/home", None)), Ok(false));
         assert_eq!(check(login_params("https://spa.example.com/cb", None)), Ok(false), "the same site");

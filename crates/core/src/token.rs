@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::error::TokenError;
 use crate::keys::KeyRing;
 use crate::pending_login::REPLICA_SKEW;
 use crate::public_url::PublicUrl;
@@ -168,46 +169,43 @@ fn fit(claims: &mut AccessClaims) {
     }
 }
 
-/// Why a token is not believed whose key may still become known.
-pub(crate) const UNKNOWN_KEY: &str = "the token's key is not ours";
-
-/// Believes a token of ours, or does not: signature by a published key and the one algorithm of that key, `typ`, no
+/// Verifies an access token: signature by a published key and the one algorithm of that key, `typ`, no
 /// `crit`, issuer, audience, times (no leeway for the expiry; for the beginning, what two replicas' clocks may be apart).
 ///
 /// # Errors
-/// For the log: which of these it was.
+/// [`TokenError`] for the first check that fails.
 pub fn verify(
     ring: &KeyRing,
     token: &str,
     issuer: &PublicUrl,
     audience: &[String],
     now: Timestamp,
-) -> Result<AccessClaims, &'static str> {
+) -> Result<AccessClaims, TokenError> {
     if token.len() > 2 * MAX_TOKEN {
-        return Err("the access token is too long");
+        return Err(TokenError::Invalid("the access token is too long"));
     }
-    let header = decode_header(token).map_err(|_| "the access token is not a JWT")?;
+    let header = decode_header(token).map_err(|_| TokenError::Invalid("the access token is not a JWT"))?;
     if header.typ.as_deref() != Some("at+jwt") {
-        return Err("the token's typ is not at+jwt");
+        return Err(TokenError::Invalid("the token's typ is not at+jwt"));
     }
     if header.crit.is_some() {
-        return Err("the token's header has crit");
+        return Err(TokenError::Invalid("the token's header has crit"));
     }
-    let kid = header.kid.as_deref().ok_or("the token names no key")?;
-    let (key, alg) = ring.find(kid).ok_or(UNKNOWN_KEY)?;
+    let kid = header.kid.as_deref().ok_or(TokenError::Invalid("the token names no key"))?;
+    let (key, alg) = ring.find(kid).ok_or(TokenError::UnknownKey)?;
     let mut checks = Validation::new(alg);
     // Issuer, audience and times are checked below, against our own clock.
     checks.required_spec_claims.clear();
     checks.validate_exp = false;
     checks.validate_aud = false;
     let claims = decode::<AccessClaims>(token, key, &checks)
-        .map_err(|_| "the token's signature or claims are wrong")?
+        .map_err(|_| TokenError::Invalid("the token's signature or claims are wrong"))?
         .claims;
     if claims.iss != issuer.as_str() {
-        return Err("the token's issuer is not us");
+        return Err(TokenError::Invalid("the token's issuer is not us"));
     }
     if !claims.aud.iter().any(|aud| audience.contains(aud)) {
-        return Err("the token's audience is not ours");
+        return Err(TokenError::Invalid("the token's audience is not ours"));
     }
     claims.check_times(now)?;
     Ok(claims)
@@ -217,13 +215,13 @@ impl AccessClaims {
     /// Whether the token is valid at this moment.
     ///
     /// # Errors
-    /// For the log: why not.
-    pub fn check_times(&self, now: Timestamp) -> Result<(), &'static str> {
+    /// [`TokenError::Invalid`] if it is not.
+    pub fn check_times(&self, now: Timestamp) -> Result<(), TokenError> {
         if self.exp <= now.unix() {
-            return Err("the access token has expired");
+            return Err(TokenError::Invalid("the access token has expired"));
         }
         if self.nbf > now.plus(REPLICA_SKEW).unix() {
-            return Err("the access token is not valid yet");
+            return Err(TokenError::Invalid("the access token is not valid yet"));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! Where a request comes from: the connection, or what a proxy says that the operator trusts (threats C15, M33).
+//! The client's address: the peer of the connection, or what a trusted proxy says (threats C15, M33).
 //!
-//! `X-Forwarded-For` and nothing else is ever read, and only from a trusted proxy. It serves logs, records and limits;
-//! no address of ours is made of it.
+//! Only `X-Forwarded-For` is read, and only from a trusted proxy. The address serves logs, records and
+//! limits; no URL of Portico depends on it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,19 +10,19 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
 
-/// Who speaks for clients.
+/// The trusted proxies.
 #[derive(Debug, Default)]
 pub(crate) struct Proxies {
     trusted: Vec<IpNet>,
     warned: AtomicBool,
 }
 
-/// A client, as far as one can tell.
+/// The client of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Client {
-    /// Its address.
+    /// The address, if the connection has one.
     pub(crate) address: Option<IpAddr>,
-    /// Whether many clients may hide behind the address, which is then no measure of anything.
+    /// Whether many clients may share the address, which then does not tell them apart.
     pub(crate) shared: bool,
 }
 
@@ -31,7 +31,7 @@ impl Proxies {
         Self { trusted, warned: AtomicBool::new(false) }
     }
 
-    /// The client of a request.
+    /// Finds the client of a request.
     pub(crate) fn client(&self, request: &HttpRequest) -> Client {
         let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else {
             return Client { address: None, shared: true };
@@ -41,7 +41,8 @@ impl Proxies {
             if shared && !self.warned.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     %peer,
-                    "requests come through a proxy, and server.trusted_proxies is empty: clients are not told apart, and not limited"
+                    "requests come through a proxy and server.trusted_proxies is empty: \
+                     clients share one address and have no rate limit"
                 );
             }
             return Client { address: Some(peer), shared };
@@ -49,14 +50,14 @@ impl Proxies {
         Client { address: Some(self.behind(peer, request.headers())), shared: false }
     }
 
-    /// Whether an address is a trusted proxy's. An IPv4 address in IPv6's form is an IPv4 address.
+    /// Whether a trusted proxy has this address. An IPv4-mapped IPv6 address counts as its IPv4 address.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// The rightmost address that is no trusted proxy's: each proxy appends whom it got the request from. What is no
-    /// address ends the search, so that nobody is believed beyond it.
+    /// The rightmost address that is not a trusted proxy's: each proxy appends the peer of its request. An
+    /// entry that is not an address ends the search, so that no entry before it counts.
     fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let lines: Vec<_> = headers.get_all("x-forwarded-for").collect();
         let mut hops =
@@ -73,7 +74,7 @@ impl Proxies {
 }
 
 impl Client {
-    /// What requests are counted by: a whole /64 of IPv6, which is one household.
+    /// The key of rate limits: an IPv4 address, or a /64 network of IPv6, which is one site.
     pub(crate) fn counted(self) -> Option<IpAddr> {
         let address = self.address.filter(|_| !self.shared)?;
         Some(match address {
@@ -86,7 +87,7 @@ impl Client {
     }
 }
 
-/// An entry of the header, perhaps in brackets or with a port.
+/// Parses an entry of the header, which may have brackets and a port.
 fn address(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim();
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
@@ -94,7 +95,7 @@ fn address(entry: &str) -> Option<IpAddr> {
     parsed.map(|address: IpAddr| address.to_canonical())
 }
 
-/// Whether an address is of this host or of a private network (RFC 1918, RFC 4193).
+/// Whether an address belongs to this host or to a private network (RFC 1918, RFC 4193).
 fn is_inside(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(short) => short.is_loopback() || short.is_private() || short.is_link_local(),
@@ -105,6 +106,7 @@ fn is_inside(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
+    use proptest::prelude::ProptestConfig;
 
     use super::*;
 
@@ -131,7 +133,7 @@ mod tests {
             ("10.0.0.1:99", &["[2001:db8::7]"], "2001:db8::7"),
             ("10.0.0.1:99", &["[2001:db8::7]:4711"], "2001:db8::7"),
             ("10.0.0.1:99", &["::ffff:192.0.2.7"], "192.0.2.7"),
-            // The rightmost that is not ours: what stands before it anybody can have written.
+            // The rightmost entry that is not a trusted proxy; a client can write those before it.
             ("10.0.0.1:99", &["1.1.1.1, 192.0.2.7, 10.0.0.2"], "192.0.2.7"),
             ("10.0.0.1:99", &["1.1.1.1", "192.0.2.7,10.0.0.2"], "192.0.2.7"),
             ("10.0.0.1:99", &["1.1.1.1, 192.0.2.7", "10.0.0.2"], "192.0.2.7"),
@@ -199,14 +201,19 @@ mod tests {
     }
 
     proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-        /// The client is the peer, or an address that stands in the header with nothing but trusted proxies to its right.
+        /// The client is the peer, or an address in the header with only trusted proxies to its right.
         #[test]
         fn c15_m33_nobody_speaks_for_others_but_a_trusted_proxy(
             trusted in proptest::bool::ANY,
             entries in proptest::collection::vec(
-                proptest::prop_oneof!["10\\.0\\.0\\.[0-9]{1,2}", "192\\.0\\.2\\.[0-9]{1,2}", "[ -~&&[^,]]{0,12}", "2001:db8::[0-9a-f]{1,3}"],
+                proptest::prop_oneof![
+                    "10\\.0\\.0\\.[0-9]{1,2}",
+                    "192\\.0\\.2\\.[0-9]{1,2}",
+                    "[ -~&&[^,]]{0,12}",
+                    "2001:db8::[0-9a-f]{1,3}",
+                ],
                 0..6,
             ),
         ) {
@@ -222,7 +229,10 @@ mod tests {
             let hops = right_of.iter().take_while(|hop| hop.is_some_and(ours)).count();
             let expected = match right_of.get(hops) {
                 Some(Some(other)) => *other,
-                Some(None) | None => hops.checked_sub(1).map_or_else(|| "10.0.0.1".parse().unwrap(), |last| right_of[last].unwrap()),
+                Some(None) | None => match hops.checked_sub(1) {
+                    Some(last) => right_of[last].unwrap(),
+                    None => "10.0.0.1".parse().unwrap(),
+                },
             };
             proptest::prop_assert_eq!(found, expected);
         }

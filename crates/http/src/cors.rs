@@ -1,4 +1,5 @@
-//! Which other origins may read our answers (Fetch, 3.2). Exact origins of the operator, never a wildcard.
+//! CORS: which other origins may read responses (Fetch, 3.2). The operator lists exact origins, never a
+//! wildcard.
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
@@ -9,21 +10,21 @@ use actix_web::http::header::{
 };
 use portico_core::return_to::WebOrigin;
 
-use crate::csrf::one;
+use crate::headers::one;
 
-/// What frontends with a hand-off of their own call, besides the login itself: without cookies.
+/// The endpoints that frontends with a hand-off call, without cookies.
 const FOR_RETURN_ORIGINS: [&str; 3] = ["/auth/token", "/auth/refresh", "/auth/session"];
 
-/// What an origin may do with the answer to one request.
+/// What the origin of a request may do with the response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Grant {
+pub(crate) struct CorsGrant {
     origin: Option<HeaderValue>,
     credentials: bool,
 }
 
-impl Grant {
-    /// `path` stands below the public URL.
-    pub(crate) fn of(headers: &HeaderMap, path: &str, cors: &[WebOrigin], returns: &[WebOrigin]) -> Self {
+impl CorsGrant {
+    /// Decides by the origin and the path, which is relative to the public URL.
+    pub(crate) fn new(headers: &HeaderMap, path: &str, cors: &[WebOrigin], returns: &[WebOrigin]) -> Self {
         let Some(origin) = one(headers, &ORIGIN).filter(|_| path.starts_with("/auth/")) else {
             return Self::default();
         };
@@ -34,10 +35,10 @@ impl Grant {
         Self { origin, credentials }
     }
 
-    /// The answer to the question before a request, if it is one that may be asked.
+    /// The response to a preflight request of an allowed origin.
     pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<HttpResponse> {
-        let asks = *method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        (asks && self.origin.is_some()).then(|| {
+        let is_preflight = *method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        (is_preflight && self.origin.is_some()).then(|| {
             HttpResponse::NoContent()
                 .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"))
                 .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, x-csrf-token"))
@@ -46,7 +47,7 @@ impl Grant {
         })
     }
 
-    /// Says so in an answer. Every answer depends on who asks, also one that grants nothing.
+    /// Adds the CORS headers to a response. Every response varies by origin, also one that grants nothing.
     pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
         headers.append(VARY, HeaderValue::from_static("Origin"));
         let Some(origin) = &self.origin else { return };
@@ -68,10 +69,10 @@ mod tests {
         list.iter().map(|origin| WebOrigin::parse(origin).unwrap()).collect()
     }
 
-    fn grant(origin: &str, path: &str) -> Grant {
+    fn grant(origin: &str, path: &str) -> CorsGrant {
         let request = TestRequest::default().insert_header((ORIGIN, origin)).to_http_request();
         let (cors, returns) = (origins(&["https://a.example"]), origins(&["https://b.example"]));
-        Grant::of(request.headers(), path, &cors, &returns)
+        CorsGrant::new(request.headers(), path, &cors, &returns)
     }
 
     #[test]
@@ -96,9 +97,9 @@ mod tests {
             "",
             "https://a.example/",
         ] {
-            assert_eq!(grant(other, "/auth/session"), Grant::default(), "{other}");
+            assert_eq!(grant(other, "/auth/session"), CorsGrant::default(), "{other}");
         }
-        assert_eq!(grant("https://a.example", "/.well-known/jwks.json"), Grant::default());
+        assert_eq!(grant("https://a.example", "/.well-known/jwks.json"), CorsGrant::default());
     }
 
     #[test]

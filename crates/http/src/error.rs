@@ -1,117 +1,96 @@
-//! What a refusal looks like: a stable code and our own sentence for the stranger, everything else for the log.
+//! Why a request is refused: a stable code and a fixed sentence for the client, the cause for the log.
 //!
-//! Nothing of the request, the provider or a claim is repeated in an answer (threats 1).
+//! No response repeats anything of the request, the provider or a claim (threats 1). `render` makes the
+//! response.
 
 use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
-use portico_core::error::StoreError;
-use portico_core::error::{Code, LoginError, SessionError};
+use portico_core::error::{Code, LoginError, SessionError, StoreError};
 use portico_core::slot::SlotId;
-use serde::Serialize;
 use url::Url;
-
-use crate::request_context::RequestContext;
-use crate::{Front, pages};
-
-/// When to try again what a store that is away could not do, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// A refused request.
 pub(crate) struct ApiError {
     cause: Box<Cause>,
     slot: Option<SlotId>,
-    /// Whoever asked can do nothing with a page, whatever the request says.
-    program: bool,
+    api_only: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Cause {
-    /// A login did not come about.
+    /// A login failed.
     #[error(transparent)]
     Login(#[from] LoginError),
-    /// A session is not accepted.
+    /// A session is missing, invalid or not sufficient.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// A login was asked for by something that cannot follow it to the provider.
+    /// The request for a login comes from a client that cannot follow a redirect to the provider.
     #[error("the request is not a navigation")]
     NotANavigation {
         /// Where to navigate instead.
         login_url: Url,
     },
-    /// A proxy asks for a request that nobody is signed in for.
+    /// A proxy asks about a request without a valid session.
     #[error("{why}")]
     Unverified {
-        /// Why not.
+        /// Why the session is not valid.
         why: &'static str,
         /// Where to sign in.
         login_url: Url,
     },
-    /// A proxy asks for a request whose person has none of the roles or groups it needs.
-    #[error("the person has none of the roles or groups that are needed")]
+    /// A proxy asks about a request whose account has none of the required roles or groups.
+    #[error("the account has none of the required roles or groups")]
     Forbidden,
-    /// A request by cookie without proof that our own page sent it.
+    /// A request by cookie without proof that a page of the application sent it.
     #[error("{0}")]
     Csrf(&'static str),
     /// The request is malformed.
     #[error("{0}")]
     BadRequest(&'static str),
-    /// There is no such path.
+    /// The path does not exist.
     #[error("no such path")]
     NotFound,
-    /// The path exists, the method does not.
+    /// The path does not take this method.
     #[error("the path has no such method")]
     MethodNotAllowed,
-    /// The body is of another type than the address takes.
-    #[error("the body is not of the type that the address takes")]
+    /// The path does not take a body of this media type.
+    #[error("the path does not take a body of this media type")]
     UnsupportedMediaType,
-    /// A part of the request is too large.
+    /// A part of the request exceeds its limit.
     #[error("the {0:?} of the request is too large")]
     TooLarge(Part),
-    /// The client's address has asked too often.
+    /// The client has exceeded its rate limit.
     #[error("too many requests for {what} from this address")]
     TooOften {
-        /// What it asked for.
+        /// What the limit counts.
         what: &'static str,
     },
-    /// The answer took too long to come about.
+    /// The handler exceeded its deadline.
     #[error("the request took too long")]
     Overdue,
-    /// A broken promise of our own.
+    /// A defect of Portico.
     #[error("internal: {0}")]
     Internal(&'static str),
 }
 
-/// The parts of a request that have limits.
+/// The parts of a request that have a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     /// The body.
     Body,
-    /// The address.
+    /// The URL.
     Url,
     /// All headers together.
     Headers,
 }
 
-/// RFC 9457.
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: &'static str,
-    title: &'static str,
-    status: u16,
-    code: &'static str,
-    detail: &'static str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    login_url: Option<&'a str>,
-}
-
 impl Cause {
-    fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         match self {
             Self::Login(error) => error.code(),
             Self::Session(error) => error.code(),
@@ -129,8 +108,12 @@ impl Cause {
         }
     }
 
-    fn status(&self) -> StatusCode {
-        if let Self::TooLarge(part) = self { part.status() } else { face(self.code()).0 }
+    pub(crate) fn status(&self) -> StatusCode {
+        if let Self::TooLarge(part) = self { part.status() } else { status(self.code()) }
+    }
+    /// The sentence that the client gets.
+    pub(crate) fn detail(&self) -> &'static str {
+        detail(self.code())
     }
 }
 
@@ -144,90 +127,99 @@ impl Part {
     }
 }
 
-/// Status and sentence of each code; `docs/errors.md` explains them.
-const fn face(code: Code) -> (StatusCode, &'static str) {
+/// The status of each code.
+const fn status(code: Code) -> StatusCode {
     match code {
-        Code::BadRequest => {
-            (StatusCode::BAD_REQUEST, "The request is malformed, or leads to an address that is not allowed.")
+        Code::BadRequest | Code::LoginStateInvalid | Code::LoginMixup | Code::HandoffInvalid => {
+            StatusCode::BAD_REQUEST
         }
-        Code::LoginStateInvalid => (
-            StatusCode::BAD_REQUEST,
-            "This login is not open in this browser: it took too long, was used already, or began elsewhere.",
-        ),
-        Code::LoginMixup => {
-            (StatusCode::BAD_REQUEST, "The answer did not come from the provider that was asked.")
+        Code::CodeRejected
+        | Code::IdpTokenMissing
+        | Code::IdpTokenInvalid
+        | Code::IdpClaimsIncomplete
+        | Code::SessionInvalid => StatusCode::UNAUTHORIZED,
+        Code::IdpDenied
+        | Code::LoginNotAllowed
+        | Code::AccountDisabled
+        | Code::CsrfFailed
+        | Code::Forbidden
+        | Code::ReauthenticationRequired => StatusCode::FORBIDDEN,
+        Code::ProviderUnknown | Code::NotFound => StatusCode::NOT_FOUND,
+        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::IdentityConflict | Code::LastIdentity => StatusCode::CONFLICT,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::IdpMetadataInvalid | Code::IdpBadResponse | Code::IdpUnreachable => StatusCode::BAD_GATEWAY,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::IdpTimeout => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+/// The sentence of each code; `docs/errors.md` explains them.
+const fn detail(code: Code) -> &'static str {
+    match code {
+        Code::BadRequest => "The request is malformed, or leads to an address that is not allowed.",
+        Code::LoginStateInvalid => {
+            "This login is not open in this browser: it took too long, was used already, or began elsewhere."
         }
-        Code::CodeRejected => (StatusCode::UNAUTHORIZED, "The provider did not confirm the login."),
-        Code::IdpTokenMissing => (StatusCode::UNAUTHORIZED, "The provider did not say who signed in."),
-        Code::IdpTokenInvalid => {
-            (StatusCode::UNAUTHORIZED, "What the provider said about the login did not pass the checks.")
-        }
-        Code::IdpClaimsIncomplete => (StatusCode::UNAUTHORIZED, "The provider left out who signed in."),
-        Code::SessionInvalid => (StatusCode::UNAUTHORIZED, "The session is missing, expired or revoked."),
-        Code::IdpDenied => {
-            (StatusCode::FORBIDDEN, "The provider did not let you in, or you cancelled there.")
-        }
-        Code::LoginNotAllowed => (StatusCode::FORBIDDEN, "You may not use this application."),
-        Code::AccountDisabled => {
-            (StatusCode::FORBIDDEN, "This account is switched off. Ask your administrator.")
-        }
-        Code::CsrfFailed => (
-            StatusCode::FORBIDDEN,
-            "The request did not prove that it comes from the application's own page.",
-        ),
-        Code::Forbidden => (StatusCode::FORBIDDEN, "You may not go there."),
-        Code::ReauthenticationRequired => {
-            (StatusCode::FORBIDDEN, "Sign in again first: your last login is too long ago for this.")
-        }
-        Code::IdentityConflict => (StatusCode::CONFLICT, "This identity belongs to another account."),
-        Code::LastIdentity => (StatusCode::CONFLICT, "This is the last identity of the account."),
-        Code::HandoffInvalid => (StatusCode::BAD_REQUEST, "The code is wrong, used or expired."),
-        Code::ProviderUnknown => (StatusCode::NOT_FOUND, "There is no such login."),
-        Code::NotFound => (StatusCode::NOT_FOUND, "There is nothing at this address."),
-        Code::MethodNotAllowed => {
-            (StatusCode::METHOD_NOT_ALLOWED, "This address does not answer this method.")
-        }
-        Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request is too large."),
-        Code::UnsupportedMediaType => {
-            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not of the kind that this address takes.")
-        }
-        Code::RateLimited => {
-            (StatusCode::TOO_MANY_REQUESTS, "Too many requests from your address. Try again in a moment.")
-        }
-        Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side."),
-        Code::IdpMetadataInvalid => {
-            (StatusCode::BAD_GATEWAY, "The provider is not set up in a way that can be used.")
-        }
-        Code::IdpBadResponse => (StatusCode::BAD_GATEWAY, "The provider's answer could not be understood."),
-        Code::IdpUnreachable => (StatusCode::BAD_GATEWAY, "The provider cannot be reached."),
-        Code::Unavailable => {
-            (StatusCode::SERVICE_UNAVAILABLE, "The service is not available at the moment. Try again soon.")
-        }
-        Code::IdpTimeout => (StatusCode::GATEWAY_TIMEOUT, "The provider took too long to answer."),
+        Code::LoginMixup => "The answer did not come from the provider that was asked.",
+        Code::CodeRejected => "The provider did not confirm the login.",
+        Code::IdpTokenMissing => "The provider did not say who signed in.",
+        Code::IdpTokenInvalid => "What the provider said about the login did not pass the checks.",
+        Code::IdpClaimsIncomplete => "The provider left out who signed in.",
+        Code::SessionInvalid => "The session is missing, expired or revoked.",
+        Code::IdpDenied => "The provider did not let you in, or you cancelled there.",
+        Code::LoginNotAllowed => "You may not use this application.",
+        Code::AccountDisabled => "This account is switched off. Ask your administrator.",
+        Code::CsrfFailed => "The request did not prove that it comes from the application's own page.",
+        Code::Forbidden => "You may not go there.",
+        Code::ReauthenticationRequired => "Sign in again first: your last login is too long ago for this.",
+        Code::IdentityConflict => "This identity belongs to another account.",
+        Code::LastIdentity => "This is the last identity of the account.",
+        Code::HandoffInvalid => "The code is wrong, used or expired.",
+        Code::ProviderUnknown => "There is no such login.",
+        Code::NotFound => "There is nothing at this address.",
+        Code::MethodNotAllowed => "This address does not answer this method.",
+        Code::TooLarge => "The request is too large.",
+        Code::UnsupportedMediaType => "The body is not of the kind that this address takes.",
+        Code::RateLimited => "Too many requests from your address. Try again in a moment.",
+        Code::Internal => "Something went wrong on our side.",
+        Code::IdpMetadataInvalid => "The provider is not set up in a way that can be used.",
+        Code::IdpBadResponse => "The provider's answer could not be understood.",
+        Code::IdpUnreachable => "The provider cannot be reached.",
+        Code::Unavailable => "The service is not available at the moment. Try again soon.",
+        Code::IdpTimeout => "The provider took too long to answer.",
     }
 }
 
 impl ApiError {
-    /// Says which slot it is about.
+    /// Names the slot for the log.
     pub(crate) fn at(mut self, slot: SlotId) -> Self {
         self.slot = Some(slot);
         self
     }
 
-    /// Says that the address is for programs only.
-    pub(crate) fn for_a_program(mut self) -> Self {
-        self.program = true;
+    /// Marks the endpoint as one for API clients only, which never gets a page.
+    pub(crate) fn api_only(mut self) -> Self {
+        self.api_only = true;
         self
     }
 
-    /// Gives the answer one more header. A value that no header can have is left out.
+    /// Adds a header to the response. A value that no header can have is left out.
     pub(crate) fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         self.headers.extend(value.try_into().ok().map(|value| (name, value)));
         self
     }
 
-    /// The answer to an error of actix's own: only its status tells something.
-    pub(crate) fn foreign(status: StatusCode) -> Self {
+    /// Refuses a method with 405; `allowed` are the methods that the path takes (RFC 9110 10.2.1).
+    pub(crate) fn method_not_allowed(allowed: &str) -> Self {
+        Self::from(Cause::MethodNotAllowed).with(header::ALLOW, allowed)
+    }
+
+    /// Translates an error of actix-web, of which only the status is used.
+    pub(crate) fn from_actix(status: StatusCode) -> Self {
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => Cause::TooLarge(Part::Body).into(),
             status if status.is_client_error() => Cause::BadRequest("the request could not be read").into(),
@@ -235,76 +227,28 @@ impl ApiError {
         }
     }
 
-    /// Logs the refusal, once, and gives whoever asked the form that they can use.
-    pub(crate) fn answer(&self, front: &Front, context: &RequestContext) -> HttpResponse {
-        self.log();
-        let mut answer = match &front.error_url {
-            _ if !self.is_for_a_person(context) => self.document(context),
-            Some(url) if self.is_of_a_login() => self.redirect(url, context),
-            _ => self.page(front, context),
-        };
-        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
-            answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-        }
-        for (name, value) in &self.headers {
-            answer.headers_mut().append(name.clone(), value.clone());
-        }
-        answer
+    /// Why the request is refused.
+    pub(crate) fn cause(&self) -> &Cause {
+        &self.cause
     }
 
-    const fn is_of_a_login(&self) -> bool {
+    /// The headers that the response gets besides its own.
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    /// Whether the endpoint is for API clients only.
+    pub(crate) const fn is_api_only(&self) -> bool {
+        self.api_only
+    }
+
+    /// Whether a login failed.
+    pub(crate) const fn is_of_a_login(&self) -> bool {
         matches!(*self.cause, Cause::Login(_))
     }
 
-    /// A login's addresses are for navigations, whatever these say of themselves; all others are for programs, unless
-    /// a browser asks for a page.
-    fn is_for_a_person(&self, context: &RequestContext) -> bool {
-        if self.program {
-            return false;
-        }
-        if self.is_of_a_login() { context.navigates() } else { context.reads_pages() }
-    }
-
-    fn document(&self, context: &RequestContext) -> HttpResponse {
-        let status = self.cause.status();
-        let code = self.cause.code();
-        let login_url = match &*self.cause {
-            Cause::NotANavigation { login_url } | Cause::Unverified { login_url, .. } => {
-                Some(login_url.as_str())
-            }
-            _ => None,
-        };
-        let problem = Problem {
-            r#type: "about:blank",
-            title: status.canonical_reason().unwrap_or_default(),
-            status: status.as_u16(),
-            code: code.as_str(),
-            detail: face(code).1,
-            request_id: context.request_id(),
-            login_url,
-        };
-        HttpResponse::build(status)
-            .insert_header((header::CONTENT_TYPE, "application/problem+json"))
-            .json(problem)
-    }
-
-    fn page(&self, front: &Front, context: &RequestContext) -> HttpResponse {
-        let code = self.cause.code();
-        let unverified = matches!(&*self.cause, Cause::Unverified { .. });
-        let retry = (unverified || self.is_of_a_login()).then_some(&front.public_url);
-        pages::refusal(self.cause.status(), (code.as_str(), face(code).1), context.request_id(), retry)
-    }
-
-    fn redirect(&self, error_url: &Url, context: &RequestContext) -> HttpResponse {
-        let mut location = error_url.clone();
-        location
-            .query_pairs_mut()
-            .append_pair("error", self.cause.code().as_str())
-            .append_pair("request_id", context.request_id());
-        HttpResponse::SeeOther().insert_header((header::LOCATION, location.as_str())).finish()
-    }
-
-    fn log(&self) {
+    /// Logs the refusal.
+    pub(crate) fn log(&self) {
         let (code, status) = (self.cause.code().as_str(), self.cause.status().as_u16());
         let slot = self.slot.map(tracing::field::display);
         let error = chain(&*self.cause);
@@ -320,7 +264,7 @@ impl ApiError {
 
 impl<T: Into<Cause>> From<T> for ApiError {
     fn from(cause: T) -> Self {
-        Self { cause: Box::new(cause.into()), slot: None, program: false, headers: Vec::new() }
+        Self { cause: Box::new(cause.into()), slot: None, api_only: false, headers: Vec::new() }
     }
 }
 
@@ -345,7 +289,7 @@ impl fmt::Display for ApiError {
     }
 }
 
-/// Tells actix the status and nothing else; [`ApiError::answer`] says the rest, knowing who asked.
+/// Tells actix-web the status only; `guard` replaces the response by one that fits the client.
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.cause.status()
@@ -356,7 +300,7 @@ impl ResponseError for ApiError {
     }
 }
 
-/// An error and what caused it, on one line.
+/// An error and its causes, on one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {
@@ -373,4 +317,44 @@ pub(crate) fn code_of(error: &ApiError) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statuses_of_the_login_are_those_of_the_contract() {
+        for (code, expected) in [
+            (Code::LoginMixup, 400),
+            (Code::IdpTokenMissing, 401),
+            (Code::IdpTokenInvalid, 401),
+            (Code::IdpClaimsIncomplete, 401),
+            (Code::LoginNotAllowed, 403),
+            (Code::AccountDisabled, 403),
+            (Code::IdpMetadataInvalid, 502),
+            (Code::IdpBadResponse, 502),
+            (Code::IdpUnreachable, 502),
+            (Code::IdpTimeout, 504),
+        ] {
+            assert_eq!(status(code).as_u16(), expected, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn causes_are_told_once_each() {
+        let store = LoginError::from(StoreError::Unavailable("the disk is gone".into()));
+        assert_eq!(chain(&Cause::from(store)), "the store is unavailable: the disk is gone");
+    }
+
+    #[test]
+    fn foreign_errors_keep_their_kind_only() {
+        for (status, code) in [
+            (413, "too_large"),
+            (400, "bad_request"),
+            (408, "bad_request"),
+            (500, "internal"),
+            (502, "internal"),
+        ] {
+            let error = ApiError::from_actix(StatusCode::from_u16(status).unwrap());
+            assert_eq!(code_of(&error), code, "{status}");
+        }
+    }
+}

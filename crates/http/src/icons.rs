@@ -1,6 +1,6 @@
 //! The shapes of Material Design icons, by name.
 //!
-//! All of them are embedded, packed; only those of the configured slots are kept.
+//! All icons are embedded, compressed; only those of the configured slots are loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 /// One line per icon, sorted by name: name, tab, the `d` of its path. Made by `scripts/icons`.
 const PACKED: &[u8] = include_bytes!("../assets/mdi.tsv.gz");
 
-/// What a button shows whose icon does not exist.
+/// The icon of a button whose configured icon does not exist.
 const FALLBACK: &str = "mdi:account-key";
 
 /// The icons of the configured slots.
@@ -21,7 +21,7 @@ pub(crate) struct Icons {
 }
 
 impl Icons {
-    /// Looks the names up.
+    /// Loads the icons with these names.
     pub(crate) fn load<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let wanted: BTreeSet<&str> = names.chain([FALLBACK]).collect();
         let shapes = find(&wanted);
@@ -30,18 +30,18 @@ impl Icons {
         Self { shapes, unknown }
     }
 
-    /// The shape of the icon of this name, or of the one that stands in for it.
+    /// The shape of the icon with this name, or of the fallback.
     pub(crate) fn path(&self, name: &str) -> &str {
         self.shapes.get(name).or_else(|| self.shapes.get(FALLBACK)).map_or("", String::as_str)
     }
 
-    /// The names that there are no icons of.
+    /// The names without an icon.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = &str> {
         self.unknown.iter().map(String::as_str)
     }
 }
 
-/// Unpacks only as far as the last of the wanted names.
+/// Decompresses up to the last of the wanted names.
 fn find(wanted: &BTreeSet<&str>) -> BTreeMap<String, String> {
     let wanted: BTreeSet<&str> = wanted.iter().filter_map(|name| name.strip_prefix("mdi:")).collect();
     let lines = BufReader::new(GzDecoder::new(PACKED)).lines().map_while(Result::ok);

@@ -1,33 +1,27 @@
-//! How often one client may ask: a budget for each kind of request, which fills up again as time passes.
+//! Rate limits: a budget per client and kind of request, which refills as time passes.
 //!
-//! What is remembered is bounded: of more clients at once than there is room for, those that asked longest ago are
-//! forgotten and begin anew. Each replica counts for itself.
+//! The table of clients is bounded. When it is full, the clients with the oldest requests are evicted and
+//! start with a full budget. Each replica counts separately.
 
-use std::future::{Ready, ready};
-use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest};
 use moka::sync::Cache;
 use portico_core::clock::{Clock, Timestamp};
 
-use crate::Front;
 use crate::client::Client;
 use crate::error::{ApiError, Cause};
-use crate::meter;
+use crate::metrics;
 
-/// How many clients are remembered.
+/// The size of the table of clients.
 const MOST_CLIENTS: u64 = 100_000;
 
-/// How long a client is remembered that asks no more: until its budget is whole again.
+/// How long an idle client stays in the table: until its budget is full again.
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// What is counted, each kind for itself.
+/// The kinds of requests, each with a budget of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum RateLimitKind {
     Start,
@@ -38,8 +32,8 @@ pub(crate) enum RateLimitKind {
 }
 
 impl RateLimitKind {
-    /// As a label.
-    const fn word(self) -> &'static str {
+    /// The label in metrics.
+    const fn label(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Callback => "callback",
@@ -49,6 +43,7 @@ impl RateLimitKind {
         }
     }
 
+    /// The name in log messages.
     const fn name(self) -> &'static str {
         match self {
             Self::Start => "the start of a login",
@@ -64,22 +59,23 @@ impl RateLimitKind {
 pub(crate) struct Limits {
     per_minute: u64,
     clock: Clock,
-    spent: Cache<(RateLimitKind, IpAddr), Arc<Mutex<Spent>>>,
+    budgets: Cache<(RateLimitKind, IpAddr), Arc<Mutex<Budget>>>,
 }
 
-/// What a client has spent, in sixtieths of a request: `per_minute` of them come back each second.
-struct Spent {
-    sixtieths: u64,
+/// What a client has spent, in sixtieths of a request. Each second returns `per_minute` of them.
+struct Budget {
+    spent: u64,
     at: Timestamp,
 }
 
+/// One request, in sixtieths.
 const REQUEST: u64 = 60;
 
 impl Limits {
-    /// `per_minute` requests of each kind; 0 is no limit.
+    /// Allows `per_minute` requests of each kind; 0 is no limit.
     pub(crate) fn new(per_minute: u64, clock: Clock) -> Self {
-        let spent = Cache::builder().max_capacity(MOST_CLIENTS).time_to_idle(MINUTE).build();
-        Self { per_minute, clock, spent }
+        let budgets = Cache::builder().max_capacity(MOST_CLIENTS).time_to_idle(MINUTE).build();
+        Self { per_minute, clock, budgets }
     }
 
     #[cfg(test)]
@@ -87,79 +83,39 @@ impl Limits {
         Self::new(0, Clock::System)
     }
 
-    /// Another budget for the same clients; what they spent is not forgiven.
+    /// Another limit for the same clients, whose spent requests stay spent.
     pub(crate) fn with(&self, per_minute: u64) -> Self {
-        Self { per_minute, clock: self.clock.clone(), spent: self.spent.clone() }
+        Self { per_minute, clock: self.clock.clone(), budgets: self.budgets.clone() }
     }
 
     /// Takes one request from a client's budget.
     ///
     /// # Errors
-    /// After how many seconds there is room for one again.
+    /// With the number of seconds until the budget allows one more.
     pub(crate) fn take(&self, kind: RateLimitKind, client: Client) -> Result<(), ApiError> {
         let Some(address) = client.counted().filter(|_| self.per_minute > 0) else { return Ok(()) };
         let now = self.clock.now();
-        let fresh = || Arc::new(Mutex::new(Spent { sixtieths: 0, at: now }));
-        let spent = self.spent.get_with((kind, address), fresh);
-        let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
-        spent.take(self.per_minute, now).map_err(|seconds| {
-            meter::limited(kind.word());
+        let full = || Arc::new(Mutex::new(Budget { spent: 0, at: now }));
+        let budget = self.budgets.get_with((kind, address), full);
+        let mut budget = budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.take(self.per_minute, now).map_err(|seconds| {
+            metrics::rate_limited(kind.label());
             ApiError::from(Cause::TooOften { what: kind.name() }).with(header::RETRY_AFTER, seconds)
         })
     }
 }
 
-impl Spent {
+impl Budget {
     fn take(&mut self, per_minute: u64, now: Timestamp) -> Result<(), u64> {
         let passed = u64::try_from(now.unix().saturating_sub(self.at.unix())).unwrap_or_default();
-        let left = self.sixtieths.saturating_sub(passed.saturating_mul(per_minute));
+        let spent = self.spent.saturating_sub(passed.saturating_mul(per_minute));
         let most = per_minute * REQUEST;
-        (self.sixtieths, self.at) = (left, now);
-        if left + REQUEST > most {
-            return Err((left + REQUEST - most).div_ceil(per_minute));
+        (self.spent, self.at) = (spent, now);
+        if spent + REQUEST > most {
+            return Err((spent + REQUEST - most).div_ceil(per_minute));
         }
-        self.sixtieths += REQUEST;
+        self.spent += REQUEST;
         Ok(())
-    }
-}
-
-/// A kind of request, named by a type.
-pub(crate) trait Counted {
-    const KIND: RateLimitKind;
-}
-
-/// A request that was within its client's budget; handlers that are counted ask for it before anything else.
-pub(crate) struct Within<K>(PhantomData<K>);
-
-pub(crate) struct StartLimit;
-pub(crate) struct CallbackLimit;
-pub(crate) struct RefreshLimit;
-pub(crate) struct TokenLimit;
-pub(crate) struct BreakGlassLimit;
-
-impl Counted for StartLimit {
-    const KIND: RateLimitKind = RateLimitKind::Start;
-}
-impl Counted for CallbackLimit {
-    const KIND: RateLimitKind = RateLimitKind::Callback;
-}
-impl Counted for RefreshLimit {
-    const KIND: RateLimitKind = RateLimitKind::Refresh;
-}
-impl Counted for TokenLimit {
-    const KIND: RateLimitKind = RateLimitKind::Token;
-}
-impl Counted for BreakGlassLimit {
-    const KIND: RateLimitKind = RateLimitKind::BreakGlass;
-}
-
-impl<K: Counted> FromRequest for Within<K> {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let taken = request.app_data::<Data<Front>>().map_or(Ok(()), |front| front.take(K::KIND, request));
-        ready(taken.map(|()| Self(PhantomData)))
     }
 }
 
@@ -199,11 +155,11 @@ mod tests {
     #[test]
     fn it_says_when_to_come_back() {
         for (per_minute, seconds) in [(1, 60), (7, 9), (60, 1), (120, 1), (1_000_000, 1)] {
-            let mut spent = Spent { sixtieths: per_minute * REQUEST, at: Timestamp::from_unix(0) };
-            assert_eq!(spent.take(per_minute, Timestamp::from_unix(0)), Err(seconds));
+            let mut budget = Budget { spent: per_minute * REQUEST, at: Timestamp::from_unix(0) };
+            assert_eq!(budget.take(per_minute, Timestamp::from_unix(0)), Err(seconds));
             let early = i64::try_from(seconds).unwrap() - 1;
-            assert!(spent.take(per_minute, Timestamp::from_unix(early)).is_err() || seconds == 1);
-            assert_eq!(spent.take(per_minute, Timestamp::from_unix(early + 1)), Ok(()));
+            assert!(budget.take(per_minute, Timestamp::from_unix(early)).is_err() || seconds == 1);
+            assert_eq!(budget.take(per_minute, Timestamp::from_unix(early + 1)), Ok(()));
         }
     }
 
@@ -223,7 +179,7 @@ mod tests {
             let address = IpAddr::from(number.to_be_bytes());
             let _ = limits.take(RateLimitKind::Start, Client { address: Some(address), shared: false });
         }
-        limits.spent.run_pending_tasks();
-        assert!(limits.spent.entry_count() <= MOST_CLIENTS, "{}", limits.spent.entry_count());
+        limits.budgets.run_pending_tasks();
+        assert!(limits.budgets.entry_count() <= MOST_CLIENTS, "{}", limits.budgets.entry_count());
     }
 }

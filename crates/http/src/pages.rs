@@ -1,41 +1,31 @@
-//! The pages for people: the login buttons, what went wrong, the one that posts a provider's answer once more, and the one of a
-//! break-glass link. Only the last needs a script.
+//! The HTML pages: login buttons, refusals, the repost of a provider's response, and the break-glass form.
 //!
-//! Templates escape everything; the policy allows our own style and nothing else.
+//! Templates escape all values. Each page's policy allows its own style, and its own script if it has one.
 
 use std::sync::LazyLock;
 
+use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portico_core::clock::Entropy;
-use portico_core::error::SessionError;
-use portico_core::flow::Tokens;
-use portico_core::provider::{Health, Slot};
 use portico_core::public_url::PublicUrl;
 use portico_core::seal::{base64url, sha256};
-use portico_core::slot::SlotId;
+use url::Url;
 
-use crate::callback::CallbackParams;
-use crate::cookies::RequestCookies;
 use crate::error::{ApiError, Cause};
-use crate::extract::{Credentials, LoginQuery};
-use crate::limits::RateLimitKind;
-use crate::request_context::RequestContext;
-use crate::session::{refresh_session, set_session_cookies};
-use crate::{Portico, routes};
+use crate::urls;
 
 const STYLE: &str = include_str!("../templates/style.css");
 
 static STYLE_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(sha256(&[STYLE.as_bytes()])));
 
-/// No script, no frame, no form, nothing from elsewhere; the style is allowed by its hash (CSP 3, 2.3.1).
+/// No script, no frame, no form, nothing from other hosts; the style is allowed by its hash (CSP 3, 2.3.1).
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
         *STYLE_HASH
     )
 });
@@ -48,11 +38,15 @@ struct LoginPage<'a> {
     buttons: Vec<Button<'a>>,
 }
 
-struct Button<'a> {
-    address: String,
-    icon: &'a str,
-    label: &'a str,
-    down: bool,
+/// A login button.
+pub(crate) struct Button<'a> {
+    /// The URL that begins the login.
+    pub(crate) address: String,
+    /// The `d` of the icon's SVG path.
+    pub(crate) icon: &'a str,
+    pub(crate) label: &'a str,
+    /// Whether the provider cannot be used now.
+    pub(crate) down: bool,
 }
 
 #[derive(Template)]
@@ -66,7 +60,7 @@ struct RefusalPage<'a> {
     retry: Option<String>,
 }
 
-/// The one page that repeats what came in. Its script presses the button.
+/// The only page that repeats values of the request. Its script submits the form.
 #[derive(Template)]
 #[template(path = "repost.html")]
 struct RepostPage<'a> {
@@ -76,27 +70,8 @@ struct RepostPage<'a> {
     fields: Vec<(&'static str, &'a str)>,
 }
 
-/// Posts a provider's answer once more, from our own site: only then does the browser send the cookie of the login along
-/// (`SameSite=Lax`). Nothing has been looked at or spent yet.
-pub(crate) fn repost(portico: &Portico, slot: SlotId, params: &CallbackParams) -> HttpResponse {
-    let nonce = base64url(&Entropy.bytes::<16>());
-    let action = portico.broker().public_url().callback(slot);
-    let fields = params.pairs().collect();
-    let page = RepostPage { style: STYLE, nonce: &nonce, action: action.as_str(), fields };
-    // Browsers hold the redirects that follow a form to `form-action` as well.
-    let front = &portico.front;
-    let onward = front.returns.iter().map(|origin| origin.as_str().to_owned());
-    let onward = onward.chain(front.error_url.as_ref().map(|url| url.origin().ascii_serialization()));
-    let targets: String = onward.flat_map(|origin| [" ".to_owned(), origin]).collect();
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'{targets}; frame-ancestors 'none'",
-        *STYLE_HASH
-    );
-    html(StatusCode::OK, &page, &policy)
-}
-
-/// The page of a break-glass link. Its script takes the code from the address, which it clears, into the form. The form must name
-/// its origin, which pages under `no-referrer` do not (Fetch 3.2): the page says `same-origin` for itself.
+/// The break-glass page. Its script moves the code from the URL's fragment into the form. The form must send
+/// its origin, which `no-referrer` suppresses (Fetch 3.2), so the page sets `same-origin` for itself.
 #[derive(Template)]
 #[template(path = "break_glass.html")]
 struct BreakGlassPage<'a> {
@@ -105,93 +80,39 @@ struct BreakGlassPage<'a> {
     action: &'a str,
 }
 
-/// The page of a break-glass link, the same for everybody.
-pub(crate) fn break_glass(portico: &Portico) -> HttpResponse {
-    let nonce = base64url(&Entropy.bytes::<16>());
-    let mut action = portico.broker().public_url().at("/auth/break-glass");
-    // With an address of its own, what answers the form is not taken for the page that the next link leads to.
+/// The page with the login buttons.
+pub(crate) fn login(public: &PublicUrl, buttons: Vec<Button<'_>>) -> HttpResponse {
+    let root = public.at("/");
+    let host = root.host_str().unwrap_or_default();
+    html(StatusCode::OK, &LoginPage { style: STYLE, host, buttons }, &POLICY)
+}
+
+/// Posts a provider's response again, from Portico's own site: only then does the browser send the login's
+/// cookie (`SameSite=Lax`). `origins` are those that the response to the form may redirect to.
+pub(crate) fn repost(
+    action: &Url,
+    fields: Vec<(&'static str, &str)>,
+    origins: impl Iterator<Item = String>,
+) -> HttpResponse {
+    let nonce = nonce();
+    let page = RepostPage { style: STYLE, nonce: &nonce, action: action.as_str(), fields };
+    // Browsers apply `form-action` to the redirects after a form, too.
+    let targets: String = origins.flat_map(|origin| [" ".to_owned(), origin]).collect();
+    html(StatusCode::OK, &page, &form_policy(&nonce, &targets))
+}
+
+/// The page of a break-glass link, which is the same for every link.
+pub(crate) fn break_glass(public: &PublicUrl) -> HttpResponse {
+    let nonce = nonce();
+    let mut action = public.at("/auth/break-glass");
+    // A query of its own, so that the browser does not take the form's response for the page of the next
+    // link.
     action.set_query(Some("entered"));
     let page = BreakGlassPage { style: STYLE, nonce: &nonce, action: action.as_str() };
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        *STYLE_HASH
-    );
-    html(StatusCode::OK, &page, &policy)
+    html(StatusCode::OK, &page, &form_policy(&nonce, ""))
 }
 
-/// `GET /auth/`: the login buttons. Who has a session and says where to go is not asked to log in again.
-pub(crate) async fn login(
-    portico: Data<Portico>,
-    context: RequestContext,
-    request: HttpRequest,
-    login_params: LoginQuery,
-    credentials: Credentials,
-) -> Result<HttpResponse, ApiError> {
-    if let Some(tokens) = resume(&portico, (&context, &request), &login_params, &credentials).await? {
-        let location = (header::LOCATION, login_params.url.as_str());
-        return Ok(set_session_cookies(HttpResponse::SeeOther(), &portico, &tokens)
-            .insert_header(location)
-            .finish());
-    }
-    let public = portico.broker().public_url().at("/");
-    let slots = portico.broker().slots().map(|(slot, _)| slot);
-    let page = LoginPage {
-        style: STYLE,
-        host: public.host_str().unwrap_or_default(),
-        buttons: slots.map(|slot| button(&portico, slot, &login_params)).collect(),
-    };
-    Ok(html(StatusCode::OK, &page, &POLICY))
-}
-
-/// Goes on with the browser's session, where there is one that can go on.
-async fn resume(
-    portico: &Portico,
-    (context, request): (&RequestContext, &HttpRequest),
-    login_params: &LoginQuery,
-    credentials: &Credentials,
-) -> Result<Option<Tokens>, ApiError> {
-    let Credentials::Cookies(RequestCookies { refresh: Some(refresh), csrf, .. }) = credentials else {
-        return Ok(None);
-    };
-    if login_params.return_to.is_none()
-        || login_params.code_challenge.is_some()
-        || !context.navigates()
-        || context.is_prefetch()
-    {
-        return Ok(None);
-    }
-    portico.front.take(RateLimitKind::Refresh, request)?;
-    // The refresh cookie has no prefix that keeps other hosts from planting it; the CSRF cookie has, and belongs to one
-    // session (threats H02).
-    let broker = portico.broker();
-    let session = broker.session_of(None, Some(refresh)).await?;
-    if !session
-        .is_some_and(|session| csrf.as_deref().is_some_and(|csrf| broker.csrf_belongs_to(csrf, session)))
-    {
-        return Ok(None);
-    }
-    match refresh_session(broker, refresh, context).await {
-        Ok(tokens) => Ok(Some(tokens)),
-        Err(SessionError::Invalid(_) | SessionError::AccountDisabled(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn button<'a>(portico: &'a Portico, slot: &'a Slot, login_params: &LoginQuery) -> Button<'a> {
-    let mut address = routes::login_url(portico.broker().public_url(), slot.id());
-    for (name, value) in login_params.pairs() {
-        address.query_pairs_mut().append_pair(name, value);
-    }
-    let down = portico.broker().health(slot.id()) == Health::Down;
-    Button {
-        address: address.into(),
-        icon: portico.icons.path(&slot.button.icon),
-        label: &slot.button.label,
-        down,
-    }
-}
-
-/// The page that says what went wrong: a code with its sentence, and the way back to the buttons where there is one.
+/// The page of a refusal: its code and sentence, and a link to the login buttons if a new login may help.
 pub(crate) fn refusal(
     status: StatusCode,
     (code, sentence): (&str, &str),
@@ -199,8 +120,22 @@ pub(crate) fn refusal(
     retry: Option<&PublicUrl>,
 ) -> HttpResponse {
     let heading = if retry.is_some() { "You are not signed in" } else { "That did not work" };
-    let retry = retry.map(|public| routes::login_page(public).into());
+    let retry = retry.map(|public| urls::login_page(public).into());
     html(status, &RefusalPage { style: STYLE, heading, sentence, code, request_id, retry }, &POLICY)
+}
+
+/// The policy of a page whose script has this nonce and whose form leads to Portico, and from there to
+/// `targets`.
+fn form_policy(nonce: &str, targets: &str) -> String {
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'nonce-{nonce}'; base-uri 'none'; \
+         form-action 'self'{targets}; frame-ancestors 'none'",
+        *STYLE_HASH
+    )
+}
+
+fn nonce() -> String {
+    base64url(&Entropy.bytes::<16>())
 }
 
 fn html(status: StatusCode, page: &impl Template, policy: &str) -> HttpResponse {
@@ -209,7 +144,7 @@ fn html(status: StatusCode, page: &impl Template, policy: &str) -> HttpResponse 
             .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
             .insert_header((header::CONTENT_SECURITY_POLICY, policy))
             .body(text),
-        Err(_) => HttpResponse::from_error(ApiError::from(Cause::Internal("a page could not be written"))),
+        Err(_) => HttpResponse::from_error(ApiError::from(Cause::Internal("a page could not be rendered"))),
     }
 }
 
@@ -262,7 +197,8 @@ mod tests {
         assert_eq!(
             policy,
             format!(
-                "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+                "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
+                 frame-ancestors 'none'"
             )
         );
         for refused in ["<style", "style=", "<script", "<link", "<form", "<iframe", "<img", "url(", "@import"]

@@ -1,14 +1,12 @@
 //! Questions to a provider that need no person: is it there, does it know our callback and our secret.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use portico_core::clock::{Clock, Entropy};
 use portico_core::error::UpstreamError;
 use portico_core::provider::inspection::Finding;
 use portico_core::provider::{ClientAuth, ResponseMode, Slot};
-use portico_core::proxy_probe::{INVENTED, ProbeRequest};
 use portico_core::public_url::PublicUrl;
-use portico_core::seal::{Seals, base64url};
 use portico_core::text::printable;
 use reqwest::header::{COOKIE, HeaderName, HeaderValue};
 use reqwest::{Method, Request};
@@ -95,7 +93,8 @@ pub async fn knock(http: &Outbound, endpoint: Endpoint, url: &Url) -> Result<(),
     sent.unwrap_or(Err(UpstreamError::Timeout { endpoint: endpoint.name() })).map(|_| ())
 }
 
-/// Whether our callback is registered: an authorization request that may ask nobody anything must come back to it.
+/// Whether our callback is registered: an authorization request that may ask nobody anything must come back
+/// to it.
 pub async fn redirect_uri(http: &Outbound, slot: &Slot, authorization: &Url, own: &Url) -> Finding {
     const CHECK: &str = "redirect_uri";
     let request = Request::new(Method::GET, authorization.clone());
@@ -182,9 +181,13 @@ fn reached(discovery: &Map<String, Value>, public_url: &PublicUrl) -> Finding {
     }
 }
 
-/// Whether our own public address leads to us: discovery names it, headers as large as our cookies pass, and what is on the
-/// way leaves cookies alone and says who asks.
-pub async fn public_url(http: &Outbound, public_url: &PublicUrl, seals: &Seals) -> Vec<Finding> {
+/// Whether the public URL leads to the service: discovery names it, and headers as large as the cookies pass.
+/// `proxy_checks` run last, and only if the public URL can be reached.
+pub async fn public_url(
+    http: &Outbound,
+    public_url: &PublicUrl,
+    proxy_checks: impl Future<Output = [Finding; 2]>,
+) -> Vec<Finding> {
     let public = &public_url.at("/.well-known/openid-configuration");
     let answer = document(http, Endpoint::Discovery, public).await;
     let mut found = vec![dns(public).await, tls(public, &answer)];
@@ -211,36 +214,43 @@ pub async fn public_url(http: &Outbound, public_url: &PublicUrl, seals: &Seals) 
         Ok(Err(error)) => Finding::unknown("header_size", error),
         Err(_) => Finding::unknown("header_size", "there was no answer in time"),
     });
-    found.extend(on_the_way(http, public_url, seals).await);
+    found.extend(proxy_checks.await);
     found
 }
 
-/// What becomes of cookies and of `X-Forwarded-For` between here and the service.
-async fn on_the_way(http: &Outbound, public_url: &PublicUrl, seals: &Seals) -> [Finding; 2] {
-    let untold = |problem: String| ["cookies", "forwarded"].map(|check| Finding::unknown(check, &problem));
-    let question = ProbeRequest::new(seals, public_url, Clock::System.now());
-    let mut url = public_url.at("/auth/mirror");
-    url.query_pairs_mut().append_pair("question", question.as_str());
-    let sent = format!("portico_check={}", base64url(&Entropy.bytes::<12>()));
+/// The response to a request that passes the proxies before the service.
+#[derive(Debug)]
+pub struct ProxiedResponse {
+    /// The status.
+    pub status: u16,
+    /// The lines of `Set-Cookie`.
+    pub set_cookies: Vec<String>,
+    /// The body.
+    pub body: String,
+}
+
+/// Fetches a URL of the service with a cookie and a claimed client address, in time.
+///
+/// # Errors
+/// When there is no response in time.
+pub async fn through_proxies(
+    http: &Outbound,
+    url: Url,
+    cookie: &str,
+    claimed_client: IpAddr,
+) -> Result<ProxiedResponse, UpstreamError> {
     let mut request = Request::new(Method::GET, url);
+    let forwarded_for = claimed_client.to_string();
     for (name, value) in
-        [(COOKIE, sent.clone()), (HeaderName::from_static("x-forwarded-for"), INVENTED.to_string())]
+        [(COOKIE, cookie), (HeaderName::from_static("x-forwarded-for"), forwarded_for.as_str())]
     {
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        if let Ok(value) = HeaderValue::from_str(value) {
             request.headers_mut().insert(name, value);
         }
     }
-    let answer = match timeout(PATIENCE, http.send(Endpoint::Discovery, request)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return untold(error.to_string()),
-        Err(_) => return untold("there was no answer in time".to_owned()),
-    };
-    let body = String::from_utf8_lossy(&answer.body);
-    match question.read(seals, body.trim()) {
-        Some(seen) => [seen.cookies(&sent, &answer.set_cookies), seen.forwarded()],
-        None => untold(format!(
-            "what answers {} there does not know our secret key: is the service of this version, and has it the same settings?",
-            answer.status
-        )),
-    }
+    let late = |_| Err(UpstreamError::Timeout { endpoint: Endpoint::Discovery.name() });
+    let sent = timeout(PATIENCE, http.send(Endpoint::Discovery, request)).await;
+    let answer = sent.unwrap_or_else(late)?;
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    Ok(ProxiedResponse { status: answer.status, set_cookies: answer.set_cookies, body })
 }

@@ -47,10 +47,10 @@ pub(crate) async fn watch(live: Arc<Live>) {
 
 async fn look(now: &Portico, known: &mut BTreeMap<SlotId, Seen>) {
     let broker = now.broker();
-    known.retain(|slot, _| broker.client(*slot).is_some());
-    let slots: Vec<_> = broker.slots().map(|(slot, _)| slot.id()).collect();
+    known.retain(|slot, _| broker.slots().find(*slot).is_some());
+    let slots: Vec<_> = broker.slots().iter().map(|slot| slot.settings.id()).collect();
     for slot in slots {
-        let Some(client) = broker.client(slot) else { continue };
+        let Some(client) = broker.slots().find(slot).map(|slot| &slot.client) else { continue };
         let before = known.get(&slot);
         if before.is_some_and(|seen| {
             !is_due(Arc::ptr_eq(&seen.client, client), client.health(), seen.at.elapsed())

@@ -132,8 +132,8 @@ fn serve(loaded: Loaded, listeners: (TcpListener, TcpListener), idp: &DemoIdp) -
 
 /// The shapes of the slots' icons, by their names.
 fn icons(portico: &Portico) -> String {
-    let shapes =
-        portico.broker().slots().map(|(slot, _)| (slot.button.icon.clone(), portico.icon_path(slot.id())));
+    let slots = portico.broker().slots().iter().map(|slot| &slot.settings);
+    let shapes = slots.map(|slot| (slot.button.icon.clone(), portico.icon_path(slot.id())));
     serde_json::Value::Object(shapes.map(|(name, path)| (name, path.into())).collect()).to_string()
 }
 

@@ -149,7 +149,8 @@ pub(crate) fn refused(refused: bool) {
 
 /// Whatever was last known of a slot that is there no more, nothing is known now: an alert on it would never end.
 fn retire(before: &Broker, now: &Broker) {
-    let gone = before.slots().map(|(slot, _)| slot.id()).filter(|slot| now.client(*slot).is_none());
+    let ids = before.slots().iter().map(|slot| slot.settings.id());
+    let gone = ids.filter(|slot| now.slots().find(*slot).is_none());
     for slot in gone {
         for name in ["portico_provider_up", "portico_idp_credentials_valid", "portico_clock_skew_seconds"] {
             metrics::gauge!(name, "slot" => slot.to_string()).set(f64::NAN);

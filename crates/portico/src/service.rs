@@ -41,7 +41,7 @@ impl Service {
     ) -> Result<Self, Failure> {
         let settings = &loaded.settings;
         let broker = assemble(settings, Arc::clone(&store), clock.clone(), &outbound, |_| None).await?;
-        let live = Live::new(Portico::new(broker, surface(settings)));
+        let live = Live::new(Portico::new(broker, surface(settings, &clock)));
         let loaded = Arc::new(loaded);
         Ok(Self { started: Arc::clone(&loaded), loaded, store, clock, outbound, live })
     }
@@ -75,8 +75,9 @@ impl Service {
             let now = self.live.now();
             let keep = |slot| keep(now.broker(), &changed, slot);
             let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+            let surface = surface(&new.settings, &clock);
             let broker = assemble(&new.settings, store, clock, &self.outbound, keep).await?;
-            self.live.replace(Portico::after(&now, broker, surface(&new.settings)));
+            self.live.replace(Portico::after(&now, broker, surface));
             self.loaded = Arc::new(new);
         }
         Ok(changed)
@@ -87,5 +88,9 @@ impl Service {
 fn keep(broker: &Broker, changes: &[SettingChange], slot: SlotId) -> Option<Arc<dyn ProtocolClient>> {
     let touched =
         |change: &SettingChange| change.slot == Some(slot) || OF_EVERY_SLOT.contains(&change.path.as_str());
-    if changes.iter().any(touched) { None } else { broker.client(slot).cloned() }
+    if changes.iter().any(touched) {
+        None
+    } else {
+        broker.slots().find(slot).map(|slot| Arc::clone(&slot.client))
+    }
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
-use portico_core::clock::{Clock, Entropy};
-use portico_core::flow::{Broker, BrokerConfig};
-use portico_core::keys::{KeyError, Keys};
+use portico_core::clock::Clock;
+use portico_core::flow::{Broker, BrokerConfig, EnabledSlot, EnabledSlots};
+use portico_core::keys::KeyError;
 use portico_core::provider::{ProtocolClient, ProviderKind, Slot};
 use portico_core::seal::Seals;
 use portico_core::slot::SlotId;
 use portico_core::store::Store;
+use portico_http::proxy_probe::ProxyProbe;
 use portico_http::{Live, Metrics, Surface};
 use portico_oauth2::{OAuth2Client, Outbound};
 use portico_oidc::OidcClient;
@@ -121,14 +122,15 @@ pub(crate) async fn assemble(
     keep: impl Fn(SlotId) -> Option<Arc<dyn ProtocolClient>>,
 ) -> Result<Arc<Broker>, Failure> {
     let seals = seals(settings);
-    let keys = Keys::load(store.as_ref(), settings.signing_alg, &seals, Entropy, clock.now()).await?;
-    let client = |slot: &Slot| keep(slot.id()).map_or_else(|| client(slot, outbound), Ok);
-    let slots = settings.slots.iter().map(|slot| Ok((slot.clone(), client(slot)?)));
-    Ok(Arc::new(Broker::new(BrokerConfig {
+    let slot = |slot: &Slot| {
+        let client = keep(slot.id()).map_or_else(|| client(slot, outbound), Ok)?;
+        Ok(EnabledSlot { settings: Arc::new(slot.clone()), client })
+    };
+    let slots = settings.slots.iter().map(slot).collect::<Result<_, Failure>>()?;
+    let config = BrokerConfig {
         public_url: settings.public_url.clone(),
-        slots: slots.collect::<Result<_, Failure>>()?,
+        slots: EnabledSlots::new(slots),
         store,
-        keys,
         seals,
         clock,
         lifetimes: settings.lifetimes,
@@ -139,7 +141,8 @@ pub(crate) async fn assemble(
         post_logout_redirect: settings.post_logout_redirect_url.clone(),
         return_origins: settings.return_origins.clone(),
         audit_retention: settings.audit_retention,
-    })))
+    };
+    Ok(Arc::new(Broker::load(config, settings.signing_alg).await?))
 }
 
 pub(crate) fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolClient>, Failure> {
@@ -152,13 +155,14 @@ pub(crate) fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolC
     })
 }
 
-/// What the settings say of the HTTP surface.
-pub(crate) fn surface(settings: &Settings) -> Surface {
+/// The settings of the HTTP surface.
+pub(crate) fn surface(settings: &Settings, clock: &Clock) -> Surface {
     Surface {
         error_url: settings.error_url.clone(),
         cors: settings.cors_origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
         rate_limit: settings.rate_limit,
+        proxy_probe: Some(ProxyProbe::new(seals(settings), settings.public_url.clone(), clock.clone())),
     }
 }
 
@@ -218,7 +222,7 @@ pub(crate) async fn upkeep(live: Arc<Live>) {
     loop {
         tokio::select! {
             _ = keys.tick() => {
-                if let Err(error) = live.now().broker().tend_keys().await {
+                if let Err(error) = live.now().broker().keys().maintain().await {
                     tracing::warn!(error = chain(&error), "the signing keys could not be looked after");
                 }
             }

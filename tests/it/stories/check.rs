@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portico_core::clock::Clock;
-use portico_core::proxy_probe::ProbeRequest;
 use portico_core::public_url::PublicUrl;
 use portico_core::seal::Seals;
 use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig};
+use portico_http::proxy_probe::ProbeRequest;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 

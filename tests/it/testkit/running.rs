@@ -85,7 +85,7 @@ impl Running {
 
     /// What happens from time to time, at once: signing keys come and go.
     pub async fn tend_keys(&self) {
-        self.broker().await.tend_keys().await.unwrap();
+        self.broker().await.keys().maintain().await.unwrap();
     }
 
     /// The slots that were pointed elsewhere, with how many people know it by issuer and by client id.
@@ -101,7 +101,7 @@ impl Running {
 
     /// The same as an operator's `keys rotate`.
     pub async fn rotate_keys(&self) {
-        self.broker().await.announce_key().await.unwrap();
+        self.broker().await.keys().announce().await.unwrap();
     }
 
     /// Stops and waits until everything has let go of the database.

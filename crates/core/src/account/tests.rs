@@ -37,13 +37,17 @@ fn local(name: &str) -> Account {
     }
 }
 
+fn suffix() -> NameSuffix {
+    NameSuffix::random(Entropy)
+}
+
 fn decide_by_name(claims: &Claims, by_name: Account, fallback: bool) -> Decision {
     let found = Candidates { by_identity: None, by_name: Some(by_name) };
-    decide(&POLICY(), fallback, claims, &found, Entropy).unwrap()
+    decide(&POLICY(), fallback, claims, &found, &suffix()).unwrap()
 }
 
 fn names(claims: &Claims) -> Vec<String> {
-    match decide(&POLICY(), true, claims, &Candidates::default(), Entropy).unwrap() {
+    match decide(&POLICY(), true, claims, &Candidates::default(), &suffix()).unwrap() {
         Decision::Create(names) => names,
         other => panic_with(&other),
     }
@@ -68,7 +72,7 @@ fn a_known_identity_is_its_account_whatever_the_name() {
     let known = local("Somebody else");
     let found = Candidates { by_identity: Some(known.clone()), by_name: Some(local("Jane Doe")) };
     let jane = claims(&json!({"name": "Jane Doe"}));
-    assert_eq!(decide(&POLICY(), true, &jane, &found, Entropy), Ok(Decision::Use(known.id)));
+    assert_eq!(decide(&POLICY(), true, &jane, &found, &suffix()), Ok(Decision::Use(known.id)));
 }
 
 #[test]
@@ -77,7 +81,7 @@ fn a_known_identity_of_an_account_that_is_not_active_is_refused() {
         let known = Account { status, ..local("Jane Doe") };
         let found = Candidates { by_identity: Some(known.clone()), by_name: None };
         let jane = claims(&json!({"name": "Jane Doe"}));
-        assert_eq!(decide(&POLICY(), true, &jane, &found, Entropy), Err(Refusal::NotActive(known.id)));
+        assert_eq!(decide(&POLICY(), true, &jane, &found, &suffix()), Err(Refusal::NotActive(known.id)));
     }
 }
 

@@ -1,63 +1,78 @@
-//! The way in when no provider can be asked: a link that an operator made for one person, a moment ago.
+//! Break-glass: an operator's one-time code starts a session while no provider can be asked.
 
-use super::{Broker, PresentedTokens, Tokens};
+use std::sync::Arc;
+
+use super::config::BrokerConfig;
+use super::sessions::{PresentedTokens, SessionService};
+use super::tokens::Tokens;
 use crate::audit::Event;
 use crate::clock::Entropy;
-use crate::error::LoginError;
+use crate::error::{FlowError, LoginError};
 use crate::session::{BREAK_GLASS_SESSION, Caller, NewSession, OneTimeCode, RefreshToken};
 use crate::store::BreakGlassRedemption;
 
-impl Broker {
-    /// Begins the session that a break-glass link is good for. The link is gone whatever comes of it, and so is the
-    /// session that the browser had before.
-    ///
-    /// # Errors
-    /// [`LoginError::StateInvalid`] for every link that is not good, and [`LoginError::AccountDisabled`].
-    pub async fn break_glass(
-        &self,
-        code: &str,
-        presented: &PresentedTokens,
-        caller: &Caller,
-    ) -> Result<Tokens, LoginError> {
-        let begun = self.enter_by_link(code, presented, caller).await;
-        match &begun {
-            // A guess is nothing that happened to anybody, and anybody can make as many as they like: the log has it.
-            Ok(_) | Err(LoginError::StateInvalid(_)) => {}
-            Err(error) => self.record_failure(None, error, caller).await,
-        }
-        begun
+/// Redeems break-glass codes.
+pub struct BreakGlassService {
+    config: Arc<BrokerConfig>,
+    sessions: Arc<SessionService>,
+}
+
+impl BreakGlassService {
+    pub(super) fn new(config: Arc<BrokerConfig>, sessions: Arc<SessionService>) -> Self {
+        Self { config, sessions }
     }
 
-    async fn enter_by_link(
+    /// Starts the session of a break-glass code. The code is deleted whatever the result is, and the session that the
+    /// browser had before ends.
+    ///
+    /// # Errors
+    /// [`LoginError::StateInvalid`] for every code that is not valid, and [`FlowError::AccountDisabled`].
+    pub async fn redeem(
         &self,
         code: &str,
-        presented: &PresentedTokens,
+        browser: &PresentedTokens,
         caller: &Caller,
     ) -> Result<Tokens, LoginError> {
-        let code =
-            OneTimeCode::parse(code).ok_or(LoginError::StateInvalid("it is no break-glass link of ours"))?;
-        let before = self.session_of(presented.access.as_deref(), presented.refresh.as_ref()).await?;
-        let now = self.config.clock.now();
+        let redeemed = self.start_session(code, browser, caller).await;
+        match &redeemed {
+            // A wrong code concerns no account, and any client can send many: the log has it, the audit trail does not.
+            Ok(_) | Err(LoginError::StateInvalid(_)) => {}
+            Err(error) => self.config.record_failure(None, error, caller).await,
+        }
+        redeemed
+    }
+
+    async fn start_session(
+        &self,
+        code: &str,
+        browser: &PresentedTokens,
+        caller: &Caller,
+    ) -> Result<Tokens, LoginError> {
+        let code = OneTimeCode::parse(code).ok_or(LoginError::StateInvalid("it is no break-glass code"))?;
+        let replaced = self.sessions.session_of(browser).await?;
+        let issuer = self.sessions.issuer();
         let refresh = RefreshToken::first(Entropy);
-        let session = self.new_session(&refresh, caller);
-        let expires_at = session.expires_at.min(now.plus(BREAK_GLASS_SESSION));
+        let session = issuer.new_session(&refresh, caller);
+        let expires_at = session.expires_at.min(session.created_at.plus(BREAK_GLASS_SESSION));
         let session = NewSession { expires_at, ..session };
-        let event = self.event(Event::BreakGlassUsed).by(caller);
-        let entry = match self.config.store.redeem_break_glass(&code.hash(), &session, &event).await? {
-            BreakGlassRedemption::SessionStarted(entry) => entry,
-            BreakGlassRedemption::Refused(account) => return Err(LoginError::AccountDisabled(account)),
+        let event = self.config.event(Event::BreakGlassUsed).by(caller);
+        let store = &self.config.store;
+        let entry = match store.redeem_break_glass(&code.hash(), &session, &event).await? {
+            BreakGlassRedemption::SessionStarted(entry) => *entry,
+            BreakGlassRedemption::Refused(account) => {
+                return Err(FlowError::AccountDisabled(account).into());
+            }
             BreakGlassRedemption::Unknown => {
-                return Err(LoginError::StateInvalid(
-                    "the break-glass link is unknown, used, replaced or expired",
-                ));
+                let why = "the break-glass code is unknown, used, replaced or expired";
+                return Err(LoginError::StateInvalid(why));
             }
         };
         event.about(entry.account.id).announce();
-        if let Some(before) = before
-            && let Some(before) = self.config.store.find_session(before).await?
+        if let Some(replaced) = replaced
+            && let Some(replaced) = store.find_session(replaced).await?
         {
-            self.end(&before, Event::SessionRevoked, Some("replaced"), caller).await?;
+            self.sessions.end(&replaced, Event::SessionRevoked, Some("replaced"), caller).await?;
         }
-        self.tokens(*entry, refresh).map_err(LoginError::Internal)
+        Ok(issuer.issue(entry, refresh)?)
     }
 }

@@ -1,43 +1,112 @@
-//! How a session goes on, is believed, and ends.
+//! Sessions: refreshed, verified and ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use moka::future::Cache;
 use url::Url;
 
-use super::{Broker, SignedIn, Tokens};
-use crate::account::AccountStatus;
-use crate::audit::{AuditEvent, Event};
+use super::config::BrokerConfig;
+use super::keys::KeyService;
+use super::tokens::{TokenIssuer, Tokens};
+use crate::account::{Account, AccountId, AccountStatus};
+use crate::audit::Event;
 use crate::cache::count_lookup;
-use crate::claims::SessionClaims;
 use crate::clock::Entropy;
-use crate::error::StoreError;
-use crate::error::{Check, LoginError, SessionError, UpstreamError};
-use crate::seal::{Purpose, base64url, from_base64url, same, sha256};
-use crate::session::{Caller, REFRESH_GRACE, RefreshToken, SessionId};
-use crate::slot::SlotId;
+use crate::error::{FlowError, SessionError, StoreError, TokenError};
+use crate::seal::{Purpose, SealKey, base64url, from_base64url, same, sha256};
+use crate::session::{Caller, REFRESH_GRACE, RefreshToken, Session, SessionId};
 use crate::store::{Rotate, Rotation, SessionSelection, SessionWithAccount};
-use crate::token::{AccessClaims, UNKNOWN_KEY, verify};
+use crate::token::{AccessClaims, verify};
 
-impl Broker {
-    /// Goes on with a session: a new access token, and the refresh token's successor. A token superseded within
-    /// [`REFRESH_GRACE`] is answered with the current one; any other superseded token ends the session (RFC 9700 4.14).
+/// How long a revocation on another replica may go unnoticed on this one.
+pub const REVOCATION_DELAY: Duration = Duration::from_secs(5);
+
+/// How old a login may be for changes to the account's identities.
+const RECENT_LOGIN: Duration = Duration::from_mins(10);
+
+/// The most sessions, and the most access tokens, that are cached.
+const MAX_CACHED: u64 = 10_000;
+
+/// Sessions and their access tokens.
+pub struct SessionService {
+    config: Arc<BrokerConfig>,
+    keys: Arc<KeyService>,
+    issuer: TokenIssuer,
+    sessions: Cache<SessionId, Arc<SessionWithAccount>>,
+    /// Access tokens whose signature was verified within [`REVOCATION_DELAY`], by hash.
+    verified_tokens: moka::sync::Cache<[u8; 32], Arc<AccessClaims>>,
+}
+
+/// The session tokens that a browser sent. None of them is verified yet.
+#[derive(Debug, Default)]
+pub struct PresentedTokens {
+    /// An access token.
+    pub access: Option<String>,
+    /// A refresh token.
+    pub refresh: Option<RefreshToken>,
+}
+
+/// A request whose access token is verified and whose session is live.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// The token's claims.
+    pub claims: Arc<AccessClaims>,
+    /// The session and its account, at most [`REVOCATION_DELAY`] old.
+    pub entry: Arc<SessionWithAccount>,
+}
+
+impl SignedIn {
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.entry.session
+    }
+
+    /// The session's account.
+    pub fn account(&self) -> &Account {
+        &self.entry.account
+    }
+}
+
+impl SessionService {
+    pub(super) fn new(config: Arc<BrokerConfig>, keys: Arc<KeyService>) -> Self {
+        let sessions = Cache::builder()
+            .max_capacity(MAX_CACHED)
+            .time_to_live(REVOCATION_DELAY)
+            .support_invalidation_closures()
+            .build();
+        let verified_tokens =
+            moka::sync::Cache::builder().max_capacity(MAX_CACHED).time_to_live(REVOCATION_DELAY).build();
+        let issuer = TokenIssuer::new(Arc::clone(&config), Arc::clone(&keys));
+        Self { config, keys, issuer, sessions, verified_tokens }
+    }
+
+    pub(super) fn issuer(&self) -> &TokenIssuer {
+        &self.issuer
+    }
+
+    /// Issues a new access token, and the refresh token's successor. A token superseded within [`REFRESH_GRACE`] is
+    /// answered with the current one; any other superseded token ends the session (RFC 9700 4.14).
+    ///
+    /// # Errors
+    /// [`SessionError::Invalid`] if the session cannot be refreshed.
     pub async fn refresh(&self, presented: &RefreshToken, caller: &Caller) -> Result<Tokens, SessionError> {
         let store = &self.config.store;
-        let now = self.config.clock.now();
+        let now = self.config.now();
         let unknown = SessionError::Invalid("the refresh token is unknown");
         let Some(session) = store.find_refresh(&presented.hash()).await? else { return Err(unknown) };
         let Some(entry) = store.find_session(session).await? else { return Err(unknown) };
-        self.check_live(&entry, caller).await?;
+        self.check_refreshable(&entry, caller).await?;
         let next = presented.successor(session, self.config.seals.current());
         let rotate = Rotate { presented: presented.hash(), session, next: next.hash(), now };
         match store.rotate_refresh(&rotate).await? {
-            Rotation::Rotated(entry) => self.tokens(entry, next).map_err(SessionError::Internal),
+            Rotation::Rotated(entry) => Ok(self.issuer.issue(entry, next)?),
             Rotation::Superseded { entry, at, current, since } => {
                 let recent = now <= at.plus(REFRESH_GRACE);
                 match presented.follow(session, &self.config.seals, current, &since) {
-                    Some(token) if recent => self.tokens(entry, token).map_err(SessionError::Internal),
-                    // Another replica went on under a secret key that is not known here yet: no reuse, only no answer.
+                    Some(token) if recent => Ok(self.issuer.issue(entry, token)?),
+                    // Another replica issued the successor under a secret key that is not known here yet. That is no
+                    // reuse.
                     None if recent => {
                         Err(SessionError::Invalid("the token's successor was made under another secret key"))
                     }
@@ -53,68 +122,67 @@ impl Broker {
         Err(SessionError::Invalid("a superseded refresh token was used again; the session is revoked"))
     }
 
-    /// Whether a session may go on: not revoked, within both limits, of an active account, through a slot that is still
-    /// enabled.
-    async fn check_live(&self, entry: &SessionWithAccount, caller: &Caller) -> Result<(), SessionError> {
-        self.check_present(entry)?;
-        if self.config.clock.now() > entry.session.last_used_at.plus(self.config.lifetimes.idle) {
+    /// Whether a session can be refreshed: not ended, not idle for too long, and admitted by a slot that is still enabled.
+    async fn check_refreshable(
+        &self,
+        entry: &SessionWithAccount,
+        caller: &Caller,
+    ) -> Result<(), SessionError> {
+        self.check_not_ended(entry)?;
+        if self.config.now() > entry.session.last_used_at.plus(self.config.lifetimes.idle) {
             return Err(SessionError::Invalid("the session was idle for too long"));
         }
-        // Whom an operator's link let in came through no slot that could keep them out.
+        // A break-glass session has no slot, so no access rule applies to it.
         if let Some(slot) = entry.session.slot
-            && !self.admits(slot, &entry.session.session_claims)
+            && !self.config.slots.admits(slot, &entry.session.session_claims)
         {
             self.end(entry, Event::SessionRevoked, Some("login_not_allowed"), caller).await?;
-            return Err(SessionError::Invalid("the session's slot no longer lets this person in"));
+            return Err(SessionError::Invalid("the session's slot no longer admits this person"));
         }
         Ok(())
     }
 
-    /// Whether a slot is still enabled and its access rule still lets this person in.
-    pub(super) fn admits(&self, slot: SlotId, session_claims: &SessionClaims) -> bool {
-        self.enabled_slot(slot).is_ok_and(|(slot, _)| slot.access.check(session_claims).is_ok())
-    }
-
-    pub(super) fn check_present(&self, entry: &SessionWithAccount) -> Result<(), SessionError> {
+    /// Whether a session is neither revoked nor expired, and its account is active.
+    pub(super) fn check_not_ended(&self, entry: &SessionWithAccount) -> Result<(), SessionError> {
         match entry.account.status {
             AccountStatus::Active => {}
             AccountStatus::Disabled | AccountStatus::Deleted => {
-                return Err(SessionError::AccountDisabled(entry.account.id));
+                return Err(FlowError::AccountDisabled(entry.account.id).into());
             }
         }
         if entry.session.revoked_at.is_some() {
             return Err(SessionError::Invalid("the session is revoked"));
         }
-        if entry.session.expires_at <= self.config.clock.now() {
+        if entry.session.expires_at <= self.config.now() {
             return Err(SessionError::Invalid("the session has expired"));
         }
         Ok(())
     }
 
-    /// Believes an access token, and makes sure its session is still there. A revocation elsewhere is noticed within
-    /// [`super::REVOCATION_DELAY`], one here at once.
+    /// Whether the session started with a provider's login within [`RECENT_LOGIN`]. A break-glass session never counts:
+    /// it ends within the hour, and must add no identity that outlasts it.
+    pub(super) fn check_recent_login(&self, signed_in: &SignedIn) -> Result<(), FlowError> {
+        let session = signed_in.session();
+        let recent = session.slot.is_some() && self.config.now() <= session.created_at.plus(RECENT_LOGIN);
+        if recent { Ok(()) } else { Err(FlowError::ReauthenticationRequired) }
+    }
+
+    /// Verifies an access token, and checks that its session is live. A revocation on another replica is noticed within
+    /// [`REVOCATION_DELAY`], one on this replica at once.
+    ///
+    /// # Errors
+    /// [`SessionError::Invalid`] if it is not, [`FlowError::Store`] if the store fails.
     pub async fn signed_in(&self, access: &str) -> Result<SignedIn, SessionError> {
-        let claims = match self.verify_access_token(access) {
-            Err(SessionError::Invalid(UNKNOWN_KEY)) => {
-                self.look_for_keys().await;
-                self.verify_access_token(access)?
+        let claims = match self.verify(access) {
+            Err(TokenError::UnknownKey) => {
+                self.keys.reload_for_unknown_key().await;
+                self.verify(access)?
             }
             other => other?,
         };
-        let id = claims.session();
-        let load = async {
-            let found = self.config.store.find_session(id).await?;
-            found.map(Arc::new).ok_or(SessionError::Invalid("the session is unknown"))
-        };
-        let entry = self.sessions.entry(id).or_try_insert_with(load).await;
-        let entry = entry.map_err(|error| match error.as_ref() {
-            SessionError::Invalid(why) => SessionError::Invalid(why),
-            other => SessionError::Store(StoreError::Unavailable(other.to_string().into())),
-        })?;
-        count_lookup("sessions", !entry.is_fresh());
-        let entry = entry.into_value();
-        match self.check_present(&entry) {
-            Err(SessionError::AccountDisabled(_)) => {
+        let entry = self.cached_session(claims.session()).await?;
+        match self.check_not_ended(&entry) {
+            Err(SessionError::Flow(FlowError::AccountDisabled(_))) => {
                 Err(SessionError::Invalid("the account is disabled or deleted"))
             }
             other => other,
@@ -122,96 +190,91 @@ impl Broker {
         Ok(SignedIn { claims, entry })
     }
 
-    /// Believes an access token without asking the store. A signature is verified once in a while, the times always.
+    async fn cached_session(&self, id: SessionId) -> Result<Arc<SessionWithAccount>, SessionError> {
+        let load = async {
+            let found = self.config.store.find_session(id).await?;
+            found.map(Arc::new).ok_or(SessionError::Invalid("the session is unknown"))
+        };
+        let entry = self.sessions.entry(id).or_try_insert_with(load).await;
+        let entry = entry.map_err(|error| match error.as_ref() {
+            SessionError::Invalid(why) => SessionError::Invalid(why),
+            other => StoreError::Unavailable(other.to_string().into()).into(),
+        })?;
+        count_lookup("sessions", !entry.is_fresh());
+        Ok(entry.into_value())
+    }
+
+    /// Verifies an access token without asking the store. The signature is verified once within [`REVOCATION_DELAY`], the
+    /// times each time.
     ///
     /// # Errors
-    /// [`SessionError::Invalid`], always.
-    pub fn verify_access_token(&self, access: &str) -> Result<Arc<AccessClaims>, SessionError> {
-        let now = self.config.clock.now();
-        let ring = self.config.keys.ring();
+    /// [`TokenError`] if the token is not valid now.
+    pub fn verify(&self, access: &str) -> Result<Arc<AccessClaims>, TokenError> {
+        let now = self.config.now();
+        let ring = self.keys.ring();
         let hash = sha256(&[ring.fingerprint(), access.as_bytes()]);
         let known = self.verified_tokens.get(&hash);
         count_lookup("access_tokens", known.is_some());
         if let Some(claims) = known {
-            claims.check_times(now).map_err(SessionError::Invalid)?;
+            claims.check_times(now)?;
             return Ok(claims);
         }
-        let claims = verify(&ring, access, &self.config.public_url, &self.config.audience, now);
-        let claims = Arc::new(claims.map_err(SessionError::Invalid)?);
+        let claims = Arc::new(verify(&ring, access, &self.config.public_url, &self.config.audience, now)?);
         self.verified_tokens.insert(hash, Arc::clone(&claims));
         Ok(claims)
     }
 
-    /// The session that a browser's cookies belong to, by refresh token or else by access token.
-    pub async fn session_of(
-        &self,
-        access: Option<&str>,
-        refresh: Option<&RefreshToken>,
-    ) -> Result<Option<SessionId>, StoreError> {
-        if let Some(refresh) = refresh
-            && let Some(session) = self.config.store.find_refresh(&refresh.hash()).await?
+    /// The session that a browser's tokens belong to: by refresh token, or else by access token.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn session_of(&self, presented: &PresentedTokens) -> Result<Option<SessionId>, StoreError> {
+        if let Some(refresh) = &presented.refresh
+            && let Some(session) = self.session_of_refresh(refresh).await?
         {
             return Ok(Some(session));
         }
-        Ok(access.and_then(|access| self.verify_access_token(access).ok()).map(|claims| claims.session()))
+        let access = presented.access.as_deref();
+        Ok(access.and_then(|access| self.verify(access).ok()).map(|claims| claims.session()))
     }
 
-    /// Whether a session could go on, as far as the store says.
+    /// The session that a refresh token belongs to.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn session_of_refresh(&self, refresh: &RefreshToken) -> Result<Option<SessionId>, StoreError> {
+        self.config.store.find_refresh(&refresh.hash()).await
+    }
+
+    /// Whether a session is live, as far as the store knows.
+    ///
+    /// # Errors
+    /// If the store fails.
     pub async fn is_live(&self, id: SessionId) -> Result<bool, StoreError> {
         let found = self.config.store.find_session(id).await?;
-        Ok(found.is_some_and(|entry| self.check_present(&entry).is_ok()))
+        Ok(found.is_some_and(|entry| self.check_not_ended(&entry).is_ok()))
     }
 
-    /// Ends a session that is live. The answer is where the browser ends the session at the provider too, when it can.
+    /// All roles of a person, by the role map in use.
+    pub fn roles(&self, entry: &SessionWithAccount) -> Vec<String> {
+        self.issuer.roles(entry)
+    }
+
+    /// Ends a live session. Returns the URL at which the browser ends the session at the provider too, if there is one.
+    ///
+    /// # Errors
+    /// If the store fails.
     pub async fn sign_out(&self, id: SessionId, caller: &Caller) -> Result<Option<Url>, SessionError> {
         let found = self.config.store.find_session(id).await?;
-        let Some(entry) = found.filter(|entry| self.check_present(entry).is_ok()) else {
+        let Some(entry) = found.filter(|entry| self.check_not_ended(entry).is_ok()) else {
             return Ok(None);
         };
         let sealed = self.config.store.find_id_token(id).await?;
         self.end(&entry, Event::Logout, None, caller).await?;
-        let hint = sealed.and_then(|sealed| self.open_id_token(id.0.as_bytes(), &sealed));
+        let hint = sealed.and_then(|sealed| self.issuer.open_id_token(id.0.as_bytes(), &sealed));
         let back = self.config.post_logout_redirect.as_ref();
-        let client = entry.session.slot.and_then(|slot| self.enabled_slot(slot).ok());
-        Ok(client.and_then(|(_, client)| client.end_session(back, hint.as_ref())))
-    }
-
-    /// Seals an ID token for one session or one hand-off code, and for nothing else.
-    pub(super) fn seal_id_token(&self, of: &[u8], token: &SecretString) -> Vec<u8> {
-        self.config.seals.seal(Purpose::IdToken, &[of], token.expose_secret().as_bytes(), Entropy)
-    }
-
-    /// Without the key that sealed it, an ID token is lost, and only a hint with it.
-    pub(super) fn open_id_token(&self, of: &[u8], sealed: &[u8]) -> Option<SecretString> {
-        let (plain, _) = self.config.seals.open(Purpose::IdToken, &[of], sealed).ok()?;
-        String::from_utf8(plain).ok().map(Into::into)
-    }
-
-    /// Ends the sessions that a provider says have ended there (OIDC Back-Channel Logout 1.0, 2.7); how many were live.
-    ///
-    /// # Errors
-    /// [`LoginError::ProviderUnknown`] where nobody may say so, [`LoginError::Store`] when nothing could be written, and
-    /// anything else when the token does not pass.
-    pub async fn backchannel_logout(
-        &self,
-        slot: SlotId,
-        token: &SecretString,
-        caller: &Caller,
-    ) -> Result<usize, LoginError> {
-        let (_, client) = self.enabled_slot(slot)?;
-        self.check_issuer_conflict(slot)?;
-        let now = self.config.clock.now();
-        let logout_token =
-            client.verify_logout_token(token, now).await?.ok_or(LoginError::ProviderUnknown)?;
-        let Some(ended) = self.config.store.backchannel_logout(&logout_token, caller, now).await? else {
-            let used = Check::failed("jti", "one that was not used before", "one that was");
-            return Err(UpstreamError::TokenInvalid(used).into());
-        };
-        ended.events.iter().for_each(AuditEvent::announce);
-        for session in &ended.sessions {
-            self.sessions.invalidate(session).await;
-        }
-        Ok(ended.sessions.len())
+        let slot = entry.session.slot.and_then(|slot| self.config.slots.find(slot));
+        Ok(slot.and_then(|slot| slot.client.end_session(back, hint.as_ref())))
     }
 
     pub(super) async fn end(
@@ -221,35 +284,47 @@ impl Broker {
         reason: Option<&'static str>,
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        let event = self.event(event).by(caller).about(entry.account.id).of(&entry.session);
+        let event = self.config.event(event).by(caller).about(entry.account.id).of(&entry.session);
         let event = match reason {
             Some(reason) => event.because(reason),
             None => event,
         };
-        if self.config.store.revoke_sessions(SessionSelection::One(entry.session.id), &event).await? > 0 {
+        let selection = SessionSelection::One(entry.session.id);
+        if self.config.store.revoke_sessions(selection, &event).await? > 0 {
             event.announce();
         }
-        self.sessions.invalidate(&entry.session.id).await;
+        self.forget(entry.session.id).await;
         Ok(())
     }
 
-    /// A value against cross-site request forgery that is valid for one session only.
+    /// Removes a session from the cache.
+    pub(super) async fn forget(&self, id: SessionId) {
+        self.sessions.invalidate(&id).await;
+    }
+
+    /// Removes all sessions of an account from the cache.
+    pub(super) fn forget_account(&self, account: AccountId) {
+        let of_account = move |_: &SessionId, entry: &Arc<SessionWithAccount>| entry.account.id == account;
+        // Fails only if the cache was built without this ability.
+        if self.sessions.invalidate_entries_if(of_account).is_err() {
+            self.sessions.invalidate_all();
+        }
+    }
+
+    /// A CSRF value that is valid for one session.
     pub fn csrf(&self, session: SessionId) -> String {
         let random = Entropy.bytes::<16>();
         let mac = self.config.seals.current().mac(Purpose::Csrf, &[session.0.as_bytes(), &random]);
         format!("{}.{}", base64url(&random), base64url(&mac))
     }
 
-    /// Whether such a value belongs to this session.
+    /// Whether a CSRF value belongs to this session.
     pub fn csrf_belongs_to(&self, value: &str, session: SessionId) -> bool {
         let parts = value
             .split_once('.')
             .and_then(|(random, mac)| Some((from_base64url(random)?, from_base64url(mac)?)));
-        parts.is_some_and(|(random, mac)| {
-            self.config
-                .seals
-                .keys()
-                .any(|key| same(&key.mac(Purpose::Csrf, &[session.0.as_bytes(), &random]), &mac))
-        })
+        let Some((random, mac)) = parts else { return false };
+        let expected = |key: &SealKey| key.mac(Purpose::Csrf, &[session.0.as_bytes(), &random]);
+        self.config.seals.keys().any(|key| same(&expected(key), &mac))
     }
 }

@@ -78,7 +78,7 @@ fn token(ring: &KeyRing, entry: &SessionWithAccount) -> String {
 }
 
 fn accept(ring: &KeyRing, token: &str, now: Timestamp) -> Result<AccessClaims, &'static str> {
-    verify(ring, token, &public(), &["https://login.example.com".to_owned()], now)
+    verify(ring, token, &public(), &["https://login.example.com".to_owned()], now).map_err(TokenError::reason)
 }
 
 #[test]

@@ -1,17 +1,20 @@
-//! The table, without a broker behind it: what is there, what is not, and by which method.
+//! The table without a broker: which paths exist, and by which method.
 
 use std::sync::Arc;
 
 use actix_web::App;
 use actix_web::dev::ServiceResponse;
+use actix_web::http::header;
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::web::Data;
+use portico_core::public_url::PublicUrl;
 
 use super::*;
 use crate::limits::Limits;
-use crate::{Front, Surface};
+use crate::state::{Front, Surface};
+use crate::urls::routed;
 
-/// The answer under a public URL with this path.
+/// The response under a public URL with this path.
 async fn ask(base: &str, method: &Method, path: &str) -> ServiceResponse {
     let public = PublicUrl::parse(&format!("https://app.example.com{base}")).unwrap();
     let routed = routed(public.base_path());
@@ -59,7 +62,7 @@ async fn each_path_has_one_method() {
     }
 }
 
-// Which of the two a slot takes says the slot.
+// The slot decides which of the two it takes.
 #[actix_web::test]
 async fn a_callback_comes_by_get_or_post() {
     for method in [Method::HEAD, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
@@ -105,13 +108,4 @@ async fn a_path_has_one_spelling_and_its_place() {
         assert_eq!(answer.status().as_u16(), if found { 405 } else { 404 }, "{base} {path}");
         assert_eq!(answer.headers().get("cache-control").unwrap(), "no-store");
     }
-}
-
-#[test]
-fn our_own_addresses_are_absolute() {
-    let public = PublicUrl::parse("https://app.example.com/sso/").unwrap();
-    let slot = "oidc/google".parse().unwrap();
-    assert_eq!(login_url(&public, slot).as_str(), "https://app.example.com/sso/auth/oidc/google/login");
-    assert_eq!(login_page(&public).as_str(), "https://app.example.com/sso/auth/");
-    assert_eq!(jwks_url(&public).as_str(), "https://app.example.com/sso/.well-known/jwks.json");
 }

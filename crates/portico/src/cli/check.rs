@@ -12,6 +12,7 @@ use portico_oauth2::{Outbound, probe};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use super::proxy_check::proxy_checks;
 use super::{Failure, chain, print_out};
 use crate::settings::{Loaded, Mistake, Settings, Sources};
 use crate::wire;
@@ -83,7 +84,8 @@ async fn look(settings: &Settings, outbound: &Handle) -> Result<(Vec<Looked>, Ve
     let http = Outbound::new(&Transport::default(), outbound.clone())
         .map_err(|error| Failure::Failed(chain(&error)))?;
     let public = tokio::spawn(async move {
-        let looked = probe::public_url(&http, &public, &seals);
+        let proxies = proxy_checks(&http, &public, &seals);
+        let looked = probe::public_url(&http, &public, proxies);
         let late = |_| vec![Finding::unknown("reachable", "the public URL did not answer in time")];
         tokio::time::timeout(DEADLINE, looked).await.unwrap_or_else(late)
     });

@@ -10,6 +10,7 @@ mod generated;
 mod keys;
 mod migrate;
 mod plan;
+mod proxy_check;
 mod serve;
 mod sessions;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portico_core::clock::Clock;
 use portico_core::flow::{Broker, OrphanedIdentities};
 use portico_core::provider::Prompt;
-use portico_core::return_to::LoginParams;
+use portico_core::return_to::ReturnTo;
 use portico_http::{Metrics, Portico};
 use portico_storage::Storage;
 
@@ -86,7 +86,7 @@ async fn warn_of_adoption(service: &Service) {
     if !settings.slots.iter().any(|slot| slot.name_fallback) {
         return;
     }
-    match service.live().now().broker().store().count_adoptable(&settings.name_policy).await {
+    match service.live().now().broker().count_adoptable().await {
         Ok(adoptable) => tracing::warn!(
             adoptable,
             "the account name fallback is on and deprecated: a first login may adopt a local account of the same name; \
@@ -104,9 +104,10 @@ pub(crate) async fn look_at_providers(live: &Portico) {
         tracing::warn!(icon, "no such Material Design icon; the button shows mdi:account-key");
     }
     let broker = live.broker();
-    for (slot, _) in broker.slots() {
-        if let Err(error) = broker.begin(slot.id(), &LoginParams::default(), Prompt::AsConfigured).await {
-            tracing::warn!(slot = %slot.id(), error = chain(&error), "this slot is down for now; the others are not affected");
+    for slot in broker.slots().iter().map(|slot| slot.settings.id()) {
+        let begun = broker.login().begin(slot, &ReturnTo::root(), None, Prompt::AsConfigured).await;
+        if let Err(error) = begun {
+            tracing::warn!(%slot, error = chain(&error), "this slot is down for now; the others are not affected");
         }
     }
     warn_of_estranged(broker).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use portico_core::account::{AccountId, Decision, NamePolicy, decide};
+use portico_core::account::{AccountId, Decision, NamePolicy, NameSuffix, decide};
 use portico_core::admission::AccessRule;
 use portico_core::claims::{ClaimMap, ClaimPath, Claims, Evidence, GroupsSeparator};
 use portico_core::clock::{Entropy, Timestamp};
@@ -182,7 +182,8 @@ impl Visit {
         let name = portico_core::account::adoptable_name(&self.claims);
         for _ in 0..2 {
             let found = store.find_candidates(self.claims.identity(), name.as_deref()).await.unwrap();
-            self.decision = decide(&self.policy, true, &self.claims, &found, Entropy).unwrap();
+            self.decision =
+                decide(&self.policy, true, &self.claims, &found, &NameSuffix::random(Entropy)).unwrap();
             if let Committed::Done(written) = self.commit_login(store).await {
                 return Some(entry(*written));
             }

@@ -1,0 +1,97 @@
+//! Issues the tokens of a session.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::config::BrokerConfig;
+use super::keys::KeyService;
+use crate::clock::{Entropy, Timestamp};
+use crate::error::FlowError;
+use crate::seal::Purpose;
+use crate::session::{Caller, NewSession, RefreshToken, SessionId};
+use crate::store::SessionWithAccount;
+use crate::token::{Issuance, issue};
+
+/// The tokens of a session.
+#[derive(Debug)]
+pub struct Tokens {
+    /// The signed JWT.
+    pub access: String,
+    /// Seconds until it expires.
+    pub expires_in: u64,
+    /// The opaque refresh token.
+    pub refresh: RefreshToken,
+    /// Seconds until the session ends.
+    pub session_expires_in: u64,
+    /// The session and its account.
+    pub entry: SessionWithAccount,
+}
+
+/// Issues tokens, and prepares the sessions that they belong to.
+pub(super) struct TokenIssuer {
+    config: Arc<BrokerConfig>,
+    keys: Arc<KeyService>,
+}
+
+impl TokenIssuer {
+    pub(super) fn new(config: Arc<BrokerConfig>, keys: Arc<KeyService>) -> Self {
+        Self { config, keys }
+    }
+
+    /// Signs an access token for a session.
+    ///
+    /// # Errors
+    /// [`FlowError::Internal`] if the cryptographic library refuses.
+    pub(super) fn issue(
+        &self,
+        entry: SessionWithAccount,
+        refresh: RefreshToken,
+    ) -> Result<Tokens, FlowError> {
+        let now = self.config.now();
+        let under = Issuance {
+            public_url: &self.config.public_url,
+            audience: &self.config.audience,
+            roles: self.roles(&entry),
+            lifetimes: &self.config.lifetimes,
+            now,
+            id: Entropy.id(now),
+        };
+        let (access, expires) = issue(&self.keys.ring(), &under, &entry)
+            .map_err(|_| FlowError::Internal("the access token could not be signed"))?;
+        let seconds_until = |time: Timestamp| u64::try_from(time.unix() - now.unix()).unwrap_or_default();
+        let session_expires_in = seconds_until(entry.session.expires_at);
+        Ok(Tokens { access, expires_in: seconds_until(expires), refresh, session_expires_in, entry })
+    }
+
+    /// All roles of a person, by the role map in use.
+    pub(super) fn roles(&self, entry: &SessionWithAccount) -> Vec<String> {
+        let groups = entry.session.session_claims.groups.as_deref();
+        self.config.roles.roles(entry.session.slot, groups, &entry.account.roles)
+    }
+
+    /// A session that starts now.
+    pub(super) fn new_session(&self, refresh: &RefreshToken, caller: &Caller) -> NewSession {
+        let now = self.config.now();
+        NewSession {
+            id: SessionId(Entropy.id(now)),
+            created_at: now,
+            expires_at: now.plus(self.config.lifetimes.session),
+            refresh: refresh.hash(),
+            id_token: None,
+            caller: caller.clone(),
+        }
+    }
+
+    /// Seals an ID token for one session or one hand-off code. It opens for that one only.
+    pub(super) fn seal_id_token(&self, of: &[u8], token: &SecretString) -> Vec<u8> {
+        let BrokerConfig { seals, .. } = &*self.config;
+        seals.seal(Purpose::IdToken, &[of], token.expose_secret().as_bytes(), Entropy)
+    }
+
+    /// Opens a sealed ID token. `None` if the key that sealed it is no longer known.
+    pub(super) fn open_id_token(&self, of: &[u8], sealed: &[u8]) -> Option<SecretString> {
+        let (plain, _) = self.config.seals.open(Purpose::IdToken, &[of], sealed).ok()?;
+        String::from_utf8(plain).ok().map(Into::into)
+    }
+}
