@@ -190,16 +190,16 @@ impl UpstreamError {
     }
 }
 
-/// The store did not answer, or answered nonsense. Never read as "not found".
+/// The store did not answer, or returned data that cannot be read. It never means "not found".
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, is locked, full or overloaded.
+    /// The database cannot be reached, is locked, is full or is overloaded.
     #[error("the store is unavailable: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A row holds what no version of Portico writes.
+    /// A row holds a value that no version of Portico writes.
     #[error("the store holds a corrupt {row}: {problem}")]
     Corrupt {
-        /// Which kind of row.
+        /// The kind of row.
         row: &'static str,
         /// What is wrong with it.
         problem: String,

@@ -1,4 +1,4 @@
-//! What differs between SQLite and PostgreSQL, so that nothing else has to know which of them it talks to.
+//! The differences between SQLite and PostgreSQL. The rest of the crate is generic over them.
 
 use std::pin::Pin;
 
@@ -12,13 +12,11 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::migrations::Step;
-
-/// A future that sqlx boxes.
+/// A future boxed by sqlx.
 type Running<'c, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'c>>;
 
-/// A database that can hold values of type `T`. Stated for all types at once, it keeps generic code free of lists of
-/// bounds.
+/// A database that can store values of type `T`. The blanket implementation frees generic code of long lists
+/// of bounds.
 pub(crate) trait Stores<T>: Database {
     /// Adds the value of the next parameter.
     fn bind(arguments: &mut Self::Arguments, value: T) -> Result<(), BoxDynError>;
@@ -42,17 +40,17 @@ where
     }
 }
 
-/// A database that runs statements. Every statement of ours answers with rows, also those that write: as many came as
-/// were written.
+/// A database that runs statements. Every statement of this crate returns rows; a writing one returns a row
+/// for each row that it wrote.
 pub(crate) trait Runs: Database {
-    /// Runs a statement to its end.
+    /// Runs a statement and returns all its rows.
     fn run<'c>(
         connection: &'c mut Self::Connection,
         sql: &'static str,
         arguments: Self::Arguments,
     ) -> Running<'c, Vec<Self::Row>>;
 
-    /// Lets the database check a statement against its schema.
+    /// Asks the database to check a statement against its schema.
     fn prepare<'c>(connection: &'c mut Self::Connection, sql: &'static str) -> Running<'c, Self::Statement>;
 }
 
@@ -74,6 +72,14 @@ where
     }
 }
 
+/// A migration: one script per database. It never changes once released.
+pub(crate) struct Step {
+    pub(crate) version: i64,
+    pub(crate) name: &'static str,
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
 /// One of the two databases.
 pub(crate) trait Backend:
     Database<Connection: Migrate>
@@ -88,16 +94,16 @@ pub(crate) trait Backend:
     + Stores<Vec<u8>>
     + Stores<Option<Vec<u8>>>
 {
-    /// How a transaction begins that may write.
+    /// The statement that begins a transaction that may write.
     const BEGIN: &'static str;
 
-    /// Answers with a row when migrations were ever recorded.
+    /// Returns a row if the table of applied migrations exists.
     const HAS_MIGRATIONS: &'static str;
 
-    /// Its half of a step.
+    /// The script of this database in a migration.
     fn script(step: &Step) -> &'static str;
 
-    /// Runs migrations. Of several processes at once one does, and the others wait for it.
+    /// Runs migrations. Of several concurrent processes one runs them and the others wait.
     fn migrate(
         pool: &Pool<Self>,
         migrator: &Migrator,
@@ -105,7 +111,8 @@ pub(crate) trait Backend:
 }
 
 impl Backend for Sqlite {
-    /// The one writer of the file from the first statement on: no read turns into a write and finds the file locked.
+    /// Takes the write lock of the file at the first statement, so that no read must be upgraded to a write
+    /// later.
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
 
     const HAS_MIGRATIONS: &'static str =
@@ -115,7 +122,7 @@ impl Backend for Sqlite {
         step.sqlite
     }
 
-    /// sqlx takes no lock for SQLite; a transaction around everything is one.
+    /// sqlx takes no lock for SQLite; the surrounding transaction serves as the lock.
     async fn migrate(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), MigrateError> {
         let mut transaction = pool.begin_with(Self::BEGIN).await?;
         migrator.run_direct(None, &mut *transaction, false).await?;
@@ -125,7 +132,8 @@ impl Backend for Sqlite {
 }
 
 impl Backend for Postgres {
-    /// A guard that waited for another transaction must see what that one wrote, whatever the server's default is.
+    /// A guard that waited for another transaction must see what that transaction wrote, whatever the
+    /// server's default is.
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
     const HAS_MIGRATIONS: &'static str =
@@ -135,8 +143,8 @@ impl Backend for Postgres {
         step.postgres
     }
 
-    /// sqlx takes an advisory lock. The connection is closed afterwards: it waits longer than others may, and closing it
-    /// gives the lock back whatever happened.
+    /// sqlx takes an advisory lock. The connection has no timeouts, so it is closed afterwards; closing it
+    /// also releases the lock after an error.
     async fn migrate(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), MigrateError> {
         let mut connection = pool.acquire().await?.detach();
         sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut connection).await?;
@@ -146,7 +154,7 @@ impl Backend for Postgres {
     }
 }
 
-/// Begins a statement: its values follow in the order of `$1`, `$2`, …
+/// Prepares a statement; its values follow in the order of `$1`, `$2`, …
 pub(crate) fn query<'c, DB: Backend>(
     connection: &'c mut DB::Connection,
     sql: &'static str,
@@ -154,7 +162,7 @@ pub(crate) fn query<'c, DB: Backend>(
     Statement { connection, sql, arguments: Ok(DB::Arguments::default()) }
 }
 
-/// A statement of [`crate::sql`] that gathers its values.
+/// A statement of [`crate::sql`] with the values bound so far.
 pub(crate) struct Statement<'c, DB: Database> {
     connection: &'c mut DB::Connection,
     sql: &'static str,
@@ -162,7 +170,7 @@ pub(crate) struct Statement<'c, DB: Database> {
 }
 
 impl<DB: Backend> Statement<'_, DB> {
-    /// The next value.
+    /// Binds the next value.
     pub(crate) fn with<T>(mut self, value: T) -> Self
     where
         DB: Stores<T>,
@@ -174,25 +182,25 @@ impl<DB: Backend> Statement<'_, DB> {
         self
     }
 
-    /// The three texts of an identity.
+    /// Binds the three texts of an identity key.
     pub(crate) fn with_identity(self, key: &IdentityKey) -> Self {
         self.with(key.protocol.as_str().to_owned())
             .with(key.issuer.clone())
             .with(key.subject.as_str().to_owned())
     }
 
-    /// Runs it; every row.
+    /// Runs the statement and returns every row.
     pub(crate) async fn rows(self) -> Result<Vec<DB::Row>, DbError> {
         let arguments = self.arguments.map_err(sqlx::Error::Encode)?;
         Ok(DB::run(self.connection, self.sql, arguments).await?)
     }
 
-    /// Runs it; the first row, if any.
+    /// Runs the statement and returns the first row, if any.
     pub(crate) async fn row(self) -> Result<Option<DB::Row>, DbError> {
         Ok(self.rows().await?.into_iter().next())
     }
 
-    /// Runs it; whether it found or wrote anything.
+    /// Runs the statement and returns whether it found or wrote a row.
     pub(crate) async fn execute(self) -> Result<bool, DbError> {
         Ok(!self.rows().await?.is_empty())
     }
@@ -208,8 +216,8 @@ pub(crate) enum DbError {
 }
 
 impl DbError {
-    /// Another transaction was faster: a unique constraint bites, or the database chose this one to give way (SQLSTATE
-    /// 40001, 40P01).
+    /// Whether another transaction came first: a unique constraint was violated, or the database rolled this
+    /// one back (SQLSTATE 40001, 40P01).
     pub(crate) fn lost_a_race(&self) -> bool {
         let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
         error.is_unique_violation() || matches!(error.code().as_deref(), Some("40001" | "40P01"))

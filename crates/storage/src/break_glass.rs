@@ -1,4 +1,4 @@
-//! Links that let one person in without a provider, once.
+//! Break-glass codes: each starts one session without a provider.
 
 use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::AuditEvent;
@@ -6,16 +6,16 @@ use portico_core::claims::SessionClaims;
 use portico_core::session::{BREAK_GLASS, NewBreakGlass, NewSession, TokenHash};
 use portico_core::store::BreakGlassRedemption;
 
+use crate::audit::record;
 use crate::backend::{Backend, DbError, query};
-use crate::change::lock_account;
+use crate::locking::lock_account;
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sessions::session_claims_text;
 use crate::sql;
-use crate::store::record;
 
 impl<DB: Backend> Sql<DB> {
-    /// See [`portico_core::store::Store::create_break_glass`].
+    /// See [`portico_core::store::AdminStore::create_break_glass`].
     pub(crate) async fn create_break_glass_code(
         &self,
         code: &NewBreakGlass,
@@ -32,7 +32,7 @@ impl<DB: Backend> Sql<DB> {
         Ok(true)
     }
 
-    /// See [`portico_core::store::Store::redeem_break_glass`].
+    /// See [`portico_core::store::LoginStore::redeem_break_glass`].
     pub(crate) async fn enter_by_link(
         &self,
         code: &TokenHash,

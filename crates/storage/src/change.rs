@@ -1,23 +1,21 @@
-//! What operators and owners change about accounts: each change with its guards, its consequences for sessions and its
-//! audit event in one transaction.
-//!
-//! Every transaction that writes to an account holds it first, its identities and sessions after it, and of two accounts
-//! the older one first. So none waits for another that waits for it.
+//! Account changes by operators and users. Guards, the end of sessions and the audit event share one
+//! transaction. See [`crate::locking`] for the order of locks.
 
 use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::AuditEvent;
 use portico_core::store::{AccountChange, AccountChanged, Grant, Merged, Unlinked};
 use uuid::Uuid;
 
+use crate::audit::record;
 use crate::backend::{Backend, DbError, query};
+use crate::locking::lock_account;
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sessions::end_sessions;
 use crate::sql;
-use crate::store::record;
 
 impl<DB: Backend> Sql<DB> {
-    /// See [`portico_core::store::Store::change_account`].
+    /// See [`portico_core::store::AdminStore::change_account`].
     pub(crate) async fn change(
         &self,
         id: AccountId,
@@ -57,7 +55,7 @@ impl<DB: Backend> Sql<DB> {
         Ok(AccountChanged::Done(account))
     }
 
-    /// See [`portico_core::store::Store::merge_accounts`].
+    /// See [`portico_core::store::AdminStore::merge_accounts`].
     pub(crate) async fn merge(
         &self,
         from: AccountId,
@@ -95,7 +93,7 @@ impl<DB: Backend> Sql<DB> {
         })
     }
 
-    /// See [`portico_core::store::Store::unlink_identity`].
+    /// See [`portico_core::store::LoginStore::unlink_identity`].
     pub(crate) async fn unlink(
         &self,
         account: AccountId,
@@ -104,8 +102,8 @@ impl<DB: Backend> Sql<DB> {
     ) -> Result<Unlinked, DbError> {
         let mut transaction = self.begin().await?;
         let connection = &mut *transaction;
-        // Otherwise somebody whose account was switched off a moment ago, and who is still believed from a cache, could
-        // free an identity and come back with it as another person.
+        // A cached session outlives the disabling of its account for a short time. Without this check its
+        // user could unlink an identity and register with it as a new account.
         if lock_account::<DB>(connection, account).await? != Some(AccountStatus::Active) {
             return Ok(Unlinked::Unknown);
         }
@@ -127,7 +125,7 @@ impl<DB: Backend> Sql<DB> {
     }
 }
 
-/// Grants or takes back, unless the account is deleted; whether that changed anything.
+/// Adds or removes a grant, unless the account is deleted. Returns whether that changed anything.
 async fn grant<DB: Backend>(
     connection: &mut DB::Connection,
     account: AccountId,
@@ -147,14 +145,4 @@ async fn grant<DB: Backend>(
         (Grant::Group(group), false) => (sql::REVOKE_GROUP, group),
     };
     query::<DB>(connection, statement).with(account.0).with(text.clone()).execute().await
-}
-
-/// Keeps everybody else from changing an account, and from beginning sessions of it, until the end of the transaction. Its
-/// standing; `None` when there is no such account.
-pub(crate) async fn lock_account<DB: Backend>(
-    connection: &mut DB::Connection,
-    account: AccountId,
-) -> Result<Option<AccountStatus>, DbError> {
-    let row = query::<DB>(connection, sql::LOCK_ACCOUNT).with(account.0).row().await?;
-    row.map(|row| Fields::<DB>::of("account", &row).parsed("status", AccountStatus::parse)).transpose()
 }

@@ -1,4 +1,5 @@
-//! The transaction of a login: every premise of the decision once more as a guard, then everything or nothing.
+//! The transaction of a login. It checks every premise of the decision again and writes everything or
+//! nothing.
 
 use portico_core::account::{AccountId, Decision};
 use portico_core::audit::{AuditEvent, Event};
@@ -7,14 +8,14 @@ use portico_core::session::{NewHandOff, NewSession, Session, SessionId};
 use portico_core::store::{Committed, CommittedLogin, LoginCommit, SessionKind};
 use uuid::Uuid;
 
+use crate::audit::record;
 use crate::backend::{Backend, DbError, query};
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sessions::{Origin, begin_session, end_sessions, session_claims_text};
 use crate::sql;
-use crate::store::record;
 
-/// The account that a person entered, and by which identity.
+/// The account and identity of the login.
 #[derive(Clone, Copy)]
 struct Entered {
     account: AccountId,
@@ -22,7 +23,8 @@ struct Entered {
 }
 
 impl<DB: Backend> Sql<DB> {
-    /// Tries once. [`DbError::lost_a_race`] is a conflict like any other: the transaction is gone, nothing is written.
+    /// Runs the transaction once. After [`DbError::lost_a_race`] nothing is written; the caller treats it as
+    /// a conflict.
     pub(crate) async fn commit_login_once(&self, commit: &LoginCommit<'_>) -> Result<Committed, DbError> {
         let mut transaction = self.begin().await?;
         let mut writer = LoginWriter::<DB> { connection: &mut transaction, commit, events: Vec::new() };
@@ -32,8 +34,8 @@ impl<DB: Backend> Sql<DB> {
     }
 }
 
-/// A settlement on its way into the database. It holds the account first and what belongs to it afterwards, like
-/// everybody: see [`crate::change`].
+/// A running login transaction. It locks the account before its identities and sessions; see
+/// [`crate::locking`].
 struct LoginWriter<'a, 's, DB: Backend> {
     connection: &'a mut DB::Connection,
     commit: &'a LoginCommit<'s>,
@@ -41,7 +43,7 @@ struct LoginWriter<'a, 's, DB: Backend> {
 }
 
 impl<DB: Backend> LoginWriter<'_, '_, DB> {
-    /// Everything, or `None` when a guard does not hold.
+    /// Writes everything, or returns `None` if a guard does not hold.
     async fn write(&mut self) -> Result<Option<CommittedLogin>, DbError> {
         let entered = match self.commit.decision {
             Decision::Use(account) => self.enter(*account).await?,
@@ -56,7 +58,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         Ok(Some(CommittedLogin { account, session, events: std::mem::take(&mut self.events) }))
     }
 
-    /// The account is active, and the identity still its own.
+    /// Guards: the account is active and still has the identity.
     async fn enter(&mut self, account: AccountId) -> Result<Option<Entered>, DbError> {
         if !self.update_account(sql::ENTER_ACCOUNT, account).await? {
             return Ok(None);
@@ -76,8 +78,8 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         Ok(Some(Entered { account, identity }))
     }
 
-    /// The identity is still unknown; the account was never linked, is active, and has no privileged role (threat
-    /// catalogue 7.4, F1 to F3). Whoever was in the account before is out.
+    /// Guards: the identity is still unknown; the account was never linked, is active, and has no privileged
+    /// role (threat catalogue 7.4, F1 to F3). All earlier sessions of the account end.
     async fn adopt(&mut self, account: AccountId) -> Result<Option<Entered>, DbError> {
         if !self.update_account(sql::ADOPT_ACCOUNT, account).await? || self.is_privileged(account).await? {
             return Ok(None);
@@ -88,7 +90,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         self.link(account).await
     }
 
-    /// The identity is still unknown, and one of the names is free.
+    /// Guards: the identity is still unknown, and one of the names is free.
     async fn create(&mut self, names: &[String]) -> Result<Option<Entered>, DbError> {
         let account = self.commit.new_account;
         for name in names {
@@ -112,8 +114,8 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         Ok(None)
     }
 
-    /// The identity is still unknown; the session that asked is still live and of that account, which is active. Every
-    /// other session of the account began without this identity and ends.
+    /// Guards: the identity is still unknown; the requesting session is live and belongs to the account,
+    /// which is active. All other sessions of the account started without this identity, so they end.
     async fn link_to(&mut self, account: AccountId) -> Result<Option<Entered>, DbError> {
         let Some(session) = self.commit.browser else { return Ok(None) };
         let now = self.commit.now.unix();
@@ -134,7 +136,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         Ok(account.is_none_or(|account| self.commit.policy.is_privileged(&account)))
     }
 
-    /// Label, e-mail and time of this login; `false` when the statement's guard did not hold.
+    /// Writes label, e-mail and time of this login. `false` if the guard of the statement does not hold.
     async fn update_account(&mut self, statement: &'static str, account: AccountId) -> Result<bool, DbError> {
         query::<DB>(self.connection, statement)
             .with(account.0)
@@ -157,7 +159,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         Ok(())
     }
 
-    /// Links the identity, unless somebody has it: the table's constraint is the guard.
+    /// Links the identity, unless it is linked already; the constraint of the table is the guard.
     async fn link(&mut self, account: AccountId) -> Result<Option<Entered>, DbError> {
         let (claims, identity) = (self.commit.claims, self.commit.new_identity);
         let unknown = query::<DB>(self.connection, sql::LINK_IDENTITY)
@@ -177,7 +179,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         Ok(Some(Entered { account, identity }))
     }
 
-    /// Ends all sessions of an account but one.
+    /// Ends all sessions of an account except `except`.
     async fn end_sessions(
         &mut self,
         account: AccountId,
@@ -191,7 +193,8 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         Ok(())
     }
 
-    /// What follows the login: a session in place of the one that the browser had, a code, or nothing.
+    /// Creates what the login starts: a session that replaces the one of the browser, a hand-off code, or
+    /// nothing.
     async fn begin(&mut self, entered: Entered) -> Result<Option<Session>, DbError> {
         match self.commit.session_kind {
             SessionKind::Session(session) => {
@@ -232,7 +235,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
             slot: claims.slot().to_string(),
             session_claims: claims.session_claims(),
         };
-        // The account and its identity were held a moment ago.
+        // This transaction has locked the account and its identity.
         if begin_session::<DB>(self.connection, &origin, session).await? {
             Ok(())
         } else {
@@ -262,7 +265,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
         self.keep(event.about(account).through(self.commit.claims.slot())).await
     }
 
-    /// A session of this row came to its end by the login.
+    /// Records that the login ended the session of this row.
     async fn note_end(&mut self, ended: &DB::Row, reason: &'static str) -> Result<(), DbError> {
         let fields = Fields::<DB>::of("session", ended);
         let (account, slot) = (AccountId(fields.get("account_id")?), fields.slot()?);
@@ -278,7 +281,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
 }
 
 fn missing(row: &'static str) -> DbError {
-    DbError::Corrupt { row, problem: "it is not there after it was written".to_owned() }
+    DbError::Corrupt { row, problem: "it is missing after it was written".to_owned() }
 }
 
 fn address(claims: &Claims) -> Option<String> {

@@ -1,23 +1,29 @@
-//! Remembers accounts, identities, sessions and keys in SQLite or PostgreSQL.
+//! Stores accounts, identities, sessions and keys in SQLite or PostgreSQL.
 //!
-//! The port [`portico_core::store::Store`] is implemented once, generic over the database. Races are decided by
-//! constraints and conditional statements, never by what this process remembers. This crate knows neither the network of
-//! providers nor HTTP, and decides nothing about who may come in.
+//! The traits of [`portico_core::store`] are implemented once, generic over the database. Constraints and
+//! conditional statements decide races; no state in this process does. This crate knows neither the providers
+//! nor HTTP, and makes no decision about admission.
 //!
 //! ```text
 //! storage     opens a database by its URL; the lock beside an SQLite file
-//! migrations  which schema this version expects
-//! store       Store, a method a transaction      settle   the transaction of a login
-//! pool        connections and their runtime      change   what operators and owners change
-//! sessions    how they begin, go on and end      rows     rows become the core's types
-//! sql         every statement, once
-//! backend     what differs between the two
+//! error       why a database cannot be opened or migrated
+//! migrations  the schema that this version expects
+//! store       the store traits, one method per statement or transaction
+//! settle      the transaction of a login          glass    break-glass codes
+//! sessions    creation, refresh and end           logout   back-channel logout
+//! change      account changes                     audit    writes audit events
+//! locking     the lock of an account              rows     converts rows to core types
+//! pool        connections and their runtime       sql      every SQL statement
+//! backend     the differences between the two databases
 //! ```
 
+mod audit;
 mod backend;
 mod break_glass;
 mod change;
 mod commit_login;
+mod error;
+mod locking;
 mod logout;
 mod migrations;
 mod pool;
@@ -27,4 +33,5 @@ mod sql;
 mod storage;
 mod store;
 
-pub use storage::{OpenError, Storage};
+pub use error::OpenError;
+pub use storage::Storage;

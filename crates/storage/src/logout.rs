@@ -1,4 +1,4 @@
-//! The end of sessions that ended at their provider.
+//! Back-channel logout: ends the sessions that a logout token of the provider names.
 
 use portico_core::account::AccountId;
 use portico_core::audit::{AuditEvent, Event};
@@ -7,14 +7,15 @@ use portico_core::provider::logout::{LogoutToken, Whose};
 use portico_core::session::{Caller, SessionId};
 use portico_core::store::EndedSessions;
 
+use crate::audit::record;
 use crate::backend::{Backend, DbError, query};
 use crate::pool::Sql;
 use crate::rows::Fields;
 use crate::sql;
-use crate::store::record;
 
 impl<DB: Backend> Sql<DB> {
-    /// See [`portico_core::store::Store::backchannel_logout`]. A notice is remembered beside spent logins: both are good once.
+    /// See [`portico_core::store::SessionStore::backchannel_logout`]. A processed logout token is stored beside
+    /// spent logins, because both may be used only once.
     pub(crate) async fn end_by_logout_token(
         &self,
         logout_token: &LogoutToken,
@@ -53,7 +54,8 @@ impl<DB: Backend> Sql<DB> {
     }
 }
 
-/// Drops the codes that would begin such a session. There are few: a code lives a minute.
+/// Deletes the hand-off codes that would start such a session. They are few, because a code lives for one
+/// minute.
 async fn drop_hand_offs<DB: Backend>(connection: &mut DB::Connection, whose: &Whose) -> Result<(), DbError> {
     let issuer = match whose {
         Whose::Session { issuer, .. } => issuer,

@@ -1,21 +1,13 @@
-//! Which schema this version expects, and whether a database has it.
+//! The schema that this version expects, and whether a database has it.
 
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use crate::backend::{Backend, DbError, query};
+use crate::backend::{Backend, DbError, Step, query};
+use crate::error::OpenError;
 use crate::pool::Sql;
 use crate::rows::Fields;
 use crate::sql;
-use crate::storage::OpenError;
-
-/// A migration: one script for each database. Frozen once released.
-pub(crate) struct Step {
-    version: i64,
-    name: &'static str,
-    pub(crate) sqlite: &'static str,
-    pub(crate) postgres: &'static str,
-}
 
 macro_rules! step {
     ($version:literal, $name:literal) => {
@@ -31,7 +23,7 @@ macro_rules! step {
 const STEPS: [Step; 3] =
     [step!(1, "0001_schema"), step!(2, "0002_additive_id_tokens"), step!(3, "0003_additive_break_glass")];
 
-/// Whether an older version may go on with a database that has this migration: `0002_additive_notes`.
+/// Whether an older version can still use a database with this migration, as in `0002_additive_notes`.
 fn is_additive(name: &str) -> bool {
     name.split_once('_').is_some_and(|(_, what)| what.starts_with("additive_"))
 }
@@ -42,13 +34,13 @@ fn migrator<DB: Backend>() -> Migrator {
         Migration::new(step.version, step.name.into(), MigrationType::Simple, sql, false)
     };
     let mut migrator = Migrator::with_migrations(STEPS.iter().map(migration).collect());
-    // Migrations that are unknown here have been looked at before.
+    // `pending` has already judged migrations that this version does not know.
     migrator.set_ignore_missing(true);
     migrator
 }
 
 impl<DB: Backend> Sql<DB> {
-    /// Brings the database to this version's schema; how many migrations that took.
+    /// Migrates the database to the schema of this version. Returns how many migrations ran.
     pub(crate) async fn migrate(&self) -> Result<usize, OpenError> {
         let pending = self.pending().await?;
         if pending > 0 {
@@ -58,7 +50,7 @@ impl<DB: Backend> Sql<DB> {
         Ok(pending)
     }
 
-    /// How many migrations are missing.
+    /// Returns how many migrations are missing.
     pub(crate) async fn pending(&self) -> Result<usize, OpenError> {
         let applied = self.applied().await.map_err(|error| OpenError::Unusable(Box::new(error)))?;
         let migrator = migrator::<DB>();
@@ -76,7 +68,7 @@ impl<DB: Backend> Sql<DB> {
             .count())
     }
 
-    /// Version, name and checksum of the migrations that the database has had.
+    /// Version, name and checksum of the applied migrations.
     async fn applied(&self) -> Result<Vec<(i64, String, Vec<u8>)>, DbError> {
         let mut connection = self.read().await?;
         if !query::<DB>(&mut connection, DB::HAS_MIGRATIONS).execute().await? {
@@ -90,7 +82,7 @@ impl<DB: Backend> Sql<DB> {
         rows.iter().map(applied).collect()
     }
 
-    /// Lets the database check every statement against its schema.
+    /// Asks the database to check every statement against its schema.
     pub(crate) async fn verify(&self) -> Result<(), OpenError> {
         let unusable = |error: DbError| OpenError::Unusable(Box::new(error));
         let mut connection = self.read().await.map_err(unusable)?;

@@ -1,4 +1,4 @@
-//! Rows become the core's types, or are named as corrupt. Nothing is guessed.
+//! Converts rows to core types. A row that does not convert is reported as corrupt; no value is guessed.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::backend::{Backend, DbError, Stores};
 
-/// The columns of a row, with the kind of row for complaints.
+/// The columns of a row, with the kind of row for error messages.
 pub(crate) struct Fields<'r, DB: Database> {
     kind: &'static str,
     row: &'r DB::Row,
@@ -45,17 +45,17 @@ impl<'r, DB: Backend> Fields<'r, DB> {
         self.parsed("slot", |text| text.parse().ok())
     }
 
-    /// The slot of a session; none of one that a break-glass link began.
+    /// The slot of a session; `None` if a break-glass code started it.
     fn session_slot(&self) -> Result<Option<SlotId>, DbError> {
         self.parsed("slot", |text| if text == BREAK_GLASS { Some(None) } else { text.parse().ok().map(Some) })
     }
 
     pub(crate) fn hash(&self, column: &'static str) -> Result<TokenHash, DbError> {
         let bytes: Vec<u8> = self.get(column)?;
-        bytes.try_into().map(TokenHash).map_err(|_| self.corrupt(format!("{column} has not 32 bytes")))
+        bytes.try_into().map(TokenHash).map_err(|_| self.corrupt(format!("{column} is not 32 bytes long")))
     }
 
-    /// A text that stands for something.
+    /// Reads a text column and parses it.
     pub(crate) fn parsed<T>(
         &self,
         column: &'static str,
@@ -69,7 +69,7 @@ impl<'r, DB: Backend> Fields<'r, DB> {
         self.parsed("facts", |text| serde_json::from_str(text).ok())
     }
 
-    /// Names granted, as [`crate::sql`] joins them.
+    /// Granted names, joined by the queries of [`crate::sql`].
     fn granted(&self, column: &'static str) -> Result<Vec<String>, DbError> {
         let joined: Option<String> = self.get(column)?;
         Ok(joined.map(|names| names.split('\u{1f}').map(str::to_owned).collect()).unwrap_or_default())
@@ -149,7 +149,7 @@ pub(crate) fn handoff<DB: Backend>(row: &DB::Row) -> Result<HandOff, DbError> {
     let fields = Fields::<DB>::of("hand-off", row);
     let challenge: Vec<u8> = fields.get("challenge")?;
     let challenge =
-        challenge.try_into().map_err(|_| fields.corrupt("challenge has not 16 bytes".to_owned()))?;
+        challenge.try_into().map_err(|_| fields.corrupt("challenge is not 16 bytes long".to_owned()))?;
     Ok(HandOff {
         account: AccountId(fields.get("account_id")?),
         identity: fields.get("identity_id")?,
@@ -179,7 +179,7 @@ pub(crate) fn event<DB: Backend>(row: &DB::Row) -> Result<AuditEvent, DbError> {
     })
 }
 
-/// When a refresh token was superseded, and the session's current one.
+/// When a refresh token was superseded, and the current token of its session.
 pub(crate) fn superseded<DB: Backend>(row: &DB::Row) -> Result<(Timestamp, TokenHash), DbError> {
     let fields = Fields::<DB>::of("refresh token", row);
     Ok((fields.time("superseded_at")?, fields.hash("current_hash")?))

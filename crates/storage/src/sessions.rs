@@ -1,4 +1,4 @@
-//! How sessions begin, go on and end. Who may have one is decided elsewhere.
+//! Creation, refresh and end of sessions. Admission is decided elsewhere.
 
 use portico_core::account::{AccountId, AccountStatus};
 use portico_core::audit::AuditEvent;
@@ -8,17 +8,17 @@ use portico_core::session::{HandOff, NewSession, SessionId};
 use portico_core::store::{Rotate, Rotation, SessionSelection, SessionWithAccount};
 use uuid::Uuid;
 
+use crate::audit::record;
 use crate::backend::{Backend, DbError, query};
-use crate::change::lock_account;
+use crate::locking::lock_account;
 use crate::pool::Sql;
 use crate::rows::{self, Fields};
 use crate::sql;
-use crate::store::record;
 
-/// More refreshes than a session has within the time that a superseded token is answered.
+/// More refreshes than a session can have within the grace time of a superseded token.
 const MOST_SUCCESSIONS: i64 = 10_000;
 
-/// Where a session comes from.
+/// The login that a session comes from.
 pub(crate) struct Origin<'a> {
     pub(crate) account: AccountId,
     pub(crate) identity: Uuid,
@@ -27,7 +27,7 @@ pub(crate) struct Origin<'a> {
 }
 
 impl<DB: Backend> Sql<DB> {
-    /// See [`portico_core::store::Store::rotate_refresh`].
+    /// See [`portico_core::store::SessionStore::rotate_refresh`].
     pub(crate) async fn rotate(&self, rotate: &Rotate) -> Result<Rotation, DbError> {
         let Rotate { presented, session, next, now } = rotate;
         let mut transaction = self.begin().await?;
@@ -42,7 +42,7 @@ impl<DB: Backend> Sql<DB> {
         }
         if !query::<DB>(&mut transaction, sql::USE_SESSION).with(session.0).with(now.unix()).execute().await?
         {
-            // The session is over; the transaction is undone with everything in it.
+            // The session is over; dropping the transaction rolls it back.
             return Ok(Rotation::Unknown);
         }
         query::<DB>(&mut transaction, sql::ADD_REFRESH)
@@ -55,14 +55,15 @@ impl<DB: Backend> Sql<DB> {
         Ok(row.as_ref().map(rows::entry::<DB>).transpose()?.map_or(Rotation::Unknown, Rotation::Rotated))
     }
 
-    /// See [`portico_core::store::Store::begin_session`].
+    /// See [`portico_core::store::LoginStore::begin_session`].
     pub(crate) async fn redeem(
         &self,
         handoff: &HandOff,
         session: &NewSession,
     ) -> Result<Option<SessionWithAccount>, DbError> {
         let mut transaction = self.begin().await?;
-        // Whoever ends the account's sessions at this moment waits and finds this one, or was first and is seen.
+        // A concurrent transaction that ends the account's sessions either waits and finds this one, or came
+        // first and is seen here.
         if lock_account::<DB>(&mut transaction, handoff.account).await? != Some(AccountStatus::Active) {
             return Ok(None);
         }
@@ -80,7 +81,7 @@ impl<DB: Backend> Sql<DB> {
         row.as_ref().map(rows::entry::<DB>).transpose()
     }
 
-    /// See [`portico_core::store::Store::revoke_sessions`].
+    /// See [`portico_core::store::SessionStore::revoke_sessions`].
     pub(crate) async fn revoke(&self, which: SessionSelection, event: &AuditEvent) -> Result<u64, DbError> {
         let mut transaction = self.begin().await?;
         let now = event.time;
@@ -104,7 +105,7 @@ impl<DB: Backend> Sql<DB> {
     }
 }
 
-/// What is known of a refresh token that is not the current one.
+/// Reads what is stored about a refresh token that is not the current one.
 async fn superseded<DB: Backend>(
     connection: &mut DB::Connection,
     rotate: &Rotate,
@@ -128,7 +129,8 @@ async fn superseded<DB: Backend>(
     Ok(Rotation::Superseded { entry: rows::entry::<DB>(&row)?, at, current, since })
 }
 
-/// A session with its first refresh token; `false` when the identity is not that account's or the account not active.
+/// Creates a session with its first refresh token. `false` if the identity does not belong to the account or
+/// the account is not active.
 pub(crate) async fn begin_session<DB: Backend>(
     connection: &mut DB::Connection,
     origin: &Origin<'_>,
@@ -155,8 +157,8 @@ pub(crate) async fn begin_session<DB: Backend>(
     Ok(begun)
 }
 
-/// Ends the sessions of an account, all but one where one is named, and those that a hand-off code or a break-glass link
-/// would begin. The rows of those that were live.
+/// Revokes the sessions of an account except `except`, and deletes the hand-off and break-glass codes that
+/// would start one. Returns the rows of the sessions that were not revoked before.
 pub(crate) async fn end_sessions<DB: Backend>(
     connection: &mut DB::Connection,
     account: AccountId,
@@ -171,12 +173,14 @@ pub(crate) async fn end_sessions<DB: Backend>(
     end.with(except).rows().await
 }
 
-/// The provider's session as a column; NUL, which PostgreSQL does not accept in a text, is in no honest one.
+/// The provider's session identifier as a column value. One with NUL is dropped: PostgreSQL rejects NUL in
+/// text, and no regular identifier contains it.
 fn idp_sid(session_claims: &SessionClaims) -> Option<String> {
     session_claims.idp_sid.clone().filter(|sid| !sid.contains('\0'))
 }
 
-/// JSON as text on both databases: PostgreSQL's own type refuses an escaped NUL, which a group may have.
+/// The claims as JSON text on both databases. PostgreSQL's JSON type rejects an escaped NUL, which a group
+/// may contain.
 pub(crate) fn session_claims_text(session_claims: &SessionClaims) -> Result<String, DbError> {
     let text = serde_json::to_string(session_claims);
     text.map_err(|error| DbError::Corrupt { row: "session", problem: error.to_string() })

@@ -1,8 +1,6 @@
-//! Opens a database by its URL. No message here repeats the URL, which may have a password in it.
+//! Opens a database by its URL. No message repeats the URL, which may contain a password.
 
-use std::error::Error;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,24 +13,25 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, Connection as _, Postgres, Sqlite};
 
 use crate::backend::Backend;
+use crate::error::OpenError;
 use crate::pool::Sql;
 
-/// How long a request waits for a connection, and SQLite for another process's write.
+/// How long a request waits for a connection, and SQLite for a write of another process.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Between two tries to open an SQLite file that another process is just setting up.
+/// The pause between two attempts to open an SQLite file that another process is setting up.
 const SHORT_REST: Duration = Duration::from_millis(10);
 
 /// How long PostgreSQL may take to accept the first connection.
 const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 
-/// Connections to PostgreSQL. More of them wait for one another rather than do more.
+/// The maximum number of connections to PostgreSQL. More of them would only wait for each other.
 const POSTGRES_CONNECTIONS: u32 = 8;
 
-/// Connections that read an SQLite file beside its one writer.
+/// The number of connections that read an SQLite file beside its only writer.
 const SQLITE_READERS: u32 = 4;
 
-/// The parameters of a PostgreSQL URL that the driver heeds.
+/// The parameters of a PostgreSQL URL that the driver uses.
 const KNOWN_PARAMETERS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
@@ -54,48 +53,14 @@ const KNOWN_PARAMETERS: [&str; 18] = [
     "options",
 ];
 
-/// The database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The URL names no database that Portico knows.
-    #[error("the storage URL cannot be used: {0}")]
-    Url(String),
-    /// Another process serves this SQLite file.
-    #[error("{} is served by another process; several need PostgreSQL", .0.display())]
-    Locked(PathBuf),
-    /// A file cannot be opened or made.
-    #[error("{} cannot be opened", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The database does not answer, or answers nonsense.
-    #[error("the database cannot be used")]
-    Unusable(#[source] Box<dyn Error + Send + Sync>),
-    /// A migration failed; the database is as it was before.
-    #[error("the database could not be migrated")]
-    Migration(#[source] Box<dyn Error + Send + Sync>),
-    /// A newer version has changed the database in a way that this one does not understand.
-    #[error(
-        "the database is newer than this version of Portico: it has migration {0}; use the newer version, or restore the backup from before it"
-    )]
-    Newer(String),
-    /// A migration was applied that differs from the one of this name here.
-    #[error("migration {0} was applied to the database in another form")]
-    Altered(String),
-}
-
 /// An open database.
 pub struct Storage {
     database: Arc<dyn Opened>,
-    /// Held until the end of service.
+    /// The lock beside an SQLite file, held while the file is served.
     _lock: Option<File>,
 }
 
-/// A store with its schema.
+/// A store and the management of its schema.
 #[async_trait]
 trait Opened: Store {
     async fn migrate(&self) -> Result<usize, OpenError>;
@@ -124,19 +89,20 @@ impl<DB: Backend> Opened for Sql<DB> {
 }
 
 impl Storage {
-    /// Opens a database for a command, which may share an SQLite file with the service. A missing file is made, a
-    /// missing folder is not. The runtime that calls this drives the connections.
+    /// Opens a database for a command, which may share an SQLite file with the service. A missing file is
+    /// created, a missing folder is not. The calling runtime drives the connections.
     ///
     /// # Errors
-    /// When it cannot be reached.
+    /// If the database cannot be reached.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         Ok(Self { database: opened(Address::parse(url)?).await?, _lock: None })
     }
 
-    /// Opens a database for the service: nobody else serves the same SQLite file until this is closed or dropped.
+    /// Opens a database for the service. No other process can serve the same SQLite file until this storage
+    /// is closed or dropped.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] when somebody does; otherwise as [`Storage::open`].
+    /// [`OpenError::Locked`] if another process serves the file; otherwise as [`Storage::open`].
     pub async fn open_for_serving(url: &str) -> Result<Self, OpenError> {
         let address = Address::parse(url)?;
         let lock = match &address {
@@ -146,44 +112,45 @@ impl Storage {
         Ok(Self { database: opened(address).await?, _lock: lock })
     }
 
-    /// Brings the database to this version's schema; how many migrations that took. Several processes may try at once.
+    /// Migrates the database to the schema of this version. Returns how many migrations ran. Several
+    /// processes may call this concurrently.
     ///
     /// # Errors
-    /// When a migration fails, or the database is newer than this version and not merely added to.
+    /// If a migration fails, or a newer version applied a migration that is not additive.
     pub async fn migrate(&self) -> Result<usize, OpenError> {
         self.database.migrate().await
     }
 
-    /// How many migrations the database lacks.
+    /// Returns how many migrations the database lacks.
     ///
     /// # Errors
-    /// When the database is newer than this version and not merely added to.
+    /// If a newer version applied a migration that is not additive.
     pub async fn pending(&self) -> Result<usize, OpenError> {
         self.database.pending().await
     }
 
-    /// Lets the database check every statement of this version against its schema.
+    /// Asks the database to check every statement of this version against its schema.
     ///
     /// # Errors
-    /// When one does not fit.
+    /// If a statement does not fit.
     pub async fn verify(&self) -> Result<(), OpenError> {
         self.database.verify().await
     }
 
-    /// The store in it.
+    /// The store in this database.
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.database) as _
     }
 
-    /// Waits until every connection is closed, and gives the lock back.
+    /// Closes every connection and releases the lock.
     pub async fn close(self) {
         self.database.close().await;
     }
 }
 
-/// Where a database is.
+/// The location of a database.
 enum Address {
-    /// SQLite in this process alone, gone with it.
+    /// SQLite in the memory of this process.
     LoginSecrets(SqliteConnectOptions),
     /// An SQLite file.
     File(SqliteConnectOptions),
@@ -199,7 +166,7 @@ impl Address {
             return Ok(Self::Server(url.parse().map_err(wrong)?));
         }
         let Some(place) = url.strip_prefix("sqlite:") else {
-            return Err(OpenError::Url("it begins neither with sqlite: nor with postgres:".to_owned()));
+            return Err(OpenError::Url("it starts with neither sqlite: nor postgres:".to_owned()));
         };
         let options: SqliteConnectOptions = url.parse().map_err(wrong)?;
         let (path, query) = place.split_once('?').unwrap_or((place, ""));
@@ -221,14 +188,14 @@ async fn opened(address: Address) -> Result<Arc<dyn Opened>, OpenError> {
     })
 }
 
-/// Everything goes over one connection, whose end is the database's.
+/// Uses a single connection, because the database ends with its connection.
 async fn open_memory(options: SqliteConnectOptions) -> Result<Sql<Sqlite>, OpenError> {
     let only = writer().connect_with(options.foreign_keys(true)).await.map_err(unusable)?;
     Ok(Sql::new(only.clone(), only))
 }
 
-/// One connection writes: several would mostly wait for one another's locks. `FULL` makes a commit last through a loss of
-/// power, so that neither a revocation nor a spent login comes back.
+/// One connection writes; several would mostly wait for each other's locks. With `FULL`, a commit survives a
+/// loss of power, so that no revoked session or spent login becomes valid again.
 async fn open_file(options: SqliteConnectOptions) -> Result<Sql<Sqlite>, OpenError> {
     make_file(options.get_filename())?;
     let options = options.foreign_keys(true).busy_timeout(PATIENCE);
@@ -247,8 +214,8 @@ async fn open_file(options: SqliteConnectOptions) -> Result<Sql<Sqlite>, OpenErr
     Ok(Sql::new(writer, readers))
 }
 
-/// Tries until nobody else is in the way. SQLite waits for its turn by itself, but not where two who read want to write, which
-/// is how those who open a new file at once meet over its journal.
+/// Retries while the file is busy. SQLite waits for locks by itself, but not if two readers want to write.
+/// Concurrent processes that set the journal mode of a new file meet in this way.
 async fn in_turn<T, F>(mut open: impl FnMut() -> F) -> Result<T, sqlx::Error>
 where
     F: Future<Output = Result<T, sqlx::Error>>,
@@ -262,7 +229,7 @@ where
     }
 }
 
-/// Whether an error is SQLite's `SQLITE_BUSY`, of whatever kind: the lowest byte of its code is 5.
+/// Whether an error is `SQLITE_BUSY` or one of its extended codes: the lowest byte of the code is 5.
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xff == 5)
@@ -277,7 +244,8 @@ fn writer() -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
-/// A file that is made here can be read by its owner only; SQLite gives the files beside it the same rights.
+/// Creates the file if it is missing, readable only by its owner. SQLite gives the files beside it the same
+/// mode.
 fn make_file(path: &Path) -> Result<(), OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
@@ -287,7 +255,7 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Takes the lock beside the file, by whatever name the file is reached.
+/// Takes the lock beside the canonical path of the file.
 fn lock(database: &Path) -> Result<File, OpenError> {
     let failed = |path: &Path, source| OpenError::File { path: path.to_owned(), source };
     make_file(database)?;
@@ -303,8 +271,8 @@ fn lock(database: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Connects once without a pool, which would hide why it cannot. A statement that hangs, waits for a lock or leaves its
-/// transaction open is ended by the server.
+/// Connects once without a pool, because a pool would hide the reason of a failure. The server ends a
+/// statement that hangs or waits for a lock, and a transaction that stays idle.
 async fn open_server(options: PgConnectOptions) -> Result<Sql<Postgres>, OpenError> {
     warn_of_plain_text(&options);
     let options = options.application_name("portico").options([
@@ -322,19 +290,19 @@ async fn open_server(options: PgConnectOptions) -> Result<Sql<Postgres>, OpenErr
     Ok(Sql::new(pool.clone(), pool))
 }
 
-/// The driver ignores parameters that it does not know, such as a mistyped `sslmode`. Neither the name nor the value is
-/// told: where a password has a question mark in it, they are its second half.
+/// The driver ignores unknown parameters, such as a mistyped `sslmode`. The warning contains neither name nor
+/// value: if a password contains a question mark, they are its second half.
 fn warn_of_unknown_parameters(url: &str) {
     let known = |name: &str| KNOWN_PARAMETERS.contains(&name) || name.starts_with("options[");
     let parameters = url.split_once('?').map_or("", |(_, query)| query).split(['&', '#']);
     let names = parameters.map(|parameter| parameter.split_once('=').map_or(parameter, |(name, _)| name));
     for (number, _) in names.enumerate().filter(|(_, name)| !name.is_empty() && !known(name)) {
         let parameter = number + 1;
-        tracing::warn!(parameter, "the storage URL has a parameter that is not known and so is ignored");
+        tracing::warn!(parameter, "the storage URL has a parameter that is not known and is ignored");
     }
 }
 
-/// Over a network only a verified connection keeps others from reading along and from answering in the server's place.
+/// Over a network, only a verified connection protects against eavesdropping and against a false server.
 fn warn_of_plain_text(options: &PgConnectOptions) {
     let host = options.get_host();
     let local = options.get_socket().is_some()
@@ -343,7 +311,7 @@ fn warn_of_plain_text(options: &PgConnectOptions) {
         || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     if !local && !matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
         tracing::warn!(
-            "the connection to PostgreSQL is not verified: put sslmode=verify-full into the storage URL"
+            "the connection to PostgreSQL is not verified: add sslmode=verify-full to the storage URL"
         );
     }
 }

@@ -4,7 +4,6 @@ use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Entropy, Timestamp};
 use portico_core::keys::{KeyState, TokenAlg, generate};
 use portico_core::seal::Seals;
-use portico_core::store::Store as _;
 use serde_json::Value;
 
 use crate::testkit::{Backend, Browser, Request, SECRET_KEY, TestApp, on_both_databases};

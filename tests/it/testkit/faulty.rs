@@ -1,96 +1,61 @@
-//! A store that works, except for the one thing a test switches off.
+//! A working store whose methods a test can make fail.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
-use portico_core::account::{Account, AccountId, Candidates, Identity, NamePolicy};
-use portico_core::audit::{AuditEvent, AuditFilter};
-use portico_core::claims::IdentityKey;
-use portico_core::clock::Timestamp;
 use portico_core::error::StoreError;
-use portico_core::keys::StoredKey;
-use portico_core::provider::logout::LogoutToken;
-use portico_core::session::{Caller, HandOff, NewBreakGlass, NewSession, Session, SessionId, TokenHash};
-use portico_core::store::EndedSessions;
-use portico_core::store::{
-    AccountChange, AccountChanged, AccountFilter, AccountRef, BreakGlassRedemption, Committed, IdentityCount,
-    LocalAccount, LoginCommit, Merged, Retention, Rotate, Rotation, SessionFilter, SessionSelection,
-    SessionWithAccount, Spent, Store, Unlinked,
-};
-use uuid::Uuid;
+use portico_core::store::{Store, StoreLayer, layered};
 
 /// The real store behind a switch for each of its methods.
 pub struct Faulty {
-    inner: Arc<dyn Store>,
-    broken: Mutex<Vec<&'static str>>,
+    store: Arc<dyn Store>,
+    broken: Arc<Broken>,
 }
+
+/// The methods that fail.
+#[derive(Default)]
+struct Broken(Mutex<Vec<&'static str>>);
 
 impl Faulty {
     pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
-        Arc::new(Self { inner, broken: Mutex::default() })
+        let broken = Arc::new(Broken::default());
+        Arc::new(Self { store: layered(inner, Arc::clone(&broken)), broken })
+    }
+
+    /// The store as the application uses it.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
     }
 
     /// From now on this method fails as if the disk were gone.
     pub fn break_method(&self, method: &'static str) {
-        self.broken.lock().unwrap().push(method);
+        assert!(portico_core::store::METHODS.contains(&method), "the store has no method {method}");
+        self.broken.0.lock().unwrap().push(method);
     }
 
-    /// Everything works again.
+    /// All methods work again.
     pub fn heal(&self) {
-        self.broken.lock().unwrap().clear();
+        self.broken.0.lock().unwrap().clear();
     }
+}
 
-    fn check(&self, method: &str) -> Result<(), StoreError> {
-        if self.broken.lock().unwrap().contains(&method) {
+impl Deref for Faulty {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
+impl StoreLayer for Broken {
+    async fn around<T: Send>(
+        &self,
+        method: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if self.0.lock().unwrap().contains(&method) {
             return Err(StoreError::Unavailable("broken by a test".into()));
         }
-        Ok(())
+        call.await
     }
-}
-
-/// Passes each method on, unless it is broken.
-macro_rules! faulty {
-    ($(fn $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        #[async_trait]
-        impl Store for Faulty {
-            $(async fn $method(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.check(stringify!($method))?;
-                self.inner.$method($($argument),*).await
-            })*
-        }
-    };
-}
-
-faulty! {
-    fn ping() -> ();
-    fn spend_login(login: &[u8; 32], forget_at: Timestamp) -> Spent;
-    fn find_candidates(identity: &IdentityKey, name: Option<&str>) -> Candidates;
-    fn commit_login(commit: &LoginCommit<'_>) -> Committed;
-    fn find_session(id: SessionId) -> Option<SessionWithAccount>;
-    fn find_refresh(presented: &TokenHash) -> Option<SessionId>;
-    fn rotate_refresh(rotate: &Rotate) -> Rotation;
-    fn take_handoff(code: &TokenHash) -> Option<HandOff>;
-    fn begin_session(handoff: &HandOff, session: &NewSession) -> Option<SessionWithAccount>;
-    fn revoke_sessions(which: SessionSelection, event: &AuditEvent) -> u64;
-    fn find_id_token(session: SessionId) -> Option<Vec<u8>>;
-    fn backchannel_logout(logout_token: &LogoutToken, caller: &Caller, now: Timestamp) -> Option<EndedSessions>;
-    fn create_break_glass(code: &NewBreakGlass, event: &AuditEvent) -> bool;
-    fn redeem_break_glass(code: &TokenHash, session: &NewSession, event: &AuditEvent) -> BreakGlassRedemption;
-    fn list_sessions(filter: &SessionFilter) -> Vec<Session>;
-    fn create_account(account: &LocalAccount, event: &AuditEvent) -> Option<Account>;
-    fn list_accounts(filter: &AccountFilter) -> Vec<Account>;
-    fn find_account(account: &AccountRef) -> Option<(Account, Vec<Identity>)>;
-    fn change_account(account: AccountId, change: &AccountChange, event: &AuditEvent) -> AccountChanged;
-    fn merge_accounts(from: AccountId, into: AccountId, event: &AuditEvent) -> Merged;
-    fn unlink_identity(account: AccountId, identity: Uuid, event: &AuditEvent) -> Unlinked;
-    fn count_identities() -> Vec<IdentityCount>;
-    fn count_adoptable(policy: &NamePolicy) -> u64;
-    fn list_keys() -> Vec<StoredKey>;
-    fn add_key(key: &StoredKey) -> bool;
-    fn promote_key(kid: &str, retires_at: Timestamp, event: &AuditEvent) -> bool;
-    fn reseal_key(kid: &str, before: &[u8], after: &[u8]) -> ();
-    fn discard_key(kid: &str, sealed: &[u8], event: &AuditEvent) -> bool;
-    fn record(event: &AuditEvent) -> ();
-    fn list_events(filter: &AuditFilter) -> Vec<AuditEvent>;
-    fn sweep(retention: &Retention) -> u64;
 }

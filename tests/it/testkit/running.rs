@@ -42,7 +42,7 @@ impl Running {
             let storage = Storage::open_for_serving(&loaded.settings.storage_url).await.unwrap();
             storage.migrate().await.unwrap();
             let store = Faulty::new(storage.store());
-            let service = Service::begin(loaded, Arc::clone(&store) as _, clock, outbound).await.unwrap();
+            let service = Service::begin(loaded, store.store(), clock, outbound).await.unwrap();
             (storage, store, service)
         });
         let (storage, store, service) = opened.await.unwrap();

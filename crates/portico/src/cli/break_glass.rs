@@ -4,7 +4,7 @@ use clap::Args;
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Clock, Entropy};
 use portico_core::session::{BREAK_GLASS_LIFETIME, NewBreakGlass, OneTimeCode};
-use portico_core::store::Store;
+use portico_core::store::AdminStore;
 use serde_json::json;
 
 use super::{Failure, accounts, print_out};
@@ -45,7 +45,7 @@ impl BreakGlass {
     }
 }
 
-async fn add(store: &dyn Store, code: &NewBreakGlass) -> Result<(), Failure> {
+async fn add(store: &dyn AdminStore, code: &NewBreakGlass) -> Result<(), Failure> {
     let event =
         AuditEvent::new(Event::BreakGlassIssued, Clock::System.now()).about(code.account).because("operator");
     if store.create_break_glass(code, &event).await? {

@@ -6,7 +6,7 @@ use portico_core::clock::{Clock, Entropy};
 use portico_core::flow::KEY_NOTICE;
 use portico_core::keys::{KeyState, StoredKey, generate};
 use portico_core::seal::Seals;
-use portico_core::store::Store;
+use portico_core::store::KeyStore;
 use serde_json::{Value, json};
 
 use super::{Failure, Page, print_out};
@@ -60,7 +60,7 @@ impl Keys {
 }
 
 impl List {
-    async fn run(self, store: &dyn Store) -> Result<(), Failure> {
+    async fn run(self, store: &dyn KeyStore) -> Result<(), Failure> {
         let all = store.list_keys().await?;
         let skipped = self.page.after.as_ref().and_then(|after| all.iter().position(|key| key.kid == *after));
         let from = skipped.map_or(0, |position| position + 1);
@@ -72,7 +72,7 @@ impl List {
 }
 
 impl Rotate {
-    async fn run(self, store: &dyn Store, settings: &Settings) -> Result<(), Failure> {
+    async fn run(self, store: &dyn KeyStore, settings: &Settings) -> Result<(), Failure> {
         let seals = wire::seals(settings);
         let next = next_key(store, settings, &seals).await?;
         if self.json {
@@ -89,7 +89,7 @@ impl Rotate {
 }
 
 impl Discard {
-    async fn run(self, store: &dyn Store, seals: &Seals) -> Result<(), Failure> {
+    async fn run(self, store: &dyn KeyStore, seals: &Seals) -> Result<(), Failure> {
         let kid = &self.kid;
         let keys = store.list_keys().await?;
         let unknown = || Failure::Failed(format!("there is no signing key {kid}"));
@@ -122,14 +122,14 @@ impl Discard {
     }
 }
 
-async fn discard(store: &dyn Store, key: &StoredKey) -> Result<bool, Failure> {
+async fn discard(store: &dyn KeyStore, key: &StoredKey) -> Result<bool, Failure> {
     let event = AuditEvent::new(Event::KeyRotated, Clock::System.now());
     Ok(store.discard_key(&key.kid, &key.sealed, &event.because(format!("discarded:{}", key.kid))).await?)
 }
 
 /// The key on its way, made now unless there was one already. Nobody who cannot open a current key, of whatever algorithm,
 /// makes or discards one: with another secret key than the service's, everything looks lost and whatever is made is useless.
-async fn next_key(store: &dyn Store, settings: &Settings, seals: &Seals) -> Result<StoredKey, Failure> {
+async fn next_key(store: &dyn KeyStore, settings: &Settings, seals: &Seals) -> Result<StoredKey, Failure> {
     let keys = store.list_keys().await?;
     let of = |state| keys.iter().filter(move |key| key.state == state);
     for current in of(KeyState::Current) {

@@ -1,18 +1,29 @@
-//! Accounts as an operator makes and sees them.
+//! Accounts as an operator creates and lists them.
 
 use portico_core::account::{AccountId, AccountStatus, NamePolicy};
 use portico_core::claims::Email;
 use portico_core::clock::Entropy;
 use portico_core::store::{AccountFilter, AccountRef};
 
-use crate::bench::{Bench, NOON, event, local};
+use crate::bench::{Bench, NOON, event, local, on_bench};
 use crate::people::{Person, Visit, ada};
+
+on_both_databases!(
+    on_bench;
+    a_local_account_has_what_was_asked_for,
+    a_taken_name_makes_no_account,
+    names_are_exact_bytes,
+    accounts_are_listed_by_what_is_known_of_them,
+    an_account_is_found_with_its_identities,
+    adoptable_accounts_are_counted,
+    people_are_counted_by_how_they_came,
+);
 
 fn all() -> AccountFilter {
     AccountFilter { limit: 1000, ..AccountFilter::default() }
 }
 
-pub async fn a_local_account_has_what_was_asked_for(bench: &Bench) {
+async fn a_local_account_has_what_was_asked_for(bench: &Bench) {
     let asked = local("Ada", &["editor", "admin", "editor"]);
     let made = bench.store.create_account(&asked, &event("account_created", NOON)).await.unwrap().unwrap();
     assert_eq!((made.id, made.name.as_str(), made.label.as_str()), (asked.id, "Ada", "Ada's label"));
@@ -25,7 +36,7 @@ pub async fn a_local_account_has_what_was_asked_for(bench: &Bench) {
     assert_eq!(bench.database.events().await, ["account_created"]);
 }
 
-pub async fn a_taken_name_makes_no_account(bench: &Bench) {
+async fn a_taken_name_makes_no_account(bench: &Bench) {
     bench.local("Ada", &["editor"]).await;
     let before = bench.rows().await;
     let again =
@@ -34,7 +45,7 @@ pub async fn a_taken_name_makes_no_account(bench: &Bench) {
     assert_eq!(bench.rows().await, before);
 }
 
-pub async fn names_are_exact_bytes(bench: &Bench) {
+async fn names_are_exact_bytes(bench: &Bench) {
     let names = [
         "Zo\u{e9}",
         "Zoe\u{301}",
@@ -63,7 +74,7 @@ pub async fn names_are_exact_bytes(bench: &Bench) {
     }
 }
 
-pub async fn accounts_are_listed_by_what_is_known_of_them(bench: &Bench) {
+async fn accounts_are_listed_by_what_is_known_of_them(bench: &Bench) {
     let first = bench.local("first", &["editor"]).await;
     let second = bench.local("second", &["admin", "editor"]).await;
     let third = bench.local("third", &[]).await;
@@ -88,7 +99,7 @@ pub async fn accounts_are_listed_by_what_is_known_of_them(bench: &Bench) {
     assert_eq!(listed(both).await.len(), 2);
 }
 
-pub async fn an_account_is_found_with_its_identities(bench: &Bench) {
+async fn an_account_is_found_with_its_identities(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let by_name = bench.store.find_account(&AccountRef::Name("Ada".to_owned())).await.unwrap().unwrap();
     let by_id = bench.store.find_account(&AccountRef::Id(visit.new_account)).await.unwrap().unwrap();
@@ -99,12 +110,12 @@ pub async fn an_account_is_found_with_its_identities(bench: &Bench) {
     assert_eq!((identity.id, &identity.key), (visit.new_identity, visit.claims.identity()));
     assert_eq!((identity.slot, identity.email.as_deref()), (visit.claims.slot(), Some("ada@example.com")));
     assert_eq!((identity.linked_at, identity.last_login_at), (NOON, NOON));
-    for nobody in [AccountRef::Name("ada".to_owned()), AccountRef::Id(AccountId(Entropy.id(NOON)))] {
-        assert_eq!(bench.store.find_account(&nobody).await.unwrap(), None);
+    for unknown in [AccountRef::Name("ada".to_owned()), AccountRef::Id(AccountId(Entropy.id(NOON)))] {
+        assert_eq!(bench.store.find_account(&unknown).await.unwrap(), None);
     }
 }
 
-pub async fn adoptable_accounts_are_counted(bench: &Bench) {
+async fn adoptable_accounts_are_counted(bench: &Bench) {
     let policy = NamePolicy { reserved: vec!["root".to_owned()], privileged_roles: vec!["admin".to_owned()] };
     bench.newcomer(ada()).await;
     assert_eq!(bench.store.count_adoptable(&policy).await.unwrap(), 0);
@@ -119,7 +130,7 @@ pub async fn adoptable_accounts_are_counted(bench: &Bench) {
     assert_eq!(bench.store.count_adoptable(&NamePolicy::default()).await.unwrap(), 4);
 }
 
-pub async fn people_are_counted_by_how_they_came(bench: &Bench) {
+async fn people_are_counted_by_how_they_came(bench: &Bench) {
     assert_eq!(bench.store.count_identities().await.unwrap(), []);
     for sub in ["ada-1", "bruno-2"] {
         Visit::creating(&Person::new(sub), &[sub]).succeeds(&*bench.store).await;

@@ -1,4 +1,4 @@
-//! An open store on an empty database, and the people who use it.
+//! An open store on an empty database.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +12,11 @@ use portico_storage::Storage;
 
 use crate::database::{Backend, Database};
 use crate::people::{Person, Visit};
-use crate::recorded::{Called, Recorded};
 
-/// The moment at which everything begins.
+/// The time at which every promise starts.
 pub const NOON: Timestamp = Timestamp::from_unix(1_800_000_000);
 
-/// A moment so many seconds after noon.
+/// The given number of seconds after noon.
 pub fn after(seconds: i64) -> Timestamp {
     Timestamp::from_unix(NOON.unix() + seconds)
 }
@@ -28,20 +27,26 @@ pub struct Bench {
     storage: Storage,
 }
 
+/// Runs a promise on an empty database.
+pub async fn on_bench(backend: Backend, promise: impl AsyncFnOnce(&Bench)) {
+    let bench = Bench::on(backend).await;
+    Box::pin(promise(&bench)).await;
+    bench.close().await;
+}
+
 impl Bench {
-    pub async fn on(backend: Backend, called: &Called) -> Self {
+    async fn on(backend: Backend) -> Self {
         let database = backend.fresh().await;
         let storage = Storage::open(&database.url).await.unwrap();
         assert_eq!(storage.migrate().await.unwrap(), 3);
-        let store = Arc::new(Recorded { inner: storage.store(), called: called.clone() });
-        Self { store, database, storage }
+        Self { store: storage.store(), database, storage }
     }
 
-    pub async fn close(self) {
+    async fn close(self) {
         self.storage.close().await;
     }
 
-    /// An account from before single sign-on.
+    /// Creates a local account.
     pub async fn local(&self, name: &str, roles: &[&str]) -> AccountId {
         let account = local(name, roles);
         self.store
@@ -52,7 +57,7 @@ impl Bench {
             .id
     }
 
-    /// A person logs in for the first time and gets an account.
+    /// Logs a user in for the first time, which creates an account.
     pub async fn newcomer(&self, person: Person) -> Visit {
         let visit = Visit::creating(&person, &["Ada", "Somebody"]);
         let entry = visit.succeeds(&*self.store).await;
@@ -60,7 +65,7 @@ impl Bench {
         visit
     }
 
-    /// The settlement is refused, and nothing at all is written.
+    /// Asserts that the login conflicts and that nothing is written.
     #[track_caller]
     pub fn conflicts<'a>(&'a self, visit: &'a Visit) -> impl Future<Output = ()> + 'a {
         let caller = std::panic::Location::caller();
@@ -76,14 +81,14 @@ impl Bench {
         self.database.rows().await
     }
 
-    /// Gives an account another standing, as an operator will.
+    /// Sets the status of an account.
     pub async fn stand(&self, account: AccountId, status: AccountStatus) {
         let id = self.id(account.0);
         let sql = format!("UPDATE accounts SET status = '{}' WHERE id = {id}", status.as_str());
         self.database.execute(&sql).await.unwrap();
     }
 
-    /// An identifier in this database's SQL.
+    /// An identifier as an SQL literal of this database.
     pub fn id(&self, id: uuid::Uuid) -> String {
         match self.database.backend {
             Backend::Sqlite => format!("x'{}'", id.simple()),
@@ -92,7 +97,7 @@ impl Bench {
     }
 
     pub async fn account(&self, id: AccountId) -> portico_core::account::Account {
-        self.store.find_account(&AccountRef::Id(id)).await.unwrap().expect("the account is there").0
+        self.store.find_account(&AccountRef::Id(id)).await.unwrap().expect("the account exists").0
     }
 
     pub async fn is_revoked(&self, session: SessionId) -> bool {
@@ -100,14 +105,14 @@ impl Bench {
             .find_session(session)
             .await
             .unwrap()
-            .expect("the session is there")
+            .expect("the session exists")
             .session
             .revoked_at
             .is_some()
     }
 }
 
-/// A local account about to be made.
+/// A local account to create.
 pub fn local(name: &str, roles: &[&str]) -> LocalAccount {
     LocalAccount {
         id: AccountId(Entropy.id(NOON)),
@@ -118,7 +123,7 @@ pub fn local(name: &str, roles: &[&str]) -> LocalAccount {
     }
 }
 
-/// An event without much to tell.
+/// An audit event with no other details.
 pub fn event(name: &str, time: Timestamp) -> AuditEvent {
-    AuditEvent::new(Event::parse(name).expect("an event of ours"), time)
+    AuditEvent::new(Event::parse(name).expect("the event is known"), time)
 }

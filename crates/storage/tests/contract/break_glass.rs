@@ -1,4 +1,4 @@
-//! Break-glass links: one of an account, good once, and for nobody who is not active.
+//! Break-glass codes: one per active account, usable once.
 
 use std::time::Duration;
 
@@ -9,8 +9,16 @@ use portico_core::session::{
 };
 use portico_core::store::{BreakGlassRedemption, SessionSelection, Store};
 
-use crate::bench::{Bench, NOON, after, event};
+use crate::bench::{Bench, NOON, after, event, on_bench};
 use crate::races::{MANY, at_once, count};
+
+on_both_databases!(
+    on_bench;
+    a_link_begins_one_session,
+    a_link_is_good_for_a_while_and_the_last_one_counts,
+    only_an_active_account_has_a_link,
+    one_of_many_who_have_a_link_gets_in,
+);
 
 async fn add(bench: &Bench, account: AccountId) -> Option<TokenHash> {
     let code = OneTimeCode::random(Entropy).hash();
@@ -35,11 +43,11 @@ async fn follow(store: &dyn Store, code: TokenHash, at: Timestamp) -> BreakGlass
     store.redeem_break_glass(&code, &session, &event("break_glass_used", at)).await.unwrap()
 }
 
-pub async fn a_link_begins_one_session(bench: &Bench) {
+async fn a_link_begins_one_session(bench: &Bench) {
     let account = bench.local("Sam", &["admin"]).await;
     let code = add(bench, account).await.unwrap();
     let BreakGlassRedemption::SessionStarted(entry) = follow(&*bench.store, code, after(599)).await else {
-        panic!("it is good")
+        panic!("the code is valid")
     };
     assert_eq!((entry.account.id, entry.session.slot, entry.session.identity), (account, None, None));
     assert_eq!(entry.session.session_claims.amr.as_deref(), Some(&["break-glass".to_owned()][..]));
@@ -52,14 +60,14 @@ pub async fn a_link_begins_one_session(bench: &Bench) {
     assert_eq!(bench.database.count("break_glass", "1 = 1").await, 0);
 }
 
-pub async fn a_link_is_good_for_a_while_and_the_last_one_counts(bench: &Bench) {
+async fn a_link_is_good_for_a_while_and_the_last_one_counts(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
     let first = add(bench, account).await.unwrap();
     let second = add(bench, account).await.unwrap();
     assert!(matches!(follow(&*bench.store, first, after(1)).await, BreakGlassRedemption::Unknown));
     assert!(
         matches!(follow(&*bench.store, second, after(600)).await, BreakGlassRedemption::Unknown),
-        "it has expired"
+        "the code has expired"
     );
     assert!(matches!(
         follow(&*bench.store, second, after(599)).await,
@@ -71,7 +79,7 @@ pub async fn a_link_is_good_for_a_while_and_the_last_one_counts(bench: &Bench) {
     ));
 }
 
-pub async fn only_an_active_account_has_a_link(bench: &Bench) {
+async fn only_an_active_account_has_a_link(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
     for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
         bench.stand(account, status).await;
@@ -89,7 +97,7 @@ pub async fn only_an_active_account_has_a_link(bench: &Bench) {
     bench.stand(account, AccountStatus::Active).await;
     assert!(
         matches!(follow(&*bench.store, code, after(1)).await, BreakGlassRedemption::Unknown),
-        "it is gone"
+        "the code is deleted"
     );
     let code = add(bench, account).await.unwrap();
     bench
@@ -99,11 +107,11 @@ pub async fn only_an_active_account_has_a_link(bench: &Bench) {
         .unwrap();
     assert!(
         matches!(follow(&*bench.store, code, after(1)).await, BreakGlassRedemption::Unknown),
-        "it ends with the sessions"
+        "revoking all sessions deletes the code"
     );
 }
 
-pub async fn one_of_many_who_have_a_link_gets_in(bench: &Bench) {
+async fn one_of_many_who_have_a_link_gets_in(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
     let code = add(bench, account).await.unwrap();
     let entered = at_once(bench, async move |store, _| {

@@ -1,25 +1,41 @@
-//! What operators and owners change: accounts, identities, sessions, hand-offs.
+//! Account changes by operators and users: status, grants, merges, linked identities.
 
 use portico_core::account::{AccountId, AccountStatus, Decision};
 use portico_core::clock::Entropy;
-use portico_core::session::{Challenge, NewHandOff, NewSession, OneTimeCode, RefreshToken, SessionId};
+use portico_core::session::SessionId;
 use portico_core::store::{
     AccountChange, AccountChanged, Committed, CommittedLogin, Grant, Merged, SessionSelection, Unlinked,
 };
 
-use crate::bench::{Bench, NOON, after, event};
+use crate::bench::{Bench, NOON, after, event, on_bench};
 use crate::people::{Person, Visit, ada};
 
-fn work() -> Person {
+on_both_databases!(
+    on_bench;
+    a_disabled_account_is_out_at_once,
+    a_deleted_account_keeps_its_identities_until_they_are_released,
+    grants_are_given_and_taken,
+    a_merge_moves_identities_and_grants,
+    an_unfit_merge_moves_nothing,
+    an_identity_is_unlinked_with_its_sessions,
+    only_an_active_account_is_unlinked,
+    of_two_unlinkings_at_once_one_is_refused,
+    an_identity_is_linked_within_a_live_session,
+    only_a_fit_session_links,
+    a_link_and_a_login_of_one_identity_do_not_both_win,
+    a_default_group_is_granted_at_a_first_login,
+);
+
+pub fn work() -> Person {
     Person::new("work-7").with("name", "Ada at work")
 }
 
-async fn change(bench: &Bench, account: AccountId, change: AccountChange) -> AccountChanged {
+pub async fn change(bench: &Bench, account: AccountId, change: AccountChange) -> AccountChanged {
     bench.store.change_account(account, &change, &event("account_disabled", after(60))).await.unwrap()
 }
 
 /// Links a second identity to the account of this visit.
-async fn link(bench: &Bench, visit: &Visit, person: &Person) -> CommittedLogin {
+pub async fn link(bench: &Bench, visit: &Visit, person: &Person) -> CommittedLogin {
     let link =
         Visit { browser: Some(visit.session.id), ..Visit::new(person, Decision::Link(visit.new_account)) };
     match link.commit_login(&*bench.store).await {
@@ -28,7 +44,7 @@ async fn link(bench: &Bench, visit: &Visit, person: &Person) -> CommittedLogin {
     }
 }
 
-pub async fn a_disabled_account_is_out_at_once(bench: &Bench) {
+async fn a_disabled_account_is_out_at_once(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let other = Visit::creating(&Person::new("other"), &["Other"]);
     other.succeeds(&*bench.store).await;
@@ -55,19 +71,23 @@ pub async fn a_disabled_account_is_out_at_once(bench: &Bench) {
         panic!("done")
     };
     assert_eq!(account.status, AccountStatus::Active);
-    assert!(bench.is_revoked(visit.session.id).await, "the session does not come back");
+    assert!(bench.is_revoked(visit.session.id).await, "the session stays revoked");
 }
 
-pub async fn a_deleted_account_keeps_its_identities_until_they_are_released(bench: &Bench) {
+async fn a_deleted_account_keeps_its_identities_until_they_are_released(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     assert!(matches!(change(bench, visit.new_account, AccountChange::Delete).await, AccountChanged::Done(_)));
     assert!(bench.is_revoked(visit.session.id).await);
     assert!(
         matches!(change(bench, visit.new_account, AccountChange::Enable).await, AccountChanged::Unchanged(_)),
-        "for good"
+        "deletion is final"
     );
     let found = bench.store.find_candidates(visit.claims.identity(), None).await.unwrap();
-    assert_eq!(found.by_identity.map(|account| account.status), Some(AccountStatus::Deleted), "a tombstone");
+    assert_eq!(
+        found.by_identity.map(|account| account.status),
+        Some(AccountStatus::Deleted),
+        "the identity is a tombstone"
+    );
     assert!(matches!(
         change(bench, visit.new_account, AccountChange::Release).await,
         AccountChanged::Done(_)
@@ -81,7 +101,7 @@ pub async fn a_deleted_account_keeps_its_identities_until_they_are_released(benc
     assert_eq!(again.account.name, "Ada again");
 }
 
-pub async fn grants_are_given_and_taken(bench: &Bench) {
+async fn grants_are_given_and_taken(bench: &Bench) {
     let id = bench.local("Ada", &["editor"]).await;
     let role = |name: &str| Grant::Role(name.to_owned());
     let group = || Grant::Group("staff".to_owned());
@@ -109,7 +129,7 @@ pub async fn grants_are_given_and_taken(bench: &Bench) {
     ));
 }
 
-pub async fn a_merge_moves_identities_and_grants(bench: &Bench) {
+async fn a_merge_moves_identities_and_grants(bench: &Bench) {
     let from = bench.newcomer(ada()).await;
     change(bench, from.new_account, AccountChange::Grant(Grant::Role("editor".to_owned()))).await;
     change(bench, from.new_account, AccountChange::Grant(Grant::Group("staff".to_owned()))).await;
@@ -133,7 +153,7 @@ pub async fn a_merge_moves_identities_and_grants(bench: &Bench) {
     Visit::new(&ada(), Decision::Use(into)).succeeds(&*bench.store).await;
 }
 
-pub async fn an_unfit_merge_moves_nothing(bench: &Bench) {
+async fn an_unfit_merge_moves_nothing(bench: &Bench) {
     let ada = bench.newcomer(ada()).await.new_account;
     let other = bench.local("Other", &[]).await;
     let merge = async |from, into| {
@@ -151,10 +171,10 @@ pub async fn an_unfit_merge_moves_nothing(bench: &Bench) {
     assert_eq!(merge(other, ada).await, Merged::Refused, "deleted");
     assert_eq!(bench.account(ada).await.status, AccountStatus::Active);
     bench.stand(other, AccountStatus::Active).await;
-    assert!(matches!(merge(ada, other).await, Merged::Done(_)), "the twin");
+    assert!(matches!(merge(ada, other).await, Merged::Done(_)), "an active target accepts the merge");
 }
 
-pub async fn an_identity_is_unlinked_with_its_sessions(bench: &Bench) {
+async fn an_identity_is_unlinked_with_its_sessions(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let unlink = async |account, identity| {
         bench.store.unlink_identity(account, identity, &event("identity_unlinked", after(60))).await.unwrap()
@@ -169,15 +189,15 @@ pub async fn an_identity_is_unlinked_with_its_sessions(bench: &Bench) {
     link(bench, &visit, &work()).await;
     let at_work = Visit::new(&work(), Decision::Use(visit.new_account)).succeeds(&*bench.store).await;
     assert_eq!(unlink(visit.new_account, visit.new_identity).await, Unlinked::Done);
-    assert!(bench.is_revoked(visit.session.id).await, "it began with that identity");
+    assert!(bench.is_revoked(visit.session.id).await, "the session started with that identity");
     assert!(!bench.is_revoked(at_work.session.id).await);
     assert!(bench.account(visit.new_account).await.ever_linked);
     let found = bench.store.find_candidates(visit.claims.identity(), None).await.unwrap();
     assert_eq!(found.by_identity, None);
 }
 
-/// Somebody whose account was switched off a moment ago cannot free an identity and come back with it as another person.
-pub async fn only_an_active_account_is_unlinked(bench: &Bench) {
+/// A user with a cached session of a disabled account cannot unlink an identity and register with it again.
+async fn only_an_active_account_is_unlinked(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     link(bench, &visit, &work()).await;
     let unlink = async || {
@@ -194,7 +214,7 @@ pub async fn only_an_active_account_is_unlinked(bench: &Bench) {
     assert_eq!(unlink().await, Unlinked::Done);
 }
 
-pub async fn of_two_unlinkings_at_once_one_is_refused(bench: &Bench) {
+async fn of_two_unlinkings_at_once_one_is_refused(bench: &Bench) {
     for round in 0..10 {
         let person = Person::new(&format!("first-{round}"));
         let visit = Visit::creating(&person, &[&format!("Person {round}")]);
@@ -223,20 +243,20 @@ pub async fn of_two_unlinkings_at_once_one_is_refused(bench: &Bench) {
     }
 }
 
-pub async fn an_identity_is_linked_within_a_live_session(bench: &Bench) {
+async fn an_identity_is_linked_within_a_live_session(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let elsewhere = Visit::new(&ada(), Decision::Use(visit.new_account)).succeeds(&*bench.store).await;
     let written = link(bench, &visit, &work()).await;
     assert_eq!((written.account.id, written.session), (visit.new_account, None));
     let events: Vec<_> = written.events.iter().map(|event| event.event.as_str()).collect();
     assert_eq!(events, ["session_revoked", "identity_linked"]);
-    assert!(!bench.is_revoked(visit.session.id).await, "the session that asked goes on");
-    assert!(bench.is_revoked(elsewhere.session.id).await, "the others end");
+    assert!(!bench.is_revoked(visit.session.id).await, "the requesting session stays live");
+    assert!(bench.is_revoked(elsewhere.session.id).await, "all other sessions end");
     let found = bench.store.find_candidates(work().claims().identity(), None).await.unwrap();
     assert_eq!(found.by_identity.map(|account| account.id), Some(visit.new_account));
 }
 
-pub async fn only_a_fit_session_links(bench: &Bench) {
+async fn only_a_fit_session_links(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let other = Visit::creating(&Person::new("other"), &["Other"]);
     other.succeeds(&*bench.store).await;
@@ -271,7 +291,7 @@ pub async fn only_a_fit_session_links(bench: &Bench) {
     bench.conflicts(&late).await;
 }
 
-pub async fn a_link_and_a_login_of_one_identity_do_not_both_win(bench: &Bench) {
+async fn a_link_and_a_login_of_one_identity_do_not_both_win(bench: &Bench) {
     for round in 0..10 {
         let owner = Visit::creating(&Person::new(&format!("owner-{round}")), &[&format!("Owner {round}")]);
         owner.succeeds(&*bench.store).await;
@@ -294,137 +314,7 @@ pub async fn a_link_and_a_login_of_one_identity_do_not_both_win(bench: &Bench) {
     assert_eq!(bench.database.count("identities", "subject LIKE 'new-%'").await, 10);
 }
 
-fn handed_off(person: &Person) -> (Visit, OneTimeCode) {
-    let code = OneTimeCode::random(Entropy);
-    let handoff = NewHandOff {
-        code: code.hash(),
-        challenge: Challenge([7; 16]),
-        id_token: None,
-        expires_at: after(60),
-    };
-    let visit = Visit { handoff: Some(handoff), ..Visit::creating(person, &["Ada", "Somebody"]) };
-    (visit, code)
-}
-
-fn session() -> NewSession {
-    NewSession {
-        id: SessionId(Entropy.id(NOON)),
-        created_at: NOON,
-        expires_at: after(3600),
-        refresh: RefreshToken::first(Entropy).hash(),
-        id_token: None,
-        caller: portico_core::session::Caller::default(),
-    }
-}
-
-pub async fn a_hand_off_is_taken_once(bench: &Bench) {
-    let (visit, code) = handed_off(&ada());
-    let Committed::Done(written) = visit.commit_login(&*bench.store).await else { panic!("written") };
-    assert!(written.session.is_none());
-    assert_eq!(bench.database.count("sessions", "1 = 1").await, 0, "no session yet");
-    let racing: Vec<_> = (0..16)
-        .map(|_| {
-            let (store, code) = (bench.store.clone(), code.hash());
-            tokio::spawn(async move { store.take_handoff(&code).await.unwrap() })
-        })
-        .collect();
-    let mut taken = Vec::new();
-    for racer in racing {
-        taken.extend(racer.await.unwrap());
-    }
-    let [handoff] = &taken[..] else { panic!("{} took it", taken.len()) };
-    assert_eq!((handoff.account, handoff.identity), (visit.new_account, visit.new_identity));
-    assert_eq!(
-        (handoff.challenge, handoff.created_at, handoff.expires_at),
-        (Challenge([7; 16]), NOON, after(60))
-    );
-    assert_eq!(&handoff.session_claims, visit.claims.session_claims());
-    let session = session();
-    let entry = bench.store.begin_session(handoff, &session).await.unwrap().unwrap();
-    assert_eq!((entry.session.id, entry.account.id), (session.id, visit.new_account));
-    assert_eq!(entry.session.identity, Some(visit.new_identity));
-    assert_eq!(bench.store.find_refresh(&session.refresh).await.unwrap(), Some(session.id));
-    let (unused, code) = handed_off(&Person::new("other"));
-    assert!(matches!(unused.commit_login(&*bench.store).await, Committed::Done(_)));
-    let sweep = |seconds| portico_core::store::Retention { audit_before: None, now: after(seconds) };
-    assert_eq!(bench.store.sweep(&sweep(60)).await.unwrap(), 0);
-    assert_eq!(bench.store.sweep(&sweep(61)).await.unwrap(), 1);
-    assert!(bench.store.take_handoff(&code.hash()).await.unwrap().is_none());
-}
-
-pub async fn a_hand_off_of_a_disabled_account_begins_nothing(bench: &Bench) {
-    let (visit, code) = handed_off(&ada());
-    visit.commit_login(&*bench.store).await;
-    let handoff = bench.store.take_handoff(&code.hash()).await.unwrap().unwrap();
-    bench.stand(visit.new_account, AccountStatus::Disabled).await;
-    let before = bench.rows().await;
-    assert!(bench.store.begin_session(&handoff, &session()).await.unwrap().is_none());
-    assert_eq!(bench.rows().await, before);
-    bench.stand(visit.new_account, AccountStatus::Active).await;
-    assert!(bench.store.begin_session(&handoff, &session()).await.unwrap().is_some());
-}
-
-/// A code is a session that has not begun: whatever ends the account's sessions ends it, too.
-pub async fn a_hand_off_ends_with_the_sessions(bench: &Bench) {
-    let owner = bench.newcomer(ada()).await;
-    let account = owner.new_account;
-    let stranger = Visit::creating(&Person::new("stranger"), &["Stranger"]);
-    stranger.succeeds(&*bench.store).await;
-    let waiting = async |person: &Person, account| {
-        let (visit, code) = handed_off(person);
-        let visit = Visit { decision: Decision::Use(account), ..visit };
-        assert!(matches!(visit.commit_login(&*bench.store).await, Committed::Done(_)));
-        code.hash()
-    };
-    let revoke = async |which| {
-        bench.store.revoke_sessions(which, &event("session_revoked", after(60))).await.unwrap();
-    };
-    let begins = async |code| bench.store.take_handoff(&code).await.unwrap().is_some();
-
-    let (own, other) =
-        (waiting(&ada(), account).await, waiting(&Person::new("stranger"), stranger.new_account).await);
-    revoke(SessionSelection::Of(account)).await;
-    assert!(!begins(own).await && begins(other).await, "the stranger's goes on");
-
-    let (own, session) = (waiting(&ada(), account).await, session());
-    let handoff = portico_core::session::HandOff {
-        account,
-        identity: owner.new_identity,
-        slot: owner.claims.slot(),
-        session_claims: owner.claims.session_claims().clone(),
-        challenge: Challenge([7; 16]),
-        id_token: None,
-        created_at: NOON,
-        expires_at: after(60),
-    };
-    let asked = bench.store.begin_session(&handoff, &session).await.unwrap().unwrap().session.id;
-    revoke(SessionSelection::One(asked)).await;
-    assert!(begins(own).await, "one session is not all of them");
-
-    let own = waiting(&ada(), account).await;
-    revoke(SessionSelection::All).await;
-    assert!(!begins(own).await);
-
-    let own = waiting(&ada(), account).await;
-    change(bench, account, AccountChange::Disable).await;
-    change(bench, account, AccountChange::Enable).await;
-    assert!(!begins(own).await, "enabled again before it was exchanged");
-
-    let asking = Visit::new(&ada(), Decision::Use(account));
-    asking.succeeds(&*bench.store).await;
-    let own = waiting(&ada(), account).await;
-    link(bench, &Visit { new_account: account, ..asking }, &work()).await;
-    assert!(!begins(own).await, "the others end with a link");
-
-    let own = waiting(&work(), account).await;
-    let unlinked = event("identity_unlinked", after(60));
-    let (_, identities) =
-        bench.store.find_account(&portico_core::store::AccountRef::Id(account)).await.unwrap().unwrap();
-    bench.store.unlink_identity(account, identities[1].id, &unlinked).await.unwrap();
-    assert!(!begins(own).await, "its identity is gone");
-}
-
-pub async fn a_default_group_is_granted_at_a_first_login(bench: &Bench) {
+async fn a_default_group_is_granted_at_a_first_login(bench: &Bench) {
     let first = Visit { default_group: Some("everybody"), ..Visit::creating(&ada(), &["Ada"]) };
     assert_eq!(first.succeeds(&*bench.store).await.account.groups, ["everybody"]);
     let local = bench.local("Local", &[]).await;
@@ -432,5 +322,8 @@ pub async fn a_default_group_is_granted_at_a_first_login(bench: &Bench) {
     assert_eq!(adopting.succeeds(&*bench.store).await.account.groups, ["everybody"]);
     change(bench, local, AccountChange::Revoke(Grant::Group("everybody".to_owned()))).await;
     let again = Visit { default_group: Some("everybody"), ..Visit::new(&work(), Decision::Use(local)) };
-    assert!(again.succeeds(&*bench.store).await.account.groups.is_empty(), "only at the first one");
+    assert!(
+        again.succeeds(&*bench.store).await.account.groups.is_empty(),
+        "only the first login grants the group"
+    );
 }

@@ -1,12 +1,13 @@
-//! The databases that every promise is kept on, and a way to look into them behind the store's back.
+//! The two databases, with access that bypasses the store.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Every table with something to say.
+/// The tables whose rows [`Database::rows`] compares.
 const TABLES: [&str; 9] = [
     "accounts",
     "account_roles",
@@ -18,6 +19,28 @@ const TABLES: [&str; 9] = [
     "signing_keys",
     "audit_events",
 ];
+
+/// Makes two tests of each function, `<function>::sqlite` and `<function>::postgres`. The first argument is
+/// the function that prepares a database and runs the test.
+macro_rules! on_both_databases {
+    ($run:path; $($test:ident),* $(,)?) => {$(
+        mod $test {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn sqlite() {
+                $run(crate::database::Backend::Sqlite, super::$test).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn postgres() {
+                if crate::database::Backend::Postgres.is_here(module_path!()) {
+                    $run(crate::database::Backend::Postgres, super::$test).await;
+                }
+            }
+        }
+    )*};
+}
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +59,19 @@ fn postgres() -> Option<String> {
 }
 
 impl Backend {
-    /// Whether this database can be used. A test that is left out says so loudly; under `CI=true` it fails.
+    /// Whether this database can be used. A skipped test prints that it is skipped; with `CI=true` it fails.
     pub fn is_here(self, test: &str) -> bool {
         if self == Self::Sqlite || postgres().is_some() {
             return true;
         }
         assert!(variable("CI").is_none_or(|value| value != "true"), "{test} needs PORTICO_TEST_POSTGRES_URL");
-        eprintln!("SKIPPED {test}: PORTICO_TEST_POSTGRES_URL is not set");
+        // The test harness captures `eprintln!`, and would hide this line.
+        let line = format!("SKIPPED {test}: PORTICO_TEST_POSTGRES_URL is not set\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
         false
     }
 
-    /// An empty database of one's own.
+    /// Creates an empty database.
     pub async fn fresh(self) -> Database {
         match self {
             Self::Sqlite => {
@@ -71,7 +96,7 @@ async fn run_on_server(sql: &str) -> Result<(), sqlx::Error> {
     admin.close().await
 }
 
-/// A database of one promise; gone when dropped.
+/// The database of one test; dropping this value deletes it.
 #[derive(Debug)]
 pub struct Database {
     pub backend: Backend,
@@ -80,8 +105,13 @@ pub struct Database {
     pub folder: Option<TempDir>,
 }
 
+/// Runs a test on an empty database.
+pub async fn on_empty_database(backend: Backend, test: impl AsyncFnOnce(Database)) {
+    Box::pin(test(backend.fresh().await)).await;
+}
+
 impl Database {
-    /// Runs statements behind the store's back.
+    /// Runs statements directly.
     pub async fn execute(&self, sql: &str) -> Result<(), sqlx::Error> {
         let sql = AssertSqlSafe(sql.to_owned());
         match self.backend {
@@ -119,13 +149,13 @@ impl Database {
         }
     }
 
-    /// How many rows a table has, with this condition.
+    /// Counts the rows of a table that match a condition.
     pub async fn count(&self, table: &str, condition: &str) -> usize {
         let found = self.texts(&format!("SELECT '' FROM {table} WHERE {condition}")).await;
         found.len()
     }
 
-    /// Everything in it.
+    /// All rows of all tables.
     pub async fn rows(&self) -> BTreeMap<&'static str, Vec<String>> {
         let mut all = BTreeMap::new();
         for table in TABLES {
@@ -157,13 +187,13 @@ impl Drop for Database {
             return;
         }
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // A runtime of its own: the test's is the one that is running this.
+        // A new runtime, because the runtime of the test is running this.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(run_on_server(&drop))
         });
         if let Ok(Err(error)) = dropping.join() {
-            eprintln!("a test database stays behind: {error}");
+            eprintln!("a test database was not deleted: {error}");
         }
     }
 }

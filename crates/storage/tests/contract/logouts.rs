@@ -1,4 +1,4 @@
-//! Sessions that ended at their provider.
+//! Back-channel logout and ID tokens.
 
 use std::time::Duration;
 
@@ -9,8 +9,17 @@ use portico_core::session::{Caller, Challenge, NewHandOff, NewSession, RefreshTo
 use portico_core::slot::Protocol;
 use portico_core::store::{Retention, SessionSelection};
 
-use crate::bench::{Bench, NOON, after, event};
+use crate::bench::{Bench, NOON, after, event, on_bench};
 use crate::people::{Person, Visit};
+
+on_both_databases!(
+    on_bench;
+    a_providers_session_ends_ours,
+    a_persons_logout_ends_all_that_began_with_the_identity,
+    a_notice_is_heard_once,
+    a_hand_off_ends_with_the_providers_session,
+    an_id_token_is_kept_as_long_as_its_session_is_live,
+);
 
 fn once() -> [u8; 32] {
     Entropy.bytes()
@@ -32,13 +41,13 @@ async fn deliver(bench: &Bench, logout_token: &LogoutToken) -> Option<Vec<Sessio
     Some(ended.sessions)
 }
 
-/// Another session of the same person, within another session at the provider.
+/// Another session of the same user, in another session at the provider.
 fn again(person: &Person, sid: &str, visit: &Visit) -> Visit {
     let decision = portico_core::account::Decision::Use(visit.new_account);
     Visit::new(&person.clone().with("sid", sid), decision)
 }
 
-pub async fn a_providers_session_ends_ours(bench: &Bench) {
+async fn a_providers_session_ends_ours(bench: &Bench) {
     let person = Person::new("ada-1").with("name", "Ada");
     let first = bench.newcomer(person.clone().with("sid", "s1")).await;
     let second = again(&person, "s2", &first);
@@ -47,10 +56,14 @@ pub async fn a_providers_session_ends_ours(bench: &Bench) {
     let stranger = Visit::creating(&stranger, &["Bruno"]);
     stranger.succeeds(&*bench.store).await;
 
-    assert_eq!(deliver(bench, &of_session("nobody's")).await, Some(vec![]));
+    assert_eq!(deliver(bench, &of_session("unknown")).await, Some(vec![]));
     let elsewhere = Whose::Session { issuer: "https://other.example.com".to_owned(), sid: "s1".to_owned() };
     let elsewhere = LogoutToken { whose: elsewhere, once: once(), forget_at: after(660) };
-    assert_eq!(deliver(bench, &elsewhere).await, Some(vec![]), "another issuer's");
+    assert_eq!(
+        deliver(bench, &elsewhere).await,
+        Some(vec![]),
+        "the session identifier belongs to another issuer"
+    );
     assert!(!bench.is_revoked(first.session.id).await);
 
     let logout_token = of_session("s1");
@@ -59,10 +72,10 @@ pub async fn a_providers_session_ends_ours(bench: &Bench) {
     assert!(!bench.is_revoked(second.session.id).await && !bench.is_revoked(stranger.session.id).await);
     let told = bench.database.count("audit_events", "reason = 'backchannel_logout'").await;
     assert_eq!(told, 1);
-    assert_eq!(deliver(bench, &of_session("s1")).await, Some(vec![]), "over already");
+    assert_eq!(deliver(bench, &of_session("s1")).await, Some(vec![]), "the session is revoked already");
 }
 
-pub async fn a_persons_logout_ends_all_that_began_with_the_identity(bench: &Bench) {
+async fn a_persons_logout_ends_all_that_began_with_the_identity(bench: &Bench) {
     let person = Person::new("ada-1").with("name", "Ada");
     let first = bench.newcomer(person.clone().with("sid", "s1")).await;
     let second = again(&person, "s2", &first);
@@ -90,7 +103,7 @@ pub async fn a_persons_logout_ends_all_that_began_with_the_identity(bench: &Benc
     assert!(!bench.is_revoked(stranger.session.id).await);
 }
 
-pub async fn a_notice_is_heard_once(bench: &Bench) {
+async fn a_notice_is_heard_once(bench: &Bench) {
     let person = Person::new("ada-1").with("sid", "s1");
     let visit = bench.newcomer(person).await;
     let logout_token = of_session("s1");
@@ -110,12 +123,12 @@ pub async fn a_notice_is_heard_once(bench: &Bench) {
     assert_eq!(ended.sessions, [visit.session.id]);
     let sweep = |seconds| Retention { audit_before: None, now: after(seconds) };
     bench.store.sweep(&sweep(660)).await.unwrap();
-    assert_eq!(deliver(bench, &logout_token).await, None, "remembered as long as it could be good");
+    assert_eq!(deliver(bench, &logout_token).await, None, "the logout token is stored until it expires");
     bench.store.sweep(&sweep(661)).await.unwrap();
     assert!(deliver(bench, &logout_token).await.is_some());
 }
 
-pub async fn a_hand_off_ends_with_the_providers_session(bench: &Bench) {
+async fn a_hand_off_ends_with_the_providers_session(bench: &Bench) {
     let handed_off = async |sub: &str, sid: &str| {
         let code = portico_core::session::OneTimeCode::random(Entropy);
         let challenge = Challenge([7; 16]);
@@ -135,7 +148,7 @@ pub async fn a_hand_off_ends_with_the_providers_session(bench: &Bench) {
     assert!(bench.store.take_handoff(&three.hash()).await.unwrap().is_some());
 }
 
-pub async fn an_id_token_is_kept_as_long_as_its_session_is_live(bench: &Bench) {
+async fn an_id_token_is_kept_as_long_as_its_session_is_live(bench: &Bench) {
     let sealed = Some(b"sealed".to_vec());
     let mut visit = Visit::creating(&Person::new("ada-1").with("sid", "s1"), &["Ada"]);
     visit.session.id_token.clone_from(&sealed);
@@ -163,13 +176,17 @@ pub async fn an_id_token_is_kept_as_long_as_its_session_is_live(bench: &Bench) {
     last.succeeds(&*bench.store).await;
     deliver(bench, &of_session("s1")).await.unwrap();
     assert_eq!(kept(last.session.id).await, None);
+    hands_over_the_id_token(bench, &again(&person, "s9", &visit)).await;
+}
 
-    // One that was handed off comes along with the code, and belongs to the session it is sealed for.
+/// A hand-off carries the ID token; the session stores it sealed anew.
+async fn hands_over_the_id_token(bench: &Bench, visit: &Visit) {
+    let kept = async |session| bench.store.find_id_token(session).await.unwrap();
     let code = portico_core::session::OneTimeCode::random(Entropy);
     let id_token = Some(b"for the code".to_vec());
     let handoff =
         NewHandOff { code: code.hash(), challenge: Challenge([7; 16]), id_token, expires_at: after(60) };
-    let waiting = Visit { handoff: Some(handoff), ..again(&person, "s9", &visit) };
+    let waiting = Visit { handoff: Some(handoff), ..visit.clone() };
     waiting.commit_login(&*bench.store).await;
     let taken = bench.store.take_handoff(&code.hash()).await.unwrap().unwrap();
     assert_eq!(taken.id_token.as_deref(), Some(&b"for the code"[..]));

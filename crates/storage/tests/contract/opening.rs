@@ -1,4 +1,4 @@
-//! How a database is opened, locked, migrated and refused.
+//! Opening, locking and migrating a database.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -9,30 +9,10 @@ use portico_core::store::Store;
 use portico_storage::{OpenError, Storage};
 
 use crate::bench::{NOON, event, local};
-use crate::database::{Backend, Database};
-
-/// Makes two tests of each, one on SQLite and one on PostgreSQL.
-macro_rules! on_both_databases {
-    ($($test:ident),* $(,)?) => {$(
-        mod $test {
-            use crate::database::Backend;
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn sqlite() {
-                super::$test(Backend::Sqlite.fresh().await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn postgres() {
-                if Backend::Postgres.is_here(concat!(module_path!(), "::postgres")) {
-                    super::$test(Backend::Postgres.fresh().await).await;
-                }
-            }
-        }
-    )*};
-}
+use crate::database::{Backend, Database, on_empty_database};
 
 on_both_databases!(
+    on_empty_database;
     every_statement_fits_the_schema,
     migrations_are_pending_until_they_were_run,
     many_may_migrate_at_once,
@@ -47,7 +27,7 @@ async fn migrated(database: &Database) -> Storage {
     storage
 }
 
-/// An error with everything it says, in every way it may be printed.
+/// An error as text: its message, its debug form and its causes.
 fn told(error: &OpenError) -> String {
     let mut told = format!("{error} {error:?}");
     let mut cause = error.source();
@@ -78,8 +58,11 @@ async fn every_statement_fits_the_schema(database: Database) {
 async fn migrations_are_pending_until_they_were_run(database: Database) {
     let storage = Storage::open(&database.url).await.unwrap();
     assert_eq!(storage.pending().await.unwrap(), 3);
-    assert!(matches!(storage.store().ping().await, Err(StoreError::Unavailable(_))), "nothing to read yet");
-    assert_eq!(storage.pending().await.unwrap(), 3, "looking changes nothing");
+    assert!(
+        matches!(storage.store().ping().await, Err(StoreError::Unavailable(_))),
+        "the tables do not exist yet"
+    );
+    assert_eq!(storage.pending().await.unwrap(), 3, "counting changes nothing");
     assert_eq!(storage.migrate().await.unwrap(), 3);
     assert_eq!((storage.pending().await.unwrap(), storage.migrate().await.unwrap()), (0, 0));
     storage.store().ping().await.unwrap();
@@ -135,24 +118,24 @@ async fn an_altered_migration_is_refused(database: Database) {
     storage.close().await;
 }
 
-/// A busy HTTP worker holds up no connection that another one needs: not one that was opened for it, not one that it has
-/// just used, by a statement or by a transaction.
+/// A busy HTTP worker blocks no connection that another worker needs, whether the connection was opened for
+/// it or last used by it.
 async fn connections_live_on_the_runtime_that_opened_them(database: Database) {
     let storage = migrated(&database).await;
     let store = storage.store();
-    nobody_waits_for_one_that_did(&store, async |store| store.ping().await.unwrap()).await;
-    nobody_waits_for_one_that_did(&store, async |store| {
+    blocks_no_connection_after(&store, async |store| store.ping().await.unwrap()).await;
+    blocks_no_connection_after(&store, async |store| {
         store.record(&event("logout", NOON)).await.unwrap();
     })
     .await;
-    nobody_waits_for_one_that_did(&store, async |store| {
+    blocks_no_connection_after(&store, async |store| {
         store.create_account(&local("Ada", &[]), &event("account_created", NOON)).await.unwrap();
     })
     .await;
     storage.close().await;
 }
 
-async fn nobody_waits_for_one_that_did(
+async fn blocks_no_connection_after(
     store: &Arc<dyn Store>,
     act: impl AsyncFnOnce(Arc<dyn Store>) + Send + 'static,
 ) {
@@ -176,7 +159,9 @@ async fn nobody_waits_for_one_that_did(
             store.ping().await.unwrap();
             store.record(&event("logout", NOON)).await.unwrap();
         };
-        tokio::time::timeout(Duration::from_secs(3), asked).await.expect("nobody waits");
+        tokio::time::timeout(Duration::from_secs(3), asked)
+            .await
+            .expect("a busy worker blocks no connection");
     }
     drop(done);
     tokio::task::spawn_blocking(move || worker.join().unwrap()).await.unwrap();
@@ -190,7 +175,11 @@ async fn a_file_is_made_and_a_folder_is_not() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "its owner's alone");
+        assert_eq!(
+            file.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "only the owner can read the file"
+        );
     }
     let nowhere = format!("sqlite://{}/none/new.db", folder.path().display());
     let error = refusal(&nowhere).await;
@@ -211,7 +200,10 @@ async fn one_process_serves_a_file_and_commands_share_it() {
         let folder = database.folder.as_ref().unwrap().path();
         std::os::unix::fs::symlink(folder.join("portico.db"), folder.join("other.db")).unwrap();
         let other = format!("sqlite://{}", folder.join("other.db").display());
-        assert!(matches!(Storage::open_for_serving(&other).await, Err(OpenError::Locked(_))), "by any name");
+        assert!(
+            matches!(Storage::open_for_serving(&other).await, Err(OpenError::Locked(_))),
+            "a symbolic link names the same file"
+        );
     }
     let command = Storage::open(&database.url).await.unwrap();
     command.store().ping().await.unwrap();
@@ -268,7 +260,7 @@ async fn an_unreachable_server_says_why() {
     assert!(told(&error).contains("does not exist"), "{}", told(&error));
 }
 
-/// SQLite itself does not wait when two want to change at once how a file is journalled.
+/// SQLite itself does not wait if two processes change the journal mode of a file at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_may_open_a_new_file_at_once() {
     let folder = tempfile::tempdir().unwrap();

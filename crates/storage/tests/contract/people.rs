@@ -1,4 +1,4 @@
-//! People as providers vouch for them, and their logins.
+//! Users with the claims that a provider sends, and their logins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::bench::NOON;
 
-/// Who comes, in the words of an ID token.
+/// A user, as the claims of an ID token.
 #[derive(Debug, Clone)]
 pub struct Person(Value);
 
@@ -85,7 +85,7 @@ fn slot() -> Slot {
     }
 }
 
-/// A login about to be written. Identifiers are new with each.
+/// A login to be written, with new identifiers.
 #[derive(Debug, Clone)]
 pub struct Visit {
     pub decision: Decision,
@@ -169,7 +169,7 @@ impl Visit {
         store.commit_login(&commit).await.unwrap()
     }
 
-    /// Settles and must not meet a conflict.
+    /// Writes the login and asserts that it does not conflict.
     pub async fn succeeds(&self, store: &dyn Store) -> SessionWithAccount {
         match self.commit_login(store).await {
             Committed::Done(written) => entry(*written),
@@ -177,7 +177,8 @@ impl Visit {
         }
     }
 
-    /// Does what the flow does: looks, decides, settles, and on a conflict looks again, once.
+    /// Logs in like the login flow: finds candidates, decides and writes, and repeats that once after a
+    /// conflict.
     pub async fn log_in(mut self, store: &dyn Store) -> Option<SessionWithAccount> {
         let name = portico_core::account::adoptable_name(&self.claims);
         for _ in 0..2 {
@@ -192,7 +193,10 @@ impl Visit {
     }
 }
 
-/// The session that began, with its account.
+/// The created session with its account.
 fn entry(written: CommittedLogin) -> SessionWithAccount {
-    SessionWithAccount { session: written.session.expect("a session began"), account: written.account }
+    SessionWithAccount {
+        session: written.session.expect("the login creates a session"),
+        account: written.account,
+    }
 }

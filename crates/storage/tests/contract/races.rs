@@ -1,4 +1,4 @@
-//! Many at the same moment: the database lets one win, and nobody is left in between.
+//! Races: of many concurrent calls the database lets one succeed, and no rows are left over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,14 +13,28 @@ use portico_storage::Storage;
 use tokio::runtime::Handle;
 use tokio::sync::Barrier;
 
-use crate::bench::{Bench, NOON, after, event, local};
+use crate::bench::{Bench, NOON, after, event, local, on_bench};
 use crate::people::{Person, Visit, ada};
 
-/// How many start at once.
+on_both_databases!(
+    on_bench;
+    one_of_many_spends_wins,
+    first_logins_of_one_identity_make_one_account,
+    people_of_one_name_get_accounts_of_their_own,
+    one_of_many_rotations_wins,
+    a_local_account_is_adopted_once,
+    a_revoked_session_does_not_rotate,
+    one_of_many_first_keys_wins,
+    one_of_many_local_accounts_gets_the_name,
+    those_who_meet_in_one_account_do_not_fail,
+    one_of_many_merges_wins,
+);
+
+/// The number of concurrent calls.
 pub const MANY: usize = 24;
 
-/// Everybody does something with the store at once, each on a thread of their own and with a number. Half of them come by a
-/// second replica, which for SQLite is a command beside the service.
+/// Runs numbered calls concurrently, each on its own thread. Half of them use a second replica, which for
+/// SQLite is a command that runs beside the service.
 pub async fn at_once<T: Send + 'static>(
     bench: &Bench,
     act: impl AsyncFnOnce(Arc<dyn Store>, usize) -> T + Clone + Send + 'static,
@@ -49,41 +63,42 @@ pub fn count(answers: &[bool]) -> usize {
     answers.iter().filter(|answer| **answer).count()
 }
 
-pub async fn one_of_many_spends_wins(bench: &Bench) {
+async fn one_of_many_spends_wins(bench: &Bench) {
     let spends =
         at_once(bench, async |store, _| store.spend_login(&[7; 32], after(900)).await.unwrap()).await;
     assert_eq!(spends.iter().filter(|spent| **spent == Spent::Now).count(), 1);
 }
 
-pub async fn first_logins_of_one_identity_make_one_account(bench: &Bench) {
+async fn first_logins_of_one_identity_make_one_account(bench: &Bench) {
     let visits = || Visit::creating(&ada(), &[]);
     let entered = at_once(bench, async move |store, _| visits().log_in(&*store).await).await;
     let accounts: BTreeSet<_> =
-        entered.iter().map(|entry| entry.as_ref().expect("everybody is in").account.id).collect();
+        entered.iter().map(|entry| entry.as_ref().expect("every login succeeds").account.id).collect();
     assert_eq!(accounts.len(), 1);
-    assert_eq!(bench.database.count("accounts", "1 = 1").await, 1, "no orphans");
+    assert_eq!(bench.database.count("accounts", "1 = 1").await, 1, "no account without an identity");
     assert_eq!(bench.database.count("identities", "1 = 1").await, 1);
     assert_eq!(bench.database.count("sessions", "1 = 1").await, MANY);
     assert_eq!(bench.database.count("audit_events", "event = 'account_created'").await, 1);
     assert_eq!(bench.database.count("audit_events", "event = 'login_succeeded'").await, MANY);
 }
 
-pub async fn people_of_one_name_get_accounts_of_their_own(bench: &Bench) {
+async fn people_of_one_name_get_accounts_of_their_own(bench: &Bench) {
     let entered = at_once(bench, async |store, number| {
         let person =
             Person::new(&format!("sam-{number}")).with("name", "Sam").with("email", "sam@example.com");
         Visit::creating(&person, &[]).log_in(&*store).await
     })
     .await;
-    let accounts: Vec<_> = entered.into_iter().map(|entry| entry.expect("everybody is in").account).collect();
+    let accounts: Vec<_> =
+        entered.into_iter().map(|entry| entry.expect("every login succeeds").account).collect();
     let names: BTreeSet<_> = accounts.iter().map(|account| account.name.as_str()).collect();
     assert_eq!(names.len(), MANY);
     assert!(names.contains("Sam") && names.contains("sam@example.com"));
-    assert_eq!(bench.database.count("accounts", "1 = 1").await, MANY, "no orphans");
+    assert_eq!(bench.database.count("accounts", "1 = 1").await, MANY, "no account without an identity");
     assert_eq!(bench.database.count("identities", "1 = 1").await, MANY);
 }
 
-pub async fn one_of_many_rotations_wins(bench: &Bench) {
+async fn one_of_many_rotations_wins(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let (presented, session) = (visit.token.hash(), visit.session.id);
     let next = RefreshToken::first(Entropy).hash();
@@ -95,29 +110,31 @@ pub async fn one_of_many_rotations_wins(bench: &Bench) {
                 assert_eq!((at, current), (after(60), next));
                 false
             }
-            Rotation::Unknown => panic!("the session is alive"),
+            Rotation::Unknown => panic!("the session is live"),
         })
         .await;
     assert_eq!(count(&rotations), 1);
     assert_eq!(bench.database.count("refresh_tokens", "1 = 1").await, 2);
 }
 
-pub async fn a_local_account_is_adopted_once(bench: &Bench) {
+async fn a_local_account_is_adopted_once(bench: &Bench) {
     let local = bench.local("Sam", &[]).await;
     let entered = at_once(bench, async |store, number| {
         let person = Person::new(&format!("sam-{number}")).with("name", "Sam");
         Visit::creating(&person, &[]).log_in(&*store).await
     })
     .await;
-    let adopted: Vec<_> =
-        entered.iter().map(|entry| entry.as_ref().expect("everybody is in").account.id == local).collect();
+    let adopted: Vec<_> = entered
+        .iter()
+        .map(|entry| entry.as_ref().expect("every login succeeds").account.id == local)
+        .collect();
     assert_eq!(count(&adopted), 1);
     assert_eq!(bench.database.count("accounts", "1 = 1").await, MANY);
     assert_eq!(bench.database.count("audit_events", "event = 'account_adopted'").await, 1);
 }
 
-/// Half of them refresh, half of them sign out. Once somebody was told that the session is over, it stays over.
-pub async fn a_revoked_session_does_not_rotate(bench: &Bench) {
+/// Half of the calls refresh, half of them sign out. A session that was revoked stays revoked.
+async fn a_revoked_session_does_not_rotate(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let (presented, session) = (visit.token.hash(), visit.session.id);
     let ended = at_once(bench, async move |store, number| {
@@ -138,7 +155,7 @@ pub async fn a_revoked_session_does_not_rotate(bench: &Bench) {
     assert_eq!(bench.database.count("refresh_tokens", "superseded_at IS NULL").await, 1);
 }
 
-pub async fn one_of_many_first_keys_wins(bench: &Bench) {
+async fn one_of_many_first_keys_wins(bench: &Bench) {
     let added = at_once(bench, async |store, _| {
         let key =
             generate(TokenAlg::EdDSA, KeyState::Current, &Seals::new(b"secret", &[]), Entropy, NOON).unwrap();
@@ -149,7 +166,7 @@ pub async fn one_of_many_first_keys_wins(bench: &Bench) {
     assert_eq!(bench.store.list_keys().await.unwrap().len(), 1);
 }
 
-pub async fn one_of_many_local_accounts_gets_the_name(bench: &Bench) {
+async fn one_of_many_local_accounts_gets_the_name(bench: &Bench) {
     let made = at_once(bench, async |store, _| {
         let account = local("Sam", &["editor"]);
         store.create_account(&account, &event("account_created", NOON)).await.unwrap().is_some()
@@ -159,8 +176,8 @@ pub async fn one_of_many_local_accounts_gets_the_name(bench: &Bench) {
     assert_eq!(bench.database.count("account_roles", "1 = 1").await, 1);
 }
 
-/// Logins, links, unlinkings and an operator's switches meet in one account. Each may come too late; none fails.
-pub async fn those_who_meet_in_one_account_do_not_fail(bench: &Bench) {
+/// Logins, links, unlinks and status changes run on one account. Each may conflict, but none fails.
+async fn those_who_meet_in_one_account_do_not_fail(bench: &Bench) {
     let owner = bench.newcomer(ada()).await;
     let account = owner.new_account;
     for round in 0..4 {
@@ -191,9 +208,9 @@ pub async fn those_who_meet_in_one_account_do_not_fail(bench: &Bench) {
     }
 }
 
-/// Half merge one way, half the other, and people log in meanwhile. One merge wins, and nobody is left in the account that
-/// it deleted.
-pub async fn one_of_many_merges_wins(bench: &Bench) {
+/// The calls merge in both directions while users log in. One merge succeeds, and the account that it deletes
+/// keeps no identity and no live session.
+async fn one_of_many_merges_wins(bench: &Bench) {
     for round in 0..4 {
         let people = ["left", "right"].map(|side| Person::new(&format!("{side}-{round}")));
         let mut accounts = Vec::new();
@@ -204,7 +221,10 @@ pub async fn one_of_many_merges_wins(bench: &Bench) {
         let (left, right) = (accounts[0], accounts[1]);
         let merges = at_once(bench, async move |store, number| {
             if number % 3 == 2 {
-                Visit::creating(&people[number % 2], &[]).log_in(&*store).await.expect("everybody is in");
+                Visit::creating(&people[number % 2], &[])
+                    .log_in(&*store)
+                    .await
+                    .expect("every login succeeds");
                 return false;
             }
             let (from, into) = if number % 3 == 0 { (left, right) } else { (right, left) };

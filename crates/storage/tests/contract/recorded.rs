@@ -1,89 +1,53 @@
-//! The real store, with a list of what was asked of it.
+//! A store layer that records which methods were called and how the calls ended.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
-use portico_core::account::{Account, AccountId, Candidates, Identity, NamePolicy};
-use portico_core::audit::{AuditEvent, AuditFilter};
-use portico_core::claims::IdentityKey;
-use portico_core::clock::Timestamp;
 use portico_core::error::StoreError;
-use portico_core::keys::StoredKey;
-use portico_core::provider::logout::LogoutToken;
-use portico_core::session::{Caller, HandOff, NewBreakGlass, NewSession, Session, SessionId, TokenHash};
-use portico_core::store::EndedSessions;
-use portico_core::store::{
-    AccountChange, AccountChanged, AccountFilter, AccountRef, BreakGlassRedemption, Committed, IdentityCount,
-    LocalAccount, LoginCommit, Merged, Retention, Rotate, Rotation, SessionFilter, SessionSelection,
-    SessionWithAccount, Spent, Store, Unlinked,
-};
-use uuid::Uuid;
+use portico_core::store::{METHODS, Store, StoreLayer, layered};
 
-/// The methods called so far, in all databases of a suite.
-#[derive(Debug, Clone, Default)]
-pub struct Called(Arc<Mutex<BTreeSet<&'static str>>>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    Unavailable,
+    Corrupt,
+}
 
-impl Called {
-    pub fn missed(&self, methods: &[&'static str]) -> Vec<&'static str> {
-        let called = self.0.lock().unwrap();
-        methods.iter().copied().filter(|method| !called.contains(method)).collect()
+/// The outcomes of each method since the last assertion.
+#[derive(Debug, Default)]
+pub struct Calls(Mutex<BTreeMap<&'static str, Vec<Outcome>>>);
+
+/// Wraps a store, so that its calls are recorded.
+pub fn recorded(store: Arc<dyn Store>) -> (Arc<dyn Store>, Arc<Calls>) {
+    let calls = Arc::new(Calls::default());
+    (layered(store, Arc::clone(&calls)), calls)
+}
+
+impl Calls {
+    /// Every method of the store was called, and every call ended like this.
+    #[track_caller]
+    pub fn assert_every_method(&self, outcome: Outcome) {
+        let calls = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for method in METHODS {
+            let outcomes = calls.get(method).unwrap_or_else(|| panic!("{method} is not called here: add it"));
+            assert!(outcomes.iter().all(|found| *found == outcome), "{method}: {outcomes:?}");
+        }
     }
 }
 
-/// A store whose calls are recorded.
-pub struct Recorded {
-    pub inner: Arc<dyn Store>,
-    pub called: Called,
-}
-
-/// Passes each method on. The compiler sees that none of the trait is missing, and so none is missing in the list.
-macro_rules! recorded {
-    ($(fn $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Recorded {
-            pub const METHODS: &'static [&'static str] = &[$(stringify!($method)),*];
-        }
-
-        #[async_trait]
-        impl Store for Recorded {
-            $(async fn $method(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.called.0.lock().unwrap().insert(stringify!($method));
-                self.inner.$method($($argument),*).await
-            })*
-        }
-    };
-}
-
-recorded! {
-    fn ping() -> ();
-    fn spend_login(login: &[u8; 32], forget_at: Timestamp) -> Spent;
-    fn find_candidates(identity: &IdentityKey, name: Option<&str>) -> Candidates;
-    fn commit_login(commit: &LoginCommit<'_>) -> Committed;
-    fn find_session(id: SessionId) -> Option<SessionWithAccount>;
-    fn find_refresh(presented: &TokenHash) -> Option<SessionId>;
-    fn rotate_refresh(rotate: &Rotate) -> Rotation;
-    fn take_handoff(code: &TokenHash) -> Option<HandOff>;
-    fn begin_session(handoff: &HandOff, session: &NewSession) -> Option<SessionWithAccount>;
-    fn revoke_sessions(which: SessionSelection, event: &AuditEvent) -> u64;
-    fn find_id_token(session: SessionId) -> Option<Vec<u8>>;
-    fn backchannel_logout(logout_token: &LogoutToken, caller: &Caller, now: Timestamp) -> Option<EndedSessions>;
-    fn create_break_glass(code: &NewBreakGlass, event: &AuditEvent) -> bool;
-    fn redeem_break_glass(code: &TokenHash, session: &NewSession, event: &AuditEvent) -> BreakGlassRedemption;
-    fn list_sessions(filter: &SessionFilter) -> Vec<Session>;
-    fn create_account(account: &LocalAccount, event: &AuditEvent) -> Option<Account>;
-    fn list_accounts(filter: &AccountFilter) -> Vec<Account>;
-    fn find_account(account: &AccountRef) -> Option<(Account, Vec<Identity>)>;
-    fn change_account(account: AccountId, change: &AccountChange, event: &AuditEvent) -> AccountChanged;
-    fn merge_accounts(from: AccountId, into: AccountId, event: &AuditEvent) -> Merged;
-    fn unlink_identity(account: AccountId, identity: Uuid, event: &AuditEvent) -> Unlinked;
-    fn count_identities() -> Vec<IdentityCount>;
-    fn count_adoptable(policy: &NamePolicy) -> u64;
-    fn list_keys() -> Vec<StoredKey>;
-    fn add_key(key: &StoredKey) -> bool;
-    fn promote_key(kid: &str, retires_at: Timestamp, event: &AuditEvent) -> bool;
-    fn reseal_key(kid: &str, before: &[u8], after: &[u8]) -> ();
-    fn discard_key(kid: &str, sealed: &[u8], event: &AuditEvent) -> bool;
-    fn record(event: &AuditEvent) -> ();
-    fn list_events(filter: &AuditFilter) -> Vec<AuditEvent>;
-    fn sweep(retention: &Retention) -> u64;
+impl StoreLayer for Calls {
+    async fn around<T: Send>(
+        &self,
+        method: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let result = call.await;
+        let outcome = match &result {
+            Ok(_) => Outcome::Done,
+            Err(StoreError::Unavailable(_)) => Outcome::Unavailable,
+            Err(StoreError::Corrupt { .. }) => Outcome::Corrupt,
+        };
+        self.0.lock().unwrap().entry(method).or_default().push(outcome);
+        result
+    }
 }

@@ -1,4 +1,4 @@
-//! How a session goes on and ends, and how a login is spent.
+//! Spending of logins, refresh and revocation of sessions.
 
 use std::time::Duration;
 
@@ -7,8 +7,21 @@ use portico_core::clock::Entropy;
 use portico_core::session::{RefreshToken, SessionId, TokenHash};
 use portico_core::store::{Rotate, Rotation, SessionFilter, SessionSelection, Spent};
 
-use crate::bench::{Bench, NOON, after, event};
+use crate::bench::{Bench, NOON, after, event, on_bench};
 use crate::people::{Person, Visit, ada};
+
+on_both_databases!(
+    on_bench;
+    a_login_is_spent_once,
+    an_unknown_session_is_none,
+    a_refresh_token_rotates,
+    a_superseded_token_leads_to_the_current_one,
+    only_a_live_session_rotates,
+    a_token_belongs_to_its_session,
+    a_session_is_revoked_once,
+    live_sessions_are_listed,
+    sessions_are_revoked_by_account_or_all,
+);
 
 fn fresh() -> TokenHash {
     RefreshToken::first(Entropy).hash()
@@ -18,7 +31,7 @@ fn rotate(visit: &Visit, presented: TokenHash, next: TokenHash, seconds: i64) ->
     Rotate { presented, session: visit.session.id, next, now: after(seconds) }
 }
 
-pub async fn a_login_is_spent_once(bench: &Bench) {
+async fn a_login_is_spent_once(bench: &Bench) {
     assert_eq!(bench.store.spend_login(&[1; 32], after(900)).await.unwrap(), Spent::Now);
     for _ in 0..3 {
         assert_eq!(bench.store.spend_login(&[1; 32], after(1800)).await.unwrap(), Spent::Before);
@@ -27,20 +40,20 @@ pub async fn a_login_is_spent_once(bench: &Bench) {
     assert_eq!(bench.database.count("spent_logins", "forget_at = 1800000900").await, 2);
 }
 
-pub async fn an_unknown_session_is_none(bench: &Bench) {
-    let nobody = SessionId(Entropy.id(NOON));
-    assert!(bench.store.find_session(nobody).await.unwrap().is_none());
+async fn an_unknown_session_is_none(bench: &Bench) {
+    let unknown = SessionId(Entropy.id(NOON));
+    assert!(bench.store.find_session(unknown).await.unwrap().is_none());
     assert_eq!(bench.store.find_refresh(&fresh()).await.unwrap(), None);
-    let rotate = Rotate { presented: fresh(), session: nobody, next: fresh(), now: NOON };
+    let rotate = Rotate { presented: fresh(), session: unknown, next: fresh(), now: NOON };
     assert!(matches!(bench.store.rotate_refresh(&rotate).await.unwrap(), Rotation::Unknown));
     assert_eq!(
-        bench.store.revoke_sessions(SessionSelection::One(nobody), &event("logout", NOON)).await.unwrap(),
+        bench.store.revoke_sessions(SessionSelection::One(unknown), &event("logout", NOON)).await.unwrap(),
         0
     );
     assert!(bench.database.events().await.is_empty());
 }
 
-pub async fn a_refresh_token_rotates(bench: &Bench) {
+async fn a_refresh_token_rotates(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let (first, second, third) = (visit.token.hash(), fresh(), fresh());
     for (presented, next, seconds) in [(first, second, 60), (second, third, 120)] {
@@ -57,7 +70,7 @@ pub async fn a_refresh_token_rotates(bench: &Bench) {
     assert_eq!(bench.database.count("refresh_tokens", "superseded_at IS NULL").await, 1);
 }
 
-pub async fn a_superseded_token_leads_to_the_current_one(bench: &Bench) {
+async fn a_superseded_token_leads_to_the_current_one(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let (first, second, third) = (visit.token.hash(), fresh(), fresh());
     bench.store.rotate_refresh(&rotate(&visit, first, second, 60)).await.unwrap();
@@ -74,7 +87,7 @@ pub async fn a_superseded_token_leads_to_the_current_one(bench: &Bench) {
     assert_eq!(bench.rows().await, before, "nothing is written");
 }
 
-pub async fn only_a_live_session_rotates(bench: &Bench) {
+async fn only_a_live_session_rotates(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let (first, second) = (visit.token.hash(), fresh());
     let rotates = async |presented, next, seconds| {
@@ -90,8 +103,8 @@ pub async fn only_a_live_session_rotates(bench: &Bench) {
     }
     bench.stand(visit.new_account, AccountStatus::Active).await;
     assert_eq!(bench.rows().await, before);
-    assert!(rotates(first, second, over - 1).await, "until the last second");
-    assert!(rotates(first, fresh(), over - 1).await, "superseded is known, too");
+    assert!(rotates(first, second, over - 1).await, "the session is live until its last second");
+    assert!(rotates(first, fresh(), over - 1).await, "the superseded token is known too");
     assert!(!rotates(first, fresh(), over).await);
     bench.stand(visit.new_account, AccountStatus::Disabled).await;
     assert!(!rotates(first, fresh(), 1).await);
@@ -105,7 +118,7 @@ pub async fn only_a_live_session_rotates(bench: &Bench) {
     assert!(!rotates(first, fresh(), 1).await);
 }
 
-pub async fn a_token_belongs_to_its_session(bench: &Bench) {
+async fn a_token_belongs_to_its_session(bench: &Bench) {
     let ada = bench.newcomer(ada()).await;
     let other = Visit::creating(&Person::new("other"), &["Other"]);
     other.succeeds(&*bench.store).await;
@@ -122,7 +135,7 @@ pub async fn a_token_belongs_to_its_session(bench: &Bench) {
     crossed(second).await;
 }
 
-pub async fn a_session_is_revoked_once(bench: &Bench) {
+async fn a_session_is_revoked_once(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let id = visit.session.id;
     assert_eq!(
@@ -138,7 +151,7 @@ pub async fn a_session_is_revoked_once(bench: &Bench) {
     assert_eq!(bench.database.count("audit_events", "event = 'logout'").await, 1);
 }
 
-pub async fn live_sessions_are_listed(bench: &Bench) {
+async fn live_sessions_are_listed(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     let second =
         Visit::new(&ada(), Decision::Use(first.new_account)).at(after(1)).succeeds(&*bench.store).await;
@@ -160,7 +173,7 @@ pub async fn live_sessions_are_listed(bench: &Bench) {
     assert_eq!(
         listed(SessionFilter { used_since: after(2), ..all }).await,
         [other.session.id],
-        "the others are idle"
+        "the other sessions are idle"
     );
     let over = NOON.plus(Duration::from_hours(8));
     assert!(listed(SessionFilter { now: over, ..all }).await.is_empty(), "expired");
@@ -176,7 +189,7 @@ pub async fn live_sessions_are_listed(bench: &Bench) {
     assert_eq!((own[0].ip.as_deref(), own[0].user_agent.as_deref()), (Some("192.0.2.7"), Some("A browser")));
 }
 
-pub async fn sessions_are_revoked_by_account_or_all(bench: &Bench) {
+async fn sessions_are_revoked_by_account_or_all(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     let second = Visit::new(&ada(), Decision::Use(first.new_account)).succeeds(&*bench.store).await;
     let other = Visit::creating(&Person::new("other"), &["Other"]).succeeds(&*bench.store).await;
@@ -187,5 +200,5 @@ pub async fn sessions_are_revoked_by_account_or_all(bench: &Bench) {
     assert_eq!(revoke(SessionSelection::All).await, 1);
     assert_eq!(revoke(SessionSelection::All).await, 0);
     let revoked = bench.database.count("audit_events", "event = 'session_revoked'").await;
-    assert_eq!(revoked, 2, "none where nothing was done");
+    assert_eq!(revoked, 2, "no event without a revoked session");
 }

@@ -1,4 +1,4 @@
-//! Logins: what is written, and each premise that must hold when it is.
+//! Logins: the rows that are written, and the guards of the transaction.
 
 use portico_core::account::{AccountStatus, Decision};
 use portico_core::claims::Email;
@@ -7,10 +7,28 @@ use portico_core::session::SessionId;
 use portico_core::store::Committed;
 use serde_json::json;
 
-use crate::bench::{Bench, NOON, after};
+use crate::bench::{Bench, NOON, after, on_bench};
 use crate::people::{Person, Visit, ada};
 
-pub async fn a_first_login_writes_everything(bench: &Bench) {
+on_both_databases!(
+    on_bench;
+    a_first_login_writes_everything,
+    a_known_person_enters,
+    a_login_without_an_email_keeps_the_last_one,
+    only_an_active_account_is_entered,
+    an_identity_that_moved_is_a_conflict,
+    the_first_free_name_is_taken,
+    a_known_identity_creates_nothing,
+    m02_subjects_are_exact_bytes,
+    a_local_account_is_adopted,
+    adoption_ends_older_sessions,
+    only_a_fit_account_is_adopted,
+    a_replaced_session_ends,
+    a_taken_identifier_is_a_conflict,
+    whatever_a_provider_says_can_be_kept,
+);
+
+async fn a_first_login_writes_everything(bench: &Bench) {
     let person =
         ada().with("groups", json!(["staff"])).with("sid", "idp-session").with("amr", json!(["pwd"]));
     let visit = Visit::creating(&person, &["Ada", "ada@example.com"]);
@@ -44,7 +62,7 @@ pub async fn a_first_login_writes_everything(bench: &Bench) {
     assert_eq!(bench.database.count("sessions", kept).await, 1);
 }
 
-pub async fn a_known_person_enters(bench: &Bench) {
+async fn a_known_person_enters(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     let married =
         ada().with("name", "Ada Married").with("email", "new@example.com").with("email_verified", false);
@@ -60,11 +78,11 @@ pub async fn a_known_person_enters(bench: &Bench) {
     let identity = "last_login_at = 1800000060 AND linked_at = 1800000000 AND email = 'new@example.com'";
     assert_eq!(bench.database.count("identities", identity).await, 1);
     assert_eq!(bench.database.count("identities", "1 = 1").await, 1);
-    assert!(!bench.is_revoked(first.session.id).await, "another browser's session goes on");
+    assert!(!bench.is_revoked(first.session.id).await, "the session of another browser stays live");
     assert_eq!(bench.database.events().await.last().unwrap(), "login_succeeded");
 }
 
-pub async fn a_login_without_an_email_keeps_the_last_one(bench: &Bench) {
+async fn a_login_without_an_email_keeps_the_last_one(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     let mute = Visit::new(&Person::new("ada-1"), Decision::Use(first.new_account));
     let account = mute.succeeds(&*bench.store).await.account;
@@ -75,7 +93,7 @@ pub async fn a_login_without_an_email_keeps_the_last_one(bench: &Bench) {
     assert_eq!(account.email, Some(Email { address: "ada@example.com".to_owned(), verified: None }));
 }
 
-pub async fn only_an_active_account_is_entered(bench: &Bench) {
+async fn only_an_active_account_is_entered(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
         bench.stand(first.new_account, status).await;
@@ -85,13 +103,14 @@ pub async fn only_an_active_account_is_entered(bench: &Bench) {
     Visit::new(&ada(), Decision::Use(first.new_account)).succeeds(&*bench.store).await;
 }
 
-pub async fn an_identity_that_moved_is_a_conflict(bench: &Bench) {
+async fn an_identity_that_moved_is_a_conflict(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     let other = bench.local("Other", &[]).await;
     bench.conflicts(&Visit::new(&ada(), Decision::Use(other))).await;
     let other_id = bench.id(other.0);
     let moved = format!(
-        "UPDATE accounts SET ever_linked_at = 0 WHERE id = {other_id}; UPDATE identities SET account_id = {other_id}"
+        "UPDATE accounts SET ever_linked_at = 0 WHERE id = {other_id}; \
+         UPDATE identities SET account_id = {other_id}"
     );
     bench.database.execute(&moved).await.unwrap();
     bench.conflicts(&Visit::new(&ada(), Decision::Use(first.new_account))).await;
@@ -104,7 +123,7 @@ pub async fn an_identity_that_moved_is_a_conflict(bench: &Bench) {
     );
 }
 
-pub async fn the_first_free_name_is_taken(bench: &Bench) {
+async fn the_first_free_name_is_taken(bench: &Bench) {
     let names = ["Ada", "ada@example.com", "Ada-x"];
     for (sub, name) in [("1", names[0]), ("2", names[1]), ("3", names[2])] {
         let visit = Visit::creating(&Person::new(sub).with("name", "Ada"), &names);
@@ -117,13 +136,13 @@ pub async fn the_first_free_name_is_taken(bench: &Bench) {
     assert_eq!((nameless.label.as_str(), nameless.email), ("subject", None));
 }
 
-pub async fn a_known_identity_creates_nothing(bench: &Bench) {
+async fn a_known_identity_creates_nothing(bench: &Bench) {
     bench.newcomer(ada()).await;
     bench.conflicts(&Visit::creating(&ada(), &["Free"])).await;
     Visit::creating(&Person::new("ada-2"), &["Free"]).succeeds(&*bench.store).await;
 }
 
-pub async fn m02_subjects_are_exact_bytes(bench: &Bench) {
+async fn m02_subjects_are_exact_bytes(bench: &Bench) {
     let subjects = ["a", "A", "a ", " a", "\u{e1}", "a\u{301}", "1", "01", "1.0", "%", "a_", "'"];
     for (number, sub) in subjects.into_iter().enumerate() {
         let name = number.to_string();
@@ -136,7 +155,7 @@ pub async fn m02_subjects_are_exact_bytes(bench: &Bench) {
     }
 }
 
-pub async fn a_local_account_is_adopted(bench: &Bench) {
+async fn a_local_account_is_adopted(bench: &Bench) {
     let local = bench.local("Ada", &["editor"]).await;
     let visit = Visit::new(&ada(), Decision::Adopt(local)).at(after(60));
     let account = visit.succeeds(&*bench.store).await.account;
@@ -151,10 +170,10 @@ pub async fn a_local_account_is_adopted(bench: &Bench) {
     assert_eq!(found.by_name.map(|account| account.id), Some(local));
 }
 
-pub async fn adoption_ends_older_sessions(bench: &Bench) {
+async fn adoption_ends_older_sessions(bench: &Bench) {
     let local = bench.local("Ada", &[]).await;
     let other = bench.newcomer(Person::new("other")).await;
-    // As a one-time link for a local account will begin one.
+    // A session of a local account, as a break-glass code starts one.
     let planted = format!(
         "INSERT INTO sessions (id, account_id, slot, issuer, facts, created_at, last_used_at, expires_at) \
          SELECT {}, {}, slot, issuer, facts, created_at, last_used_at, expires_at FROM sessions",
@@ -170,7 +189,7 @@ pub async fn adoption_ends_older_sessions(bench: &Bench) {
     assert!(bench.database.events().await.contains(&"session_revoked account_adopted".to_owned()));
 }
 
-pub async fn only_a_fit_account_is_adopted(bench: &Bench) {
+async fn only_a_fit_account_is_adopted(bench: &Bench) {
     let fit = bench.local("Fit", &["editor"]).await;
     let privileged = bench.local("Boss", &["editor", "admin"]).await;
     let linked = bench.newcomer(Person::new("other")).await.new_account;
@@ -188,7 +207,7 @@ pub async fn only_a_fit_account_is_adopted(bench: &Bench) {
     bench.conflicts(&Visit::new(&Person::new("ada-3"), Decision::Adopt(fit))).await;
 }
 
-pub async fn a_replaced_session_ends(bench: &Bench) {
+async fn a_replaced_session_ends(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     let kept = Visit::new(&ada(), Decision::Use(first.new_account));
     kept.succeeds(&*bench.store).await;
@@ -207,11 +226,11 @@ pub async fn a_replaced_session_ends(bench: &Bench) {
     assert_eq!(
         bench.database.count("audit_events", ends).await,
         1,
-        "what is over or unknown does not end again"
+        "a revoked or unknown session does not end again"
     );
 }
 
-pub async fn a_taken_identifier_is_a_conflict(bench: &Bench) {
+async fn a_taken_identifier_is_a_conflict(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     let fresh = || Visit::creating(&Person::new("ada-2"), &["Free"]);
     bench.conflicts(&Visit { new_account: first.new_account, ..fresh() }).await;
@@ -220,7 +239,7 @@ pub async fn a_taken_identifier_is_a_conflict(bench: &Bench) {
     assert!(matches!(fresh().commit_login(&*bench.store).await, Committed::Done(_)));
 }
 
-pub async fn whatever_a_provider_says_can_be_kept(bench: &Bench) {
+async fn whatever_a_provider_says_can_be_kept(bench: &Bench) {
     let groups = json!(["nul \0", "quote \" ' \\", "\u{1f}\u{7f}\u{1f980}", "line\nline", "\u{fffe}"]);
     let person = ada().with("groups", groups).with("sid", "nul \0").with("acr", "\0");
     let visit = Visit::creating(&person, &["Ada"]);

@@ -1,4 +1,4 @@
-//! Keys, events, and what is forgotten.
+//! Health, signing keys, audit events and cleanup.
 
 use portico_core::account::AccountId;
 use portico_core::audit::{AuditEvent, AuditFilter, Event, Outcome};
@@ -7,17 +7,32 @@ use portico_core::keys::{KeyState, StoredKey, TokenAlg};
 use portico_core::slot::SlotId;
 use portico_core::store::{Retention, Rotate, SessionSelection};
 
-use crate::bench::{Bench, NOON, after, event};
+use crate::bench::{Bench, NOON, after, event, on_bench};
 use crate::people::{Person, Visit, ada};
+
+on_both_databases!(
+    on_bench;
+    it_answers,
+    one_key_signs_for_each_algorithm,
+    an_event_is_kept_as_it_is,
+    what_ended_is_forgotten_in_time,
+    much_is_forgotten_in_batches,
+    l07_old_events_are_forgotten_when_asked,
+    events_are_listed_by_what_is_known_of_them,
+    keys_of_one_second_are_in_the_order_of_their_lives,
+    a_next_key_is_promoted_once,
+    a_key_is_sealed_again_only_as_it_was_read,
+    a_key_is_discarded_only_as_it_was_read,
+);
 
 const DAY: i64 = 24 * 3600;
 
-/// A sweep that leaves audit events alone.
+/// A retention that keeps audit events.
 fn keeping(now: Timestamp) -> Retention {
     Retention { audit_before: None, now }
 }
 
-pub async fn it_answers(bench: &Bench) {
+async fn it_answers(bench: &Bench) {
     bench.store.ping().await.unwrap();
 }
 
@@ -33,7 +48,7 @@ fn key(kid: &str, alg: TokenAlg, created_at: Timestamp) -> StoredKey {
     }
 }
 
-pub async fn one_key_signs_for_each_algorithm(bench: &Bench) {
+async fn one_key_signs_for_each_algorithm(bench: &Bench) {
     assert!(bench.store.list_keys().await.unwrap().is_empty());
     let younger = key("younger", TokenAlg::ES256, after(60));
     let older = StoredKey { retires_at: Some(after(DAY)), ..key("older", TokenAlg::EdDSA, NOON) };
@@ -48,7 +63,7 @@ pub async fn one_key_signs_for_each_algorithm(bench: &Bench) {
     assert_eq!(states, [KeyState::Current, KeyState::Retired, KeyState::Current]);
 }
 
-pub async fn an_event_is_kept_as_it_is(bench: &Bench) {
+async fn an_event_is_kept_as_it_is(bench: &Bench) {
     let full = AuditEvent {
         account: Some(AccountId(Entropy.id(NOON))),
         slot: SlotId::all().next(),
@@ -61,15 +76,15 @@ pub async fn an_event_is_kept_as_it_is(bench: &Bench) {
     bench.store.record(&full).await.unwrap();
     bench.store.record(&event("logout", NOON)).await.unwrap();
     assert_eq!(bench.database.events().await, ["logout", "login_failed account_disabled"]);
-    let kept = "time = 1800000001 AND outcome = 'failure' AND slot = 'oidc/provider1' AND request_id = 'request-9' \
-        AND ip = '2001:db8::1' AND account_id IS NOT NULL";
+    let kept = "time = 1800000001 AND outcome = 'failure' AND slot = 'oidc/provider1' \
+        AND request_id = 'request-9' AND ip = '2001:db8::1' AND account_id IS NOT NULL";
     assert_eq!(bench.database.count("audit_events", kept).await, 1);
     let empty =
         "outcome = 'success' AND account_id IS NULL AND slot IS NULL AND reason IS NULL AND ip IS NULL";
     assert_eq!(bench.database.count("audit_events", empty).await, 1);
 }
 
-pub async fn what_ended_is_forgotten_in_time(bench: &Bench) {
+async fn what_ended_is_forgotten_in_time(bench: &Bench) {
     bench.store.spend_login(&[1; 32], after(900)).await.unwrap();
     let expired = bench.newcomer(ada()).await;
     let mut revoked = Visit::creating(&Person::new("bruno"), &["Bruno"]);
@@ -87,22 +102,30 @@ pub async fn what_ended_is_forgotten_in_time(bench: &Bench) {
     living.session.expires_at = after(365 * DAY);
     living.succeeds(&*bench.store).await;
 
-    assert_eq!(bench.store.sweep(&keeping(after(900))).await.unwrap(), 0, "a mark is kept until its moment");
+    assert_eq!(
+        bench.store.sweep(&keeping(after(900))).await.unwrap(),
+        0,
+        "the mark is kept until `forget_at`"
+    );
     assert_eq!(bench.store.sweep(&keeping(after(901))).await.unwrap(), 1);
     let end = expired.session.expires_at.unix() - NOON.unix();
     assert_eq!(bench.store.sweep(&keeping(after(30 * DAY + end))).await.unwrap(), 0);
     assert_eq!(bench.store.sweep(&keeping(after(30 * DAY + end + 1))).await.unwrap(), 1);
     assert!(bench.store.find_session(expired.session.id).await.unwrap().is_none());
-    assert_eq!(bench.store.find_refresh(&expired.token.hash()).await.unwrap(), None, "its tokens go with it");
+    assert_eq!(
+        bench.store.find_refresh(&expired.token.hash()).await.unwrap(),
+        None,
+        "the refresh tokens are deleted with the session"
+    );
     assert_eq!(bench.store.sweep(&keeping(after(31 * DAY + 1))).await.unwrap(), 1);
     assert!(bench.store.find_session(revoked.session.id).await.unwrap().is_none());
     assert!(bench.store.find_session(living.session.id).await.unwrap().is_some());
     assert_eq!(bench.database.count("accounts", "1 = 1").await, 3);
     assert_eq!(bench.database.count("identities", "1 = 1").await, 3);
-    assert_eq!(bench.database.count("audit_events", "1 = 1").await, 10, "events stay");
+    assert_eq!(bench.database.count("audit_events", "1 = 1").await, 10, "audit events are kept");
 }
 
-pub async fn much_is_forgotten_in_batches(bench: &Bench) {
+async fn much_is_forgotten_in_batches(bench: &Bench) {
     for number in 0..1100_u32 {
         let mut login = [0; 32];
         login[..4].copy_from_slice(&number.to_be_bytes());
@@ -112,17 +135,21 @@ pub async fn much_is_forgotten_in_batches(bench: &Bench) {
     assert_eq!(bench.store.sweep(&keeping(after(1))).await.unwrap(), 0);
 }
 
-pub async fn l07_old_events_are_forgotten_when_asked(bench: &Bench) {
+async fn l07_old_events_are_forgotten_when_asked(bench: &Bench) {
     for seconds in [0, 60, 120] {
         bench.store.record(&event("logout", after(seconds))).await.unwrap();
     }
-    assert_eq!(bench.store.sweep(&keeping(after(DAY))).await.unwrap(), 0, "kept for ever");
+    assert_eq!(
+        bench.store.sweep(&keeping(after(DAY))).await.unwrap(),
+        0,
+        "events are kept without a retention period"
+    );
     let retention = Retention { audit_before: Some(after(60)), now: after(DAY) };
-    assert_eq!(bench.store.sweep(&retention).await.unwrap(), 1, "the second one is just young enough");
+    assert_eq!(bench.store.sweep(&retention).await.unwrap(), 1, "an event at the limit is kept");
     assert_eq!(bench.database.count("audit_events", "1 = 1").await, 2);
 }
 
-pub async fn events_are_listed_by_what_is_known_of_them(bench: &Bench) {
+async fn events_are_listed_by_what_is_known_of_them(bench: &Bench) {
     let ada = AccountId(Entropy.id(NOON));
     let events = [
         event("logout", NOON).about(ada),
@@ -143,7 +170,7 @@ pub async fn events_are_listed_by_what_is_known_of_them(bench: &Bench) {
     assert_eq!(listed(failed).await, events[1..2]);
 }
 
-pub async fn keys_of_one_second_are_in_the_order_of_their_lives(bench: &Bench) {
+async fn keys_of_one_second_are_in_the_order_of_their_lives(bench: &Bench) {
     let lives = [("z", KeyState::Retired), ("y", KeyState::Current), ("x", KeyState::Next)];
     for (kid, state) in lives.into_iter().rev() {
         assert!(bench.store.add_key(&StoredKey { state, ..key(kid, TokenAlg::ES256, NOON) }).await.unwrap());
@@ -153,19 +180,8 @@ pub async fn keys_of_one_second_are_in_the_order_of_their_lives(bench: &Bench) {
     assert_eq!(listed, lives);
 }
 
-pub async fn a_next_key_is_promoted_once(bench: &Bench) {
-    let next = StoredKey { state: KeyState::Next, ..key("next", TokenAlg::ES256, after(60)) };
-    bench.store.add_key(&key("current", TokenAlg::ES256, NOON)).await.unwrap();
-    bench.store.add_key(&key("other", TokenAlg::EdDSA, NOON)).await.unwrap();
-    assert!(bench.store.add_key(&next).await.unwrap());
-    let second = StoredKey { kid: "second".to_owned(), ..next.clone() };
-    assert!(!bench.store.add_key(&second).await.unwrap(), "one next key of an algorithm");
-    let promote = async |kid: &str| {
-        bench.store.promote_key(kid, after(DAY), &event("key_rotated", after(120))).await.unwrap()
-    };
-    let before = bench.rows().await;
-    assert!(!promote("current").await && !promote("nobody").await);
-    assert_eq!(bench.rows().await, before, "nothing is written");
+/// Promotes the key `next` in concurrent calls. Returns how many succeed.
+async fn promote_at_once(bench: &Bench) -> usize {
     let racing: Vec<_> = (0..8)
         .map(|_| {
             let store = bench.store.clone();
@@ -178,7 +194,23 @@ pub async fn a_next_key_is_promoted_once(bench: &Bench) {
     for racer in racing {
         won += usize::from(racer.await.unwrap());
     }
-    assert_eq!(won, 1);
+    won
+}
+
+async fn a_next_key_is_promoted_once(bench: &Bench) {
+    let next = StoredKey { state: KeyState::Next, ..key("next", TokenAlg::ES256, after(60)) };
+    bench.store.add_key(&key("current", TokenAlg::ES256, NOON)).await.unwrap();
+    bench.store.add_key(&key("other", TokenAlg::EdDSA, NOON)).await.unwrap();
+    assert!(bench.store.add_key(&next).await.unwrap());
+    let second = StoredKey { kid: "second".to_owned(), ..next.clone() };
+    assert!(!bench.store.add_key(&second).await.unwrap(), "an algorithm has at most one next key");
+    let promote = async |kid: &str| {
+        bench.store.promote_key(kid, after(DAY), &event("key_rotated", after(120))).await.unwrap()
+    };
+    let before = bench.rows().await;
+    assert!(!promote("current").await && !promote("unknown").await);
+    assert_eq!(bench.rows().await, before, "nothing is written");
+    assert_eq!(promote_at_once(bench).await, 1);
     let keys = bench.store.list_keys().await.unwrap();
     let states: Vec<_> = keys.iter().map(|key| (key.kid.as_str(), key.state, key.retires_at)).collect();
     assert_eq!(
@@ -190,18 +222,22 @@ pub async fn a_next_key_is_promoted_once(bench: &Bench) {
         ]
     );
     assert_eq!(bench.database.events().await, ["key_rotated"]);
-    assert_eq!(bench.store.sweep(&keeping(after(2 * DAY))).await.unwrap(), 0, "kept a day longer");
+    assert_eq!(
+        bench.store.sweep(&keeping(after(2 * DAY))).await.unwrap(),
+        0,
+        "a retired key is kept for one more day"
+    );
     assert_eq!(bench.store.sweep(&keeping(after(2 * DAY + 1))).await.unwrap(), 2);
 }
 
-pub async fn a_key_is_discarded_only_as_it_was_read(bench: &Bench) {
+async fn a_key_is_discarded_only_as_it_was_read(bench: &Bench) {
     bench.store.add_key(&key("current", TokenAlg::ES256, NOON)).await.unwrap();
     bench.store.add_key(&key("other", TokenAlg::EdDSA, NOON)).await.unwrap();
     let discard = async |kid: &str, sealed: &[u8]| {
         bench.store.discard_key(kid, sealed, &event("key_rotated", NOON)).await.unwrap()
     };
     let before = bench.rows().await;
-    assert!(!discard("current", b"something else").await && !discard("nobody", &[0, 255, 7]).await);
+    assert!(!discard("current", b"something else").await && !discard("unknown", &[0, 255, 7]).await);
     assert_eq!(bench.rows().await, before, "nothing is written");
     assert!(discard("current", &[0, 255, 7]).await);
     let left = bench.store.list_keys().await.unwrap();
@@ -209,7 +245,7 @@ pub async fn a_key_is_discarded_only_as_it_was_read(bench: &Bench) {
     assert_eq!(bench.database.events().await, ["key_rotated"]);
 }
 
-pub async fn a_key_is_sealed_again_only_as_it_was_read(bench: &Bench) {
+async fn a_key_is_sealed_again_only_as_it_was_read(bench: &Bench) {
     bench.store.add_key(&key("current", TokenAlg::ES256, NOON)).await.unwrap();
     bench.store.reseal_key("current", b"something else", b"new").await.unwrap();
     assert_eq!(bench.store.list_keys().await.unwrap()[0].sealed, [0, 255, 7]);

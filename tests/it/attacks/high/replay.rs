@@ -94,7 +94,7 @@ async fn h03_a_mark_outlives_the_cookie(backend: Backend) {
     browser.callback(&callback).await.is(303);
     for _ in 0..20 {
         app.advance(60);
-        portico_core::store::Store::sweep(&*app.store, &keeping(app.now())).await.unwrap();
+        app.store.sweep(&keeping(app.now())).await.unwrap();
         browser.callback(&callback).await.refused(400, "login_state_invalid");
     }
     assert_eq!(app.token_calls(SLOT), 1);

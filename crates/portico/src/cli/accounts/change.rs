@@ -3,7 +3,7 @@
 use clap::Args;
 use portico_core::account::{Account, AccountStatus};
 use portico_core::audit::Event;
-use portico_core::store::{AccountChange, AccountChanged, Grant as What, Store, Unlinked};
+use portico_core::store::{AccountChange, AccountChanged, Grant as What, LoginStore, Store, Unlinked};
 use serde_json::json;
 
 use super::{MOST_ROLES, account_json, account_line, by_operator, find};
@@ -134,7 +134,7 @@ fn is_so(account: &Account, change: &AccountChange) -> bool {
 }
 
 impl Unlink {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<(), Failure> {
+    pub(super) async fn run(self, store: &dyn LoginStore) -> Result<(), Failure> {
         let (account, _) = find(store, &self.account).await?;
         let event = by_operator(Event::IdentityUnlinked, account.id);
         match store.unlink_identity(account.id, self.identity_id, &event).await? {

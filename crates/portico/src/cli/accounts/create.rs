@@ -3,7 +3,7 @@
 use clap::Args;
 use portico_core::account::AccountId;
 use portico_core::clock::{Clock, Entropy};
-use portico_core::store::{LocalAccount, Store};
+use portico_core::store::{AdminStore, LocalAccount};
 
 use super::{account_json, made, usable, usable_roles};
 use crate::cli::{Failure, print_out};
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Create {
 }
 
 impl Create {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<(), Failure> {
+    pub(super) async fn run(self, store: &dyn AdminStore) -> Result<(), Failure> {
         let name = self.name;
         let account = local(&name, self.label, self.email, self.roles).map_err(Failure::Failed)?;
         match store.create_account(&account, &made(&account)).await? {

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use portico_core::store::{LocalAccount, Store};
+use portico_core::store::{AdminStore, LocalAccount};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -50,7 +50,7 @@ impl From<CsvRow> for AccountRow {
 }
 
 impl Import {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<(), Failure> {
+    pub(super) async fn run(self, store: &dyn AdminStore) -> Result<(), Failure> {
         let accounts = checked(read(&self.file)?)?;
         let mut progress = Progress::new(accounts.len());
         let mut skipped = Vec::new();

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use portico_core::account::{AccountId, AccountStatus};
 use portico_core::clock::Clock;
 use portico_core::session::Lifetimes;
-use portico_core::store::{AccountFilter, SessionFilter, Store};
+use portico_core::store::{AccountFilter, AdminStore, SessionFilter, Store};
 use serde_json::Value;
 
 use super::{account_json, account_line, find, identity_json};
@@ -53,7 +53,7 @@ impl Status {
 }
 
 impl List {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<(), Failure> {
+    pub(super) async fn run(self, store: &dyn AdminStore) -> Result<(), Failure> {
         let filter = AccountFilter {
             status: self.status.map(Status::status),
             name: self.name,

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use portico_core::account::{Account, AccountId, Identity};
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::Clock;
-use portico_core::store::{AccountRef, LocalAccount, Store};
+use portico_core::store::{AccountRef, LocalAccount, LoginStore};
 use portico_core::text::clean;
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ fn usable_roles(roles: &[String]) -> Result<(), String> {
 }
 
 /// The account that an operator names by id or exact name.
-pub(super) async fn find(store: &dyn Store, named: &str) -> Result<(Account, Vec<Identity>), Failure> {
+pub(super) async fn find(store: &dyn LoginStore, named: &str) -> Result<(Account, Vec<Identity>), Failure> {
     let reference = match named.parse() {
         Ok(id) => AccountRef::Id(AccountId(id)),
         Err(_) if named.contains('@') => {
