@@ -33,19 +33,25 @@ impl<DB: Backend> Sql<DB> {
     }
 
     /// See [`portico_core::store::LoginStore::redeem_break_glass`].
-    pub(crate) async fn enter_by_link(
+    pub(crate) async fn redeem_break_glass_code(
         &self,
         code: &TokenHash,
         session: &NewSession,
         event: &AuditEvent,
     ) -> Result<BreakGlassRedemption, DbError> {
         let mut transaction = self.begin().await?;
-        let take = query::<DB>(&mut transaction, sql::TAKE_BREAK_GLASS).with(code.0.to_vec());
-        let Some(taken) = take.with(session.created_at.unix()).row().await? else {
+        let find = query::<DB>(&mut transaction, sql::ACCOUNT_OF_BREAK_GLASS).with(code.0.to_vec());
+        let Some(found) = find.with(session.created_at.unix()).row().await? else {
             return Ok(BreakGlassRedemption::Unknown);
         };
-        let account = AccountId(Fields::<DB>::of("break-glass link", &taken).get("account_id")?);
-        if lock_account::<DB>(&mut transaction, account).await? != Some(AccountStatus::Active) {
+        // The account is locked before the row of the code, as in every other transaction.
+        let account = AccountId(Fields::<DB>::of("break-glass link", &found).get("account_id")?);
+        let status = lock_account::<DB>(&mut transaction, account).await?;
+        let take = query::<DB>(&mut transaction, sql::TAKE_BREAK_GLASS).with(code.0.to_vec());
+        if !take.with(session.created_at.unix()).execute().await? {
+            return Ok(BreakGlassRedemption::Unknown);
+        }
+        if status != Some(AccountStatus::Active) {
             transaction.commit().await?;
             return Ok(BreakGlassRedemption::Refused(account));
         }

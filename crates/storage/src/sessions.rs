@@ -93,7 +93,7 @@ impl<DB: Backend> Sql<DB> {
             SessionSelection::Of(account) => end_sessions::<DB>(&mut transaction, account, None, now).await?,
             SessionSelection::All => {
                 query::<DB>(&mut transaction, sql::DROP_HAND_OFFS).rows().await?;
-                query::<DB>(&mut transaction, sql::DROP_LINKS).rows().await?;
+                query::<DB>(&mut transaction, sql::DROP_ALL_BREAK_GLASS).rows().await?;
                 query::<DB>(&mut transaction, sql::REVOKE_ALL_SESSIONS).with(now.unix()).rows().await?
             }
         };
@@ -165,7 +165,7 @@ pub(crate) async fn end_sessions<DB: Backend>(
     except: Option<SessionId>,
     now: Timestamp,
 ) -> Result<Vec<DB::Row>, DbError> {
-    for statement in [sql::DROP_HAND_OFFS_OF, sql::DROP_LINK_OF] {
+    for statement in [sql::DROP_HAND_OFFS_OF, sql::DROP_BREAK_GLASS_OF] {
         query::<DB>(connection, statement).with(account.0).rows().await?;
     }
     let except = except.map_or(Uuid::nil(), |session| session.0);

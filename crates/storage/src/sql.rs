@@ -139,11 +139,13 @@ statements! {
         ON CONFLICT (account_id) DO UPDATE SET code = excluded.code, expires_at = excluded.expires_at \
         RETURNING code";
 
+    ACCOUNT_OF_BREAK_GLASS = "SELECT account_id FROM break_glass WHERE code = $1 AND expires_at > $2";
+
     TAKE_BREAK_GLASS = "DELETE FROM break_glass WHERE code = $1 AND expires_at > $2 RETURNING account_id";
 
-    DROP_LINK_OF = "DELETE FROM break_glass WHERE account_id = $1 RETURNING account_id";
+    DROP_BREAK_GLASS_OF = "DELETE FROM break_glass WHERE account_id = $1 RETURNING account_id";
 
-    DROP_LINKS = "DELETE FROM break_glass RETURNING account_id";
+    DROP_ALL_BREAK_GLASS = "DELETE FROM break_glass RETURNING account_id";
 
     // ---- Account changes ----------------------------------------------------------------------------------
 
@@ -305,7 +307,7 @@ statements! {
     FORGET_HAND_OFFS = "DELETE FROM hand_offs \
         WHERE code IN (SELECT code FROM hand_offs WHERE expires_at < $1 LIMIT $2) RETURNING code";
 
-    FORGET_LINKS = "DELETE FROM break_glass \
+    FORGET_BREAK_GLASS = "DELETE FROM break_glass \
         WHERE code IN (SELECT code FROM break_glass WHERE expires_at < $1 LIMIT $2) RETURNING code";
 
     FORGET_KEYS = "DELETE FROM signing_keys \

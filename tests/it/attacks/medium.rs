@@ -4,7 +4,7 @@ mod edges;
 
 use serde_json::json;
 
-use crate::testkit::{Backend, Lie, Request, TestApp, on_both_databases, raw, tell};
+use crate::testkit::{Backend, Lie, Request, TestApp, on_both_databases, on_postgres, raw, tell};
 
 on_both_databases!(
     m06_one_odd_key_does_not_spoil_the_set,
@@ -12,11 +12,12 @@ on_both_databases!(
     m16_settings_that_changed_in_between_end_the_login,
     m16_a_slot_switched_off_in_between_ends_the_login,
     m16_a_link_rests_on_the_same_settings,
-    m17_what_begins_at_one_replica_ends_at_another,
     m19_a_look_ahead_starts_and_spends_nothing,
     m21_a_slot_has_one_spelling,
     m35_a_slot_of_one_protocol_is_none_of_the_other,
 );
+
+on_postgres!(m17_what_begins_at_one_replica_ends_at_another);
 
 const SLOT: &str = "oidc/provider1";
 
@@ -126,7 +127,7 @@ async fn m17_what_begins_at_one_replica_ends_at_another(backend: Backend) {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
     let app = TestApp::on(backend).set("SERVER_RETURN_ORIGINS", "https://spa.example.org").start().await;
-    let (_replica, Some(there)) = app.replica_if_possible().await else { return };
+    let (_replica, there) = app.replica().await;
     let mut browser = app.browser();
     let mut login = browser.url(&format!("/auth/{SLOT}/login"));
     login
@@ -159,7 +160,7 @@ async fn m19_a_look_ahead_starts_and_spends_nothing(backend: Backend) {
         [("sec-purpose", "prefetch"), ("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")]
     {
         let answer = browser.send(Request::navigation(login.clone()).header(name, value)).await;
-        assert!([204, 400].contains(&answer.status), "{name}: {answer:?}");
+        assert_eq!(answer.status, 204, "{name}: {answer:?}");
         assert!(browser.jar.logins().is_empty());
     }
     let answer = browser.send(Request::new("HEAD", login)).await;

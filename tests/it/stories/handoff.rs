@@ -155,6 +155,11 @@ async fn a_hand_off_of_a_disabled_account_is_refused(backend: Backend) {
     let app = start(backend).await;
     let code = code_in(&handed_off(&mut app.browser(), "https://spa.example.org/").await);
     app.set_status("Ada Example", "disabled").await;
+    exchange(&mut app.browser(), &code, VERIFIER).await.refused(400, "handoff_invalid");
+    // A code that is still there, as when the account is disabled during the exchange.
+    app.set_status("Ada Example", "active").await;
+    let code = code_in(&handed_off(&mut app.browser(), "https://spa.example.org/").await);
+    app.database.execute("UPDATE accounts SET status = 'disabled'").await;
     exchange(&mut app.browser(), &code, VERIFIER).await.refused(403, "account_disabled");
     assert_eq!(app.database.count("sessions", "1 = 1").await, 0);
 }

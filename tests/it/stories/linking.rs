@@ -1,5 +1,8 @@
 //! One more identity for an account: both sides proved, and nothing ever moves.
 
+use portico_core::audit::{AuditEvent, Event};
+use portico_core::clock::Timestamp;
+use portico_core::store::SessionSelection;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -102,7 +105,8 @@ async fn link_23_a_link_finishes_only_in_the_session_that_began_it(backend: Back
     signed_out.jar.clear();
     signed_out.jar.put(login);
     signed_out.callback(&callback).await.refused(400, "login_state_invalid");
-    app.database.execute("UPDATE sessions SET revoked_at = created_at").await;
+    let ended = AuditEvent::new(Event::SessionRevoked, Timestamp::from_unix(app.now()));
+    assert!(app.store.revoke_sessions(SessionSelection::All, &ended).await.unwrap() > 0);
     let before = app.rows().await;
     browser.callback(&callback).await.refused(400, "login_state_invalid");
     before.assert_same(&app.rows().await);

@@ -90,7 +90,8 @@ async fn what_cannot_change_is_refused_and_nothing_changes(backend: Backend) {
     assert!(!labels(&providers).contains(&"Another label"), "{providers}");
     // A store that cannot be asked for the keys.
     app.store.break_method("list_keys");
-    app.reload(&[("OIDC_PROVIDER1_DISPLAY_LABEL", Some("Another label"))]).await.unwrap_err();
+    let refusal = app.reload(&[("OIDC_PROVIDER1_DISPLAY_LABEL", Some("Another label"))]).await.unwrap_err();
+    assert!(refusal.contains("broken by a test"), "{refusal}");
     app.store.heal();
     app.browser().log_in("oidc/provider1", "ada-1").await;
     assert_eq!(app.reload(&[]).await.unwrap(), Vec::<String>::new());

@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use portico_core::account::{Account, AccountId, Identity};
 use portico_core::audit::{AuditEvent, Event};
-use portico_core::clock::{Clock, Entropy};
-use portico_core::store::{AccountFilter, AccountRef, LocalAccount};
+use portico_core::clock::{Clock, Entropy, Timestamp};
+use portico_core::store::{
+    AccountChange, AccountChanged, AccountFilter, AccountRef, LocalAccount, Store as _,
+};
 use portico_demo_idp::{Counters, DemoIdp, Endpoint, IdpConfig, Realm};
 use url::Url;
 
 use super::running::Running;
-use super::{Backend, Browser, Database, Faulty, Rows};
+use super::{Backend, Browser, CheckedOnDrop, Database, ErrorLog, Faulty, Rows};
 
 /// The secret key of the tests; a marker that must never show up anywhere.
 pub const SECRET_KEY: &str = "Y2FuYXJ5LXNlY3JldC1rZXktb2YtdGhlLXRlc3RzLTAx";
@@ -90,8 +92,9 @@ impl Builder {
                 None => variables.remove(&name),
             };
         }
-        let running =
-            Running::start(&variables, Clock::Set(Arc::clone(&clock)), listener.try_clone().unwrap()).await;
+        let errors = ErrorLog::start();
+        let at_clock = Clock::Set(Arc::clone(&clock));
+        let running = Running::start(&variables, at_clock, listener.try_clone().unwrap(), &errors).await;
         TestApp {
             idp,
             store: Arc::clone(&running.store),
@@ -102,6 +105,7 @@ impl Builder {
             clock,
             running: Some(running),
             database,
+            errors: CheckedOnDrop(errors),
         }
     }
 }
@@ -159,7 +163,7 @@ pub fn slot_variables(idp: &DemoIdp, slots: &[String]) -> BTreeMap<String, Strin
     variables
 }
 
-/// A running application.
+/// A running application. Dropping it fails the test if it logged an `ERROR` line that the test does not expect.
 pub struct TestApp {
     pub idp: DemoIdp,
     /// The application's own store, with its switches.
@@ -174,6 +178,7 @@ pub struct TestApp {
     clock: Arc<AtomicI64>,
     running: Option<Running>,
     pub database: Database,
+    errors: CheckedOnDrop,
 }
 
 impl TestApp {
@@ -250,7 +255,8 @@ impl TestApp {
             running.stop().await;
         }
         let clock = Clock::Set(Arc::clone(&self.clock));
-        let running = Running::start(&self.variables, clock, self.listener.try_clone().unwrap()).await;
+        let listener = self.listener.try_clone().unwrap();
+        let running = Running::start(&self.variables, clock, listener, &self.errors.0).await;
         self.store = Arc::clone(&running.store);
         self.running = Some(running);
     }
@@ -280,7 +286,13 @@ impl TestApp {
     pub async fn replica(&self) -> (Running, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
-        (Running::start(&self.variables, Clock::Set(Arc::clone(&self.clock)), listener).await, at)
+        let clock = Clock::Set(Arc::clone(&self.clock));
+        (Running::start(&self.variables, clock, listener, &self.errors.0).await, at)
+    }
+
+    /// The application logs at least one `ERROR` line with these words. Any other such line fails the test.
+    pub fn expect_error(&self, words: &str) {
+        self.errors.0.expect(words);
     }
 
     /// A second process, where the database allows one.
@@ -332,14 +344,22 @@ impl TestApp {
         self.store.find_account(&id).await.unwrap().expect("the account is there")
     }
 
-    /// Gives an account another status, as an operator will.
+    /// Gives an account another status, as the operator's command does.
     pub async fn set_status(&self, name: &str, status: &str) {
-        self.database
-            .execute(&format!("UPDATE accounts SET status = '{status}' WHERE name = '{name}'"))
-            .await;
+        let (change, event) = match status {
+            "active" => (AccountChange::Enable, Event::AccountEnabled),
+            "disabled" => (AccountChange::Disable, Event::AccountDisabled),
+            "deleted" => (AccountChange::Delete, Event::AccountDeleted),
+            _ => panic!("no status: {status}"),
+        };
+        let found = self.store.find_account(&AccountRef::Name(name.to_owned())).await.unwrap();
+        let id = found.expect("the account is there").0.id;
+        let event = AuditEvent::new(event, Timestamp::from_unix(self.now())).about(id).because("operator");
+        let changed = self.store.change_account(id, &change, &event).await.unwrap();
+        assert!(matches!(changed, AccountChanged::Done(_)), "{changed:?}");
     }
 
-    /// Takes the identity of this subject away from its account, as unlinking will.
+    /// Leaves the account of this subject without that identity, even without any, which no command does.
     pub async fn unlink(&self, subject: &str) {
         self.database.execute(&format!("DELETE FROM identities WHERE subject = '{subject}'")).await;
     }

@@ -7,6 +7,7 @@ mod answer;
 mod app;
 mod backend;
 mod browser;
+mod error_log;
 mod faulty;
 mod form;
 mod jar;
@@ -21,6 +22,7 @@ pub use answer::Answer;
 pub use app::{SECRET_KEY, TestApp, slot_variables};
 pub use backend::{Backend, Database};
 pub use browser::{Browser, Request};
+pub use error_log::{CheckedOnDrop, ErrorLog};
 pub use faulty::Faulty;
 pub use form::Form;
 pub use jar::{Cookie, Jar, SetCookie};
@@ -48,4 +50,18 @@ macro_rules! on_both_databases {
         }
     )*};
 }
-pub(crate) use on_both_databases;
+
+/// Makes a test of each story that needs several processes on one database: SQLite serves one.
+macro_rules! on_postgres {
+    ($($story:ident),* $(,)?) => {$(
+        mod $story {
+            #[tokio::test]
+            async fn postgres() {
+                if $crate::testkit::Backend::Postgres.is_here(concat!(module_path!(), "::postgres")) {
+                    super::$story($crate::testkit::Backend::Postgres).await;
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use {on_both_databases, on_postgres};

@@ -15,7 +15,7 @@ use portico_storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Mutex;
 
-use super::Faulty;
+use super::{ErrorLog, Faulty};
 
 pub struct Running {
     pub store: Arc<Faulty>,
@@ -34,11 +34,18 @@ fn load(variables: &BTreeMap<String, String>) -> Loaded {
 
 impl Running {
     /// Does what `portico serve` does, in this process: settings, store, broker, listeners.
-    pub async fn start(variables: &BTreeMap<String, String>, clock: Clock, public: TcpListener) -> Self {
+    pub async fn start(
+        variables: &BTreeMap<String, String>,
+        clock: Clock,
+        public: TcpListener,
+        errors: &ErrorLog,
+    ) -> Self {
         let loaded = load(variables);
         let others = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let outbound = others.handle().clone();
+        let log = errors.clone();
         let opened = others.spawn(async move {
+            log.include_current();
             let storage = Storage::open_for_serving(&loaded.settings.storage_url).await.unwrap();
             storage.migrate().await.unwrap();
             let store = Faulty::new(storage.store());
@@ -50,9 +57,11 @@ impl Running {
         let operator_at = operator.local_addr().unwrap();
         let served = Arc::clone(service.live());
         let (started, begun) = tokio::sync::oneshot::channel();
+        let log = errors.clone();
         let thread = std::thread::spawn(move || {
             let metrics: portico_http::Metrics = Arc::new(String::new);
             actix_web::rt::System::new().block_on(async {
+                log.include_current();
                 let listeners = Listeners::start(&served, (public, operator), &metrics, |_| {}).unwrap();
                 started.send(listeners.handle()).ok().unwrap();
                 listeners.run().await.unwrap();

@@ -72,7 +72,7 @@ impl<DB: Backend> LoginStore for Sql<DB> {
         session: &NewSession,
         event: &AuditEvent,
     ) -> Result<BreakGlassRedemption, StoreError> {
-        Ok(self.enter_by_link(code, session, event).await?)
+        Ok(self.redeem_break_glass_code(code, session, event).await?)
     }
 
     async fn find_account(

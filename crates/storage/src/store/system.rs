@@ -42,7 +42,7 @@ impl<DB: Backend> SystemStore for Sql<DB> {
         let now = retention.now;
         let mut gone = self.forget(sql::FORGET_LOGINS, now).await?;
         gone += self.forget(sql::FORGET_HAND_OFFS, now).await?;
-        gone += self.forget(sql::FORGET_LINKS, now).await?;
+        gone += self.forget(sql::FORGET_BREAK_GLASS, now).await?;
         gone += self.forget(sql::FORGET_SESSIONS, now.minus(ENDED_SESSIONS_KEPT)).await?;
         gone += self.forget(sql::FORGET_KEYS, now.minus(RETIRED_KEYS_KEPT)).await?;
         if let Some(end) = retention.audit_before {

@@ -2,18 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portico_core::account::{AccountStatus, Decision};
 use portico_core::clock::Entropy;
 use portico_core::keys::{KeyState, TokenAlg, generate};
 use portico_core::seal::Seals;
 use portico_core::session::RefreshToken;
-use portico_core::store::{AccountChange, Merged, Rotate, Rotation, SessionSelection, Spent, Store};
+use portico_core::store::{
+    AccountChange, AccountChanged, BreakGlassRedemption, Merged, Rotate, Rotation, SessionSelection, Spent,
+    Store,
+};
 use portico_storage::Storage;
 use tokio::runtime::Handle;
 use tokio::sync::Barrier;
 
 use crate::bench::{Bench, NOON, after, event, local, on_bench};
+use crate::break_glass::{add, follow};
+use crate::database::Backend;
 use crate::people::{Person, Visit, ada};
 
 on_both_databases!(
@@ -28,6 +34,8 @@ on_both_databases!(
     one_of_many_local_accounts_gets_the_name,
     those_who_meet_in_one_account_do_not_fail,
     one_of_many_merges_wins,
+    a_code_redeemed_while_its_account_is_disabled_does_not_fail,
+    a_code_is_redeemed_after_its_account_is_locked,
 );
 
 /// The number of concurrent calls.
@@ -239,4 +247,65 @@ async fn one_of_many_merges_wins(bench: &Bench) {
     let gone = "account_id IN (SELECT id FROM accounts WHERE status = 'deleted')";
     assert_eq!(bench.database.count("identities", gone).await, 0);
     assert_eq!(bench.database.count("sessions", &format!("revoked_at IS NULL AND {gone}")).await, 0);
+}
+
+/// Half redeem a break-glass code while half disable its account. No call fails, and no session remains live.
+async fn a_code_redeemed_while_its_account_is_disabled_does_not_fail(bench: &Bench) {
+    let account = bench.local("Sam", &["admin"]).await;
+    for _ in 0..4 {
+        let code = add(bench, account).await.expect("the account is active");
+        let disabled = at_once(bench, async move |store, number| {
+            if number % 2 == 0 {
+                follow(&*store, code, after(1)).await;
+                return false;
+            }
+            let told = event("account_disabled", after(1)).about(account);
+            matches!(
+                store.change_account(account, &AccountChange::Disable, &told).await.unwrap(),
+                AccountChanged::Done(_)
+            )
+        })
+        .await;
+        assert_eq!(count(&disabled), 1);
+        assert_eq!(bench.database.count("break_glass", "1 = 1").await, 0, "the code is gone either way");
+        assert_eq!(bench.database.count("sessions", "revoked_at IS NULL").await, 0);
+        bench
+            .store
+            .change_account(account, &AccountChange::Enable, &event("account_enabled", after(2)))
+            .await
+            .unwrap();
+    }
+}
+
+/// A code is redeemed while its account is being disabled, in the order of statements that `change_account` has.
+/// The redeeming transaction waits for the account with nothing locked, so there is no deadlock. SQLite has one
+/// writer at a time.
+async fn a_code_is_redeemed_after_its_account_is_locked(bench: &Bench) {
+    let account = bench.local("Sam", &["admin"]).await;
+    let code = add(bench, account).await.expect("the account is active");
+    let id = bench.id(account.0);
+    let update = format!("UPDATE accounts SET status = 'disabled' WHERE id = {id}");
+    let drop_code = format!("DELETE FROM break_glass WHERE account_id = {id}");
+    let redeemed = match bench.database.backend {
+        Backend::Sqlite => {
+            bench.database.execute(&format!("{update}; {drop_code}")).await.unwrap();
+            follow(&*bench.store, code, after(1)).await
+        }
+        Backend::Postgres => {
+            let disable = format!("BEGIN; {update}; SELECT pg_sleep(1); {drop_code}; COMMIT");
+            let redeem = async {
+                let free = format!("SELECT id::text FROM accounts WHERE id = {id} FOR UPDATE SKIP LOCKED");
+                while !bench.database.texts(&free).await.is_empty() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                follow(&*bench.store, code, after(1)).await
+            };
+            let (disabled, redeemed) = tokio::join!(bench.database.execute(&disable), redeem);
+            disabled.unwrap();
+            redeemed
+        }
+    };
+    assert!(matches!(redeemed, BreakGlassRedemption::Unknown), "{redeemed:?}");
+    assert_eq!(bench.database.count("break_glass", "1 = 1").await, 0);
+    assert_eq!(bench.database.count("sessions", "1 = 1").await, 0);
 }

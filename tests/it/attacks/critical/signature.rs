@@ -143,7 +143,9 @@ async fn h23_a_switched_off_signature_check_skips_that_and_nothing_else(backend:
         }),
     ];
     tell(&app, "oidc/provider1", lies).await;
-    for account in app.accounts().await {
+    let accounts = app.accounts().await;
+    assert!(!accounts.is_empty(), "the honest login made one");
+    for account in accounts {
         for identity in app.account(&account.id.to_string()).await.1 {
             assert_eq!(identity.key.issuer, app.realm("oidc/provider1").issuer(), "never the token's own");
         }

@@ -91,14 +91,15 @@ async fn h13_what_is_left_of_a_deleted_account_is_nobodys(backend: Backend) {
 
 async fn h14_an_account_switched_off_meanwhile_neither_enters_nor_gains(backend: Backend) {
     let app = TestApp::start(backend).await;
-    for status in ["disabled", "deleted"] {
-        app.set_status("Ada Example", "active").await;
+    for (status, person, name) in
+        [("disabled", "ada-1", "Ada Example"), ("deleted", "chidi-3", "Chidi Sample")]
+    {
         let mut inside = app.browser();
-        inside.log_in(OIDC, "ada-1").await;
+        inside.log_in(OIDC, person).await;
         let link = reach_link_callback(&mut inside, OAUTH2, "bruno-2").await;
         let mut outside = app.browser();
-        let login = outside.reach_callback(OIDC, "ada-1").await;
-        app.set_status("Ada Example", status).await;
+        let login = outside.reach_callback(OIDC, person).await;
+        app.set_status(name, status).await;
         let before = app.rows().await;
         outside.callback(&login).await.refused(403, "account_disabled");
         inside.callback(&link).await.refused(403, "account_disabled");

@@ -273,6 +273,7 @@ async fn h16_an_outage_is_told_and_the_token_stays_good(backend: Backend) {
     let (mut browser, sid) = signed_in(&app, SLOT, "ada-1").await;
     let honest = token(&app, SLOT, None, Some(&sid));
     app.store.break_method("hear_logout");
+    app.expect_error("broken by a test");
     tell(&app, SLOT, &honest).await.refused(503, "unavailable");
     app.store.heal();
     assert!(browser.is_signed_in().await);

@@ -29,6 +29,7 @@ async fn c01_a_login_that_is_not_open_here_asks_nobody(backend: Backend) {
     // The right browser is told of the outage, and its login stays open.
     let mut outage = browser.clone();
     outage.jar.never_forgets = true;
+    app.expect_error("broken by a test");
     outage.callback(&callback).await.refused(503, "unavailable");
     app.store.heal();
     assert!(browser.callback(&callback).await.is(303).gives_session());

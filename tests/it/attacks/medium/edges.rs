@@ -95,6 +95,7 @@ async fn m25_tokens_of_the_provider_are_kept_nowhere(backend: Backend) {
         browser.log_in(slot, "ada-1").await;
         let issued = app.realm(slot).last_issued().unwrap();
         let mut secrets = vec!["CANARY-refresh-token-of-the-provider".to_owned(), issued.access_token];
+        assert_eq!(issued.id_token.is_some(), slot == SLOT);
         secrets.extend(issued.id_token.map(|token| token.rsplit_once('.').unwrap().1.to_owned()));
         let kept = format!("{:?}", app.rows().await);
         let events =
