@@ -7,7 +7,7 @@ LABEL org.opencontainers.image.title="Portico" \
 
 COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY licenses /licenses
-COPY portico.cdx.json /portico.cdx.json
+COPY portico.cdx.json portico.vex.json /
 COPY portico /portico
 # The directory of the SQLite database, if one is used: mount a volume here.
 COPY --chown=65532:65532 data /data

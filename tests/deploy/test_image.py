@@ -7,6 +7,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import secrets
 import shutil
 import ssl
@@ -16,6 +17,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -79,7 +81,7 @@ def test_it_holds_the_binary_the_roots_and_the_licences_only(image: Image) -> No
     root = image.unpack() / "rootfs"
     files = {str(file.relative_to(root)) for file in root.rglob("*") if not file.is_dir()}
     assert files == {
-        "portico", "portico.cdx.json", "etc/ssl/certs/ca-certificates.crt",
+        "portico", "portico.cdx.json", "portico.vex.json", "etc/ssl/certs/ca-certificates.crt",
         "licenses/LICENSE-APACHE", "licenses/LICENSE-MIT", "licenses/NOTICE", "licenses/mdi-LICENSE",
     }
     assert sum((root / file).stat().st_size for file in files) < 25_000_000
@@ -117,6 +119,39 @@ def test_its_bill_of_materials_names_what_is_linked_and_nothing_else(image: Imag
     assert {
         reference for one in bill["dependencies"] for reference in (one["ref"], *one["dependsOn"])
     } <= known
+
+
+def test_what_does_not_affect_it_is_said_of_components_of_the_bill(image: Image) -> None:
+    text = (image.context / "portico.vex.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads((image.context / "portico.cdx.json").read_text())
+    link = f"urn:cdx:{bill['serialNumber'].removeprefix('urn:uuid:')}/{bill['version']}#"
+    known = {link + quote(component["bom-ref"], safe="") for component in bill["components"]}
+    statements = {one["id"]: one for one in json.loads(text)["vulnerabilities"]}
+    assert set(statements) == {"RUSTSEC-2023-0071"}
+    for statement in statements.values():
+        assert statement["analysis"]["state"] == "not_affected"
+        assert {about["ref"] for about in statement["affects"]} <= known
+
+
+def traces_of_rsa(binary: bytes) -> list[bytes]:
+    """What the crate rsa leaves in a program that calls it: paths of its sources, for panics, and messages of its own."""
+    found = re.findall(rb"/rsa-[0-9.]+/src/[a-z_/]+\.rs", binary)
+    own = [b"nprimes must be >= 2", b"public exponent too small"]
+    return [*found[:1], *(message for message in own if message in binary)]
+
+
+def test_no_code_of_the_crate_rsa_is_in_the_binary(image: Image) -> None:
+    """RUSTSEC-2023-0071, as portico.vex.json says."""
+    build = ("cargo", "build", "--locked", "--quiet", "-p", "portico-oidc", "--example", "links_rsa")
+    subprocess.run(build, cwd=ROOT, check=True, timeout=1200, stdin=subprocess.DEVNULL)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    control = (target / "debug/examples/links_rsa").read_bytes()
+    assert len(traces_of_rsa(control)) == 3, "a program that calls it has all traces"
+    binary = (image.context / "portico").read_bytes()
+    for linked in ["jsonwebtoken", "oauth2"]:
+        assert re.search(rb"/%s-[0-9.]+/src/" % linked.encode(), binary), f"{linked} leaves traces"
+    assert traces_of_rsa(binary) == []
 
 
 def test_the_same_sources_give_the_same_image_wherever_they_lie(image: Image, tmp_path: Path) -> None:

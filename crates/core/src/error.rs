@@ -136,6 +136,8 @@ pub enum UpstreamError {
         endpoint: &'static str,
         /// Why not.
         problem: String,
+        /// What is wrong with the server's certificate, if that is why.
+        certificate: Option<CertificateFault>,
     },
     /// Too many calls to the provider wait already.
     #[error("{endpoint}: too many calls wait already")]
@@ -149,6 +151,23 @@ pub enum UpstreamError {
         /// Which endpoint.
         endpoint: &'static str,
     },
+}
+
+/// Why the certificate of a server is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// It has expired.
+    Expired,
+    /// It is not valid yet.
+    NotYetValid,
+    /// Its issuer is not among the trusted roots.
+    UnknownIssuer,
+    /// It is the certificate of an authority.
+    AuthorityAsServer,
+    /// It is for another name.
+    WrongName,
+    /// Another fault of it, or of the agreement on TLS.
+    Other,
 }
 
 /// The check that an ID token or userinfo failed: which one, what was expected and what came.

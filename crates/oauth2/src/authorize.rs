@@ -1,4 +1,7 @@
 //! The two messages that travel through the browser: the authorization request, and the provider's reply to it.
+//!
+//! The authorization request of an OpenID Connect slot is built in `portico-oidc`, from the same
+//! further parameters.
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
@@ -10,14 +13,9 @@ use portico_core::text::printable;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-/// The authorization request (RFC 6749 4.1.1, RFC 7636 4.3, OIDC Core 3.1.2.1). Everything in it comes from the
-/// settings and from this login; nothing from the browser's request.
-pub fn authorization_request(
-    slot: &Slot,
-    endpoint: &Url,
-    params: &AuthorizationParams<'_>,
-    nonce: Option<&SecretString>,
-) -> Url {
+/// The authorization request (RFC 6749 4.1.1, RFC 7636 4.3). Everything in it comes from the settings and from
+/// this login; nothing from the browser's request.
+pub fn authorization_request(slot: &Slot, endpoint: &Url, params: &AuthorizationParams<'_>) -> Url {
     let client = BasicClient::new(ClientId::new(slot.client_id.clone()))
         .set_auth_uri(AuthUrl::from_url(endpoint.clone()))
         .set_redirect_uri(RedirectUrl::from_url(params.redirect_uri.clone()));
@@ -28,26 +26,25 @@ pub fn authorization_request(
         let verifier = PkceCodeVerifier::new(params.login_secrets.verifier().expose_secret().to_owned());
         request = request.set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
     }
-    if let Some(nonce) = nonce {
-        request = request.add_extra_param("nonce", nonce.expose_secret().to_owned());
+    for (name, value) in further_parameters(slot, params) {
+        request = request.add_extra_param(name, value);
     }
-    if slot.response_mode == ResponseMode::FormPost {
-        request = request.add_extra_param("response_mode", "form_post");
-    }
-    if let Some(audience) = &slot.audience {
-        request = request.add_extra_param("audience", audience.as_str());
-    }
-    let login = match params.prompt {
+    let (url, _) = request.url();
+    url
+}
+
+/// The parameters of an authorization request that both protocols share and neither library builds.
+pub fn further_parameters<'a>(slot: &'a Slot, params: &AuthorizationParams<'_>) -> Vec<(&'a str, &'a str)> {
+    let mode = (slot.response_mode == ResponseMode::FormPost).then_some(("response_mode", "form_post"));
+    let audience = slot.audience.as_deref().map(|audience| ("audience", audience));
+    let prompt = match params.prompt {
         Prompt::AsConfigured => None,
         Prompt::Login => Some(("prompt", "login")),
         Prompt::Nobody => Some(("prompt", "none")),
     };
     let configured = slot.extra_params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in configured.filter(|(name, _)| login.is_none() || *name != "prompt").chain(login) {
-        request = request.add_extra_param(name, value);
-    }
-    let (url, _) = request.url();
-    url
+    let configured = configured.filter(|(name, _)| prompt.is_none() || *name != "prompt");
+    mode.into_iter().chain(audience).chain(configured).chain(prompt).collect()
 }
 
 /// What a reply's `iss` is held against (RFC 9207 2.4).
@@ -109,11 +106,7 @@ mod tests {
 
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
-    fn pairs(slot: &Slot, endpoint: &str, nonce: bool) -> Vec<(String, String)> {
-        pairs_of(slot, endpoint, nonce, Prompt::AsConfigured)
-    }
-
-    fn pairs_of(slot: &Slot, endpoint: &str, nonce: bool, prompt: Prompt) -> Vec<(String, String)> {
+    fn pairs(slot: &Slot, endpoint: &str, prompt: Prompt) -> Vec<(String, String)> {
         let redirect_uri = Url::parse("https://portico.example/auth/oauth2/provider1/callback").unwrap();
         let login_secrets = LoginSecrets::new(VERIFIER.into(), "the-nonce".into());
         let params = AuthorizationParams {
@@ -122,12 +115,7 @@ mod tests {
             login_secrets: &login_secrets,
             prompt,
         };
-        let url = authorization_request(
-            slot,
-            &Url::parse(endpoint).unwrap(),
-            &params,
-            nonce.then_some(login_secrets.nonce()),
-        );
+        let url = authorization_request(slot, &Url::parse(endpoint).unwrap(), &params);
         assert!(!url.as_str().contains(VERIFIER), "{url}");
         url.query_pairs().into_owned().collect()
     }
@@ -162,25 +150,14 @@ mod tests {
         form.response_mode = ResponseMode::FormPost;
         let form_post = [("response_mode", "form_post")];
         let extra = [("audience", "https://api.example/?a=b&c"), ("prompt", "login")];
-        for (slot, endpoint, nonce, expected) in [
-            (&plain, "https://idp.example/authorize", false, [&always[..], &pkce].concat()),
-            (
-                &plain,
-                "https://idp.example/authorize?p=1",
-                false,
-                [&always[..], &pkce, &[("p", "1")]].concat(),
-            ),
-            (
-                &plain,
-                "https://idp.example/authorize",
-                true,
-                [&always[..], &pkce, &[("nonce", "the-nonce")]].concat(),
-            ),
-            (&without, "https://idp.example/authorize", false, always.to_vec()),
-            (&more, "https://idp.example/authorize", false, [&always[..], &pkce, &extra].concat()),
-            (&form, "https://idp.example/authorize", false, [&always[..], &pkce, &form_post].concat()),
+        for (slot, endpoint, expected) in [
+            (&plain, "https://idp.example/authorize", [&always[..], &pkce].concat()),
+            (&plain, "https://idp.example/authorize?p=1", [&always[..], &pkce, &[("p", "1")]].concat()),
+            (&without, "https://idp.example/authorize", always.to_vec()),
+            (&more, "https://idp.example/authorize", [&always[..], &pkce, &extra].concat()),
+            (&form, "https://idp.example/authorize", [&always[..], &pkce, &form_post].concat()),
         ] {
-            let mut sent = pairs(slot, endpoint, nonce);
+            let mut sent = pairs(slot, endpoint, Prompt::AsConfigured);
             sent.sort();
             assert_eq!(sent, sorted(&expected));
         }
@@ -189,7 +166,7 @@ mod tests {
     #[test]
     fn m26_after_a_logout_the_person_is_asked_whatever_is_configured() {
         let prompts = |slot: &Slot, prompt: Prompt| -> Vec<String> {
-            let all = pairs_of(slot, "https://idp.example/authorize", false, prompt);
+            let all = pairs(slot, "https://idp.example/authorize", prompt);
             all.into_iter().filter(|(name, _)| name == "prompt").map(|(_, value)| value).collect()
         };
         let mut slot = fixtures::slot();

@@ -6,6 +6,7 @@
 
 mod authorize;
 mod breaker;
+mod certificate;
 mod exchange;
 #[cfg(test)]
 mod fixtures;
@@ -16,7 +17,7 @@ mod outbound;
 pub mod probe;
 pub mod userinfo;
 
-pub use authorize::{IssRule, authorization_request, take_code};
+pub use authorize::{IssRule, authorization_request, further_parameters, take_code};
 pub use exchange::{AuthMethod, CodeGrant, Granted};
 pub use outbound::{Endpoint, Outbound, OutboundError};
 
@@ -70,7 +71,7 @@ impl ProtocolClient for OAuth2Client {
         &self,
         params: AuthorizationParams<'_>,
     ) -> Result<AuthorizationRedirect, UpstreamError> {
-        let location = authorization_request(&self.slot, &self.settings.authorization_url, &params, None);
+        let location = authorization_request(&self.slot, &self.settings.authorization_url, &params);
         Ok(AuthorizationRedirect { location, fingerprint: self.current_fingerprint() })
     }
 
@@ -123,7 +124,7 @@ impl ProtocolClient for OAuth2Client {
     async fn inspect(&self, params: AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding> {
         let OAuth2Settings { authorization_url, token_url, .. } = &self.settings;
         let knocked = probe::knock(&self.http, Endpoint::Token, token_url).await;
-        let authorization = authorization_request(&self.slot, authorization_url, &params, None);
+        let authorization = authorization_request(&self.slot, authorization_url, &params);
         let code = probe::NO_CODE.into();
         let grant = CodeGrant {
             slot: &self.slot,

@@ -32,6 +32,7 @@ use tracing::Instrument as _;
 use url::{Host, Url};
 
 use crate::breaker::Breaker;
+use crate::certificate::certificate_fault;
 use crate::json;
 
 /// How long the opening of a connection may take.
@@ -275,7 +276,7 @@ impl Gate {
         let _turn = timeout_at(deadline, self.turns.acquire()).await.map_err(late)?;
         let Some(call) = self.breaker.admit(Instant::now()) else {
             let problem = "it failed several times in a row and is given a rest".to_owned();
-            return Err(UpstreamError::Unreachable { endpoint: endpoint.name(), problem });
+            return Err(UpstreamError::Unreachable { endpoint: endpoint.name(), problem, certificate: None });
         };
         let answer = timeout_at(deadline, exchange).await.map_err(late).and_then(|answer| answer);
         match &answer {
@@ -344,9 +345,11 @@ async fn read(endpoint: Endpoint, mut response: Response) -> Result<Answer, Upst
 
 fn failure(endpoint: Endpoint, error: reqwest::Error) -> UpstreamError {
     let (connecting, late) = (error.is_connect(), error.is_timeout());
-    let problem = causes(&error.without_url());
+    let error = error.without_url();
+    let problem = causes(&error);
     if connecting {
-        return UpstreamError::Unreachable { endpoint: endpoint.name(), problem };
+        let certificate = certificate_fault(&error);
+        return UpstreamError::Unreachable { endpoint: endpoint.name(), problem, certificate };
     }
     if late {
         return UpstreamError::Timeout { endpoint: endpoint.name() };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use portico_core::error::UpstreamError;
+use portico_core::error::{CertificateFault, UpstreamError};
 use portico_core::provider::inspection::Finding;
 use portico_core::provider::{ClientAuth, ResponseMode, Slot};
 use portico_core::public_url::PublicUrl;
@@ -53,33 +53,34 @@ pub async fn document(
 
 /// What an answer, or its absence, says of TLS.
 pub fn tls<T>(url: &Url, answer: &Result<T, UpstreamError>) -> Finding {
-    let problem = match answer {
+    let (problem, certificate) = match answer {
         _ if url.scheme() != "https" => {
             return Finding::unknown("tls", "plain http; for loopback hosts and tests only");
         }
-        Err(UpstreamError::Unreachable { problem, .. }) => problem,
+        Err(UpstreamError::Unreachable { problem, certificate, .. }) => (problem, certificate),
         Err(UpstreamError::Timeout { .. } | UpstreamError::Overloaded { .. }) => {
             return Finding::unknown("tls", "there was no answer in time");
         }
         Ok(_) | Err(_) => return Finding::ok("tls", "the certificate is valid"),
     };
-    let lower = problem.to_ascii_lowercase();
-    let has = |word: &str| lower.contains(word);
-    if !has("certificate") && !has("tls") {
-        return Finding::unknown("tls", format!("there is no connection: {problem}"));
-    }
-    let what = if has("expired") {
-        "the certificate has expired: whoever runs the provider must renew it"
-    } else if has("notvalidyet") || has("not valid yet") {
-        "the certificate is not valid yet: is this host's clock right?"
-    } else if has("unknownissuer") || has("unknown issuer") || has("self-signed") {
-        "the certificate is by an authority that is not known here: name its certificate in ca_bundle"
-    } else if has("causedasendentity") || has("ca certificate") {
-        "the certificate is that of an authority, not one for a server: whoever runs the provider must put another there"
-    } else if has("not valid for name") || has("notvalidforname") {
-        "the certificate is for another name: is the address right?"
-    } else {
-        "the certificate is not accepted; `openssl s_client -connect HOST:PORT` shows it"
+    let what = match certificate {
+        None => return Finding::unknown("tls", format!("there is no connection: {problem}")),
+        Some(CertificateFault::Expired) => {
+            "the certificate has expired: whoever runs the provider must renew it"
+        }
+        Some(CertificateFault::NotYetValid) => {
+            "the certificate is not valid yet: is this host's clock right?"
+        }
+        Some(CertificateFault::UnknownIssuer) => {
+            "the certificate is by an authority that is not known here: name its certificate in ca_bundle"
+        }
+        Some(CertificateFault::AuthorityAsServer) => {
+            "the certificate is that of an authority, not one for a server: whoever runs the provider must put another there"
+        }
+        Some(CertificateFault::WrongName) => "the certificate is for another name: is the address right?",
+        Some(CertificateFault::Other) => {
+            "the certificate is not accepted; `openssl s_client -connect HOST:PORT` shows it"
+        }
     };
     Finding::bad("tls", format!("{what} ({problem})"))
 }

@@ -1,4 +1,4 @@
-//! What a provider says about itself: its discovery document, checked, and its keys.
+//! What a provider says about itself, fetched: its discovery document and its keys.
 //!
 //! Both are kept outside of anything that verifies, because keys rotate. The document's age is measured by a clock that
 //! nobody sets, because a login's start brings no time; the keys' age is judged at the time of the login they verify.
@@ -8,176 +8,14 @@ use std::time::Instant;
 
 use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
-use portico_core::provider::{Health, Issuer, OidcSettings, ProviderFingerprint, SigningAlg, Slot};
+use portico_core::provider::{Health, Issuer, OidcSettings, Slot};
 use portico_core::slot::SlotId;
-use portico_core::text::printable;
-use portico_oauth2::{AuthMethod, Endpoint, Outbound};
-use serde_json::{Map, Value};
+use portico_oauth2::{Endpoint, Outbound};
 use url::Url;
 
 use crate::document_cache::{DocumentCache, Freshness};
 use crate::keys::KeySet;
-
-/// A discovery document that passed its checks (OIDC Discovery 4.3).
-pub(crate) struct Metadata {
-    /// The issuer in whose name identities are stored: the pinned or the discovered one.
-    pub(crate) issuer: Issuer,
-    pub(crate) authorization: Url,
-    pub(crate) token: Url,
-    pub(crate) userinfo: Option<Url>,
-    pub(crate) end_session: Option<Url>,
-    jwks: Url,
-    /// What `auto` means for the client's authentication.
-    pub(crate) auth: AuthMethod,
-    /// The algorithms an ID token may have; never empty.
-    pub(crate) algs: Vec<SigningAlg>,
-    /// Whether the provider promises `iss` in its replies (RFC 9207 3).
-    pub(crate) promises_iss: bool,
-}
-
-impl Metadata {
-    /// Where the keys are published.
-    pub(crate) fn jwks(&self) -> &Url {
-        &self.jwks
-    }
-
-    /// A mark of the issuer and the endpoints.
-    pub(crate) fn fingerprint(&self) -> ProviderFingerprint {
-        let userinfo = self.userinfo.as_ref().map_or("", Url::as_str);
-        let [authorization, token, jwks] = [&self.authorization, &self.token, &self.jwks].map(Url::as_str);
-        ProviderFingerprint::of(&[self.issuer.as_str(), authorization, token, userinfo, jwks])
-    }
-
-    /// Checks a document as the slot's settings say. An issuer of many tenants is for slots that say which may come in.
-    ///
-    /// # Errors
-    /// [`UpstreamError::Metadata`] with the first fault.
-    pub(crate) fn read(
-        document: &Map<String, Value>,
-        settings: &OidcSettings,
-        tenants: &[String],
-        http: &Outbound,
-    ) -> Result<Self, UpstreamError> {
-        let document = Document { members: document, http };
-        let userinfo = match &settings.userinfo_url {
-            Some(own) => Some(own.clone()),
-            None if document.has("userinfo_endpoint") => Some(document.endpoint("userinfo_endpoint")?),
-            None => None,
-        };
-        let issuer = document.issuer(settings)?;
-        if issuer.is_template() && tenants.is_empty() {
-            let problem =
-                format!("the issuer {issuer} stands for many tenants, and allowed_tenants names none");
-            return Err(UpstreamError::Metadata(problem));
-        }
-        Ok(Self {
-            issuer,
-            authorization: document.endpoint("authorization_endpoint")?,
-            token: document.endpoint("token_endpoint")?,
-            userinfo,
-            // Only a convenience: a bad one is as good as none (H17).
-            end_session: document.endpoint("end_session_endpoint").ok(),
-            jwks: document.endpoint("jwks_uri")?,
-            auth: document.auth(),
-            algs: document.algs(settings)?,
-            promises_iss: document.promises_iss()?,
-        })
-    }
-}
-
-/// The document while it is read.
-struct Document<'a> {
-    members: &'a Map<String, Value>,
-    http: &'a Outbound,
-}
-
-impl Document<'_> {
-    fn has(&self, name: &str) -> bool {
-        self.members.get(name).is_some_and(|value| !value.is_null())
-    }
-
-    fn text(&self, name: &str) -> Result<&str, UpstreamError> {
-        let text = self.members.get(name).and_then(Value::as_str);
-        text.ok_or_else(|| UpstreamError::Metadata(format!("{name} is missing or no text")))
-    }
-
-    fn endpoint(&self, name: &str) -> Result<Url, UpstreamError> {
-        let url =
-            Url::parse(self.text(name)?).ok().filter(|url| self.http.allows(url) && url.fragment().is_none());
-        url.ok_or_else(|| UpstreamError::Metadata(format!("{name} is not an https address")))
-    }
-
-    /// OIDC Discovery 4.3: a pinned issuer is compared byte for byte. Any other must have the origin of the document's
-    /// address, so that no provider speaks for another one.
-    fn issuer(&self, settings: &OidcSettings) -> Result<Issuer, UpstreamError> {
-        let found = self.text("issuer")?;
-        if let Some(pinned) = &settings.issuer {
-            let mut known = std::iter::once(pinned).chain(&settings.issuer_aliases);
-            return if known.any(|issuer| issuer.as_str() == found) {
-                Ok(pinned.clone())
-            } else {
-                Err(UpstreamError::Metadata(format!(
-                    "issuer: expected {pinned}, received {}",
-                    printable(found)
-                )))
-            };
-        }
-        let url = Url::parse(found).ok().filter(|url| url.query().is_none() && url.fragment().is_none());
-        match url {
-            Some(url) if self.http.allows(&url) && url.origin() == settings.discovery_url.origin() => {
-                Ok(Issuer::new(found))
-            }
-            _ => Err(UpstreamError::Metadata(format!(
-                "issuer: expected one at {}, received {}",
-                settings.discovery_url.origin().ascii_serialization(),
-                printable(found)
-            ))),
-        }
-    }
-
-    /// The texts of a list; `None` when there is no such list.
-    fn list(&self, name: &str) -> Option<Vec<&str>> {
-        Some(self.members.get(name)?.as_array()?.iter().filter_map(Value::as_str).collect())
-    }
-
-    fn auth(&self) -> AuthMethod {
-        match self.list("token_endpoint_auth_methods_supported") {
-            Some(methods)
-                if !methods.contains(&"client_secret_basic") && methods.contains(&"client_secret_post") =>
-            {
-                AuthMethod::Post
-            }
-            _ => AuthMethod::Basic,
-        }
-    }
-
-    /// The operator's list, or else what the document offers of the asymmetric algorithms.
-    fn algs(&self, settings: &OidcSettings) -> Result<Vec<SigningAlg>, UpstreamError> {
-        if let Some(allowed) = &settings.allowed_algs {
-            return Ok(allowed.clone());
-        }
-        let Some(offered) = self.list("id_token_signing_alg_values_supported") else {
-            return Ok(SigningAlg::ALL.to_vec());
-        };
-        let both: Vec<_> =
-            SigningAlg::ALL.into_iter().filter(|alg| offered.contains(&alg.as_str())).collect();
-        if both.is_empty() {
-            let problem = "id_token_signing_alg_values_supported offers no algorithm that Portico accepts";
-            return Err(UpstreamError::Metadata(problem.to_owned()));
-        }
-        Ok(both)
-    }
-
-    fn promises_iss(&self) -> Result<bool, UpstreamError> {
-        let name = "authorization_response_iss_parameter_supported";
-        match self.members.get(name) {
-            None => Ok(false),
-            Some(value) => {
-                value.as_bool().ok_or_else(|| UpstreamError::Metadata(format!("{name} is not a boolean")))
-            }
-        }
-    }
-}
+use crate::metadata::Metadata;
 
 /// One slot's provider: what is known of it, and how to learn more.
 pub(crate) struct Provider {
@@ -217,8 +55,9 @@ impl Provider {
         let age = Timestamp::from_unix(0).plus(self.born.elapsed());
         let look = async {
             let document = self.http.document(Endpoint::Discovery, &self.settings.discovery_url).await;
-            let read = document
-                .and_then(|document| Metadata::read(&document, &self.settings, &self.tenants, &self.http));
+            let read = document.and_then(|document| {
+                Ok(Metadata::read(&document, &self.settings, &self.tenants, &self.http)?)
+            });
             let read = read.and_then(|metadata| self.check_same(metadata));
             read.inspect_err(|error| self.warn(error))
         };
@@ -245,11 +84,11 @@ impl Provider {
         freshness: Freshness,
     ) -> Result<Arc<KeySet>, UpstreamError> {
         let look = async {
-            let document = self.http.document(Endpoint::KeySet, &metadata.jwks).await;
+            let document = self.http.document(Endpoint::KeySet, metadata.jwks()).await;
             let read = document.and_then(|document| KeySet::read(&document));
             read.inspect_err(|error| self.warn(error))
         };
-        self.keys_at(&metadata.jwks).get(now, freshness, look).await
+        self.keys_at(metadata.jwks()).get(now, freshness, look).await
     }
 
     fn keys_at(&self, url: &Url) -> Arc<DocumentCache<KeySet>> {

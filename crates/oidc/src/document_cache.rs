@@ -187,8 +187,8 @@ fn again(error: &UpstreamError) -> UpstreamError {
         UpstreamError::BadResponse { endpoint, problem } => {
             UpstreamError::BadResponse { endpoint, problem: problem.clone() }
         }
-        UpstreamError::Unreachable { endpoint, problem } => {
-            UpstreamError::Unreachable { endpoint, problem: problem.clone() }
+        UpstreamError::Unreachable { endpoint, problem, certificate } => {
+            UpstreamError::Unreachable { endpoint, problem: problem.clone(), certificate: *certificate }
         }
         UpstreamError::Timeout { endpoint } => UpstreamError::Timeout { endpoint },
         UpstreamError::Overloaded { endpoint } => UpstreamError::Overloaded { endpoint },

@@ -1,15 +1,16 @@
 //! What can be said of an OpenID Connect provider without anybody logging in.
 
+use openidconnect::core::CoreClientAuthMethod;
 use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
 use portico_core::provider::inspection::Finding;
 use portico_core::provider::{AuthorizationParams, ClientAuth, Pkce, SigningAlg};
-use portico_oauth2::{CodeGrant, Endpoint, authorization_request, probe};
-use serde_json::{Map, Value};
+use portico_oauth2::{CodeGrant, Endpoint, probe};
 
 use crate::OidcClient;
-use crate::discovery::Metadata;
+use crate::authorize::authentication_request;
 use crate::keys::KeySet;
+use crate::metadata::{Metadata, MetadataError};
 
 /// What depends on the document, when there is none that can be used.
 const NEEDS_DOCUMENT: [&str; 6] =
@@ -31,13 +32,11 @@ impl OidcClient {
             Ok(document) => {
                 let read = Metadata::read(document, &self.settings, &self.slot.access.tenants, &self.http);
                 found.extend(judged(&read));
-                read.ok().map(|metadata| (document, metadata))
+                read.ok()
             }
         };
         match read {
-            Some((document, metadata)) => {
-                found.extend(self.look_behind(document, &metadata, params, now).await)
-            }
+            Some(metadata) => found.extend(self.look_behind(&metadata, params, now).await),
             None => found.extend(
                 NEEDS_DOCUMENT.map(|check| Finding::unknown(check, "there is no usable discovery document")),
             ),
@@ -47,18 +46,17 @@ impl OidcClient {
 
     async fn look_behind(
         &self,
-        document: &Map<String, Value>,
         metadata: &Metadata,
         params: &AuthorizationParams<'_>,
         now: Timestamp,
     ) -> Vec<Finding> {
         let nonce = Some(params.login_secrets.nonce());
-        let authorization = authorization_request(&self.slot, &metadata.authorization, params, nonce);
+        let authorization = authentication_request(&self.slot, metadata, params, nonce);
         let code = probe::NO_CODE.into();
         let grant = CodeGrant {
             slot: &self.slot,
             token_url: &metadata.token,
-            auto: metadata.auth,
+            auto: metadata.auth(),
             redirect_uri: params.redirect_uri,
             login_secrets: params.login_secrets,
             audience: metadata.issuer.as_str(),
@@ -72,16 +70,18 @@ impl OidcClient {
         );
         let keys = keys.and_then(|document| KeySet::read(&document));
         let [jwks, algorithms] = key_findings(&keys, &metadata.algs);
-        vec![jwks, algorithms, self.pkce(document), self.auth_method(document), redirect_uri, client_secret]
+        vec![jwks, algorithms, self.pkce(metadata), self.auth_method(metadata), redirect_uri, client_secret]
     }
 
-    fn pkce(&self, document: &Map<String, Value>) -> Finding {
+    fn pkce(&self, metadata: &Metadata) -> Finding {
         const CHECK: &str = "pkce";
         if self.slot.pkce == Pkce::OffByOperator {
             return Finding::bad(CHECK, "pkce_enabled is false: switch it on unless the provider cannot");
         }
-        match texts(document, "code_challenge_methods_supported") {
-            Some(methods) if methods.contains(&"S256") => Finding::ok(CHECK, "the provider supports S256"),
+        match metadata.code_challenge_methods() {
+            Some(methods) if methods.iter().any(|method| method == "S256") => {
+                Finding::ok(CHECK, "the provider supports S256")
+            }
             Some(_) => Finding::bad(
                 CHECK,
                 "the provider says that it does not support S256: a stolen code would be worth more there",
@@ -90,7 +90,7 @@ impl OidcClient {
         }
     }
 
-    fn auth_method(&self, document: &Map<String, Value>) -> Finding {
+    fn auth_method(&self, metadata: &Metadata) -> Finding {
         const CHECK: &str = "auth_method";
         let own = match &self.slot.auth {
             ClientAuth::Public => "none",
@@ -100,8 +100,9 @@ impl OidcClient {
             ClientAuth::Auto(_) => "auto",
         };
         // Without a list it is client_secret_basic (OIDC Discovery 3).
-        let offered = texts(document, "token_endpoint_auth_methods_supported")
-            .unwrap_or_else(|| vec!["client_secret_basic"]);
+        let basic = [CoreClientAuthMethod::ClientSecretBasic];
+        let offered = metadata.auth_methods().unwrap_or(&basic).iter();
+        let offered: Vec<&str> = offered.map(AsRef::as_ref).collect();
         let fits = match own {
             "auto" => {
                 offered.iter().any(|method| ["client_secret_basic", "client_secret_post"].contains(method))
@@ -125,27 +126,23 @@ impl OidcClient {
 }
 
 /// What the reading of the document says of it and of its issuer.
-fn judged(read: &Result<Metadata, UpstreamError>) -> [Finding; 2] {
+fn judged(read: &Result<Metadata, MetadataError>) -> [Finding; 2] {
     match read {
         Ok(metadata) => [
             Finding::ok("discovery", "the document is complete"),
             Finding::ok("issuer", format!("{}", metadata.issuer)),
         ],
-        Err(UpstreamError::Metadata(problem))
-            if problem.starts_with("issuer") || problem.starts_with("the issuer") =>
-        {
-            [
-                Finding::ok("discovery", "there is a document"),
-                Finding::bad(
-                    "issuer",
-                    format!(
-                        "{problem}; correct discovery_url, or issuer if the provider changed its name on purpose: people are known by it"
-                    ),
+        Err(MetadataError::Issuer(problem)) => [
+            Finding::ok("discovery", "there is a document"),
+            Finding::bad(
+                "issuer",
+                format!(
+                    "{problem}; correct discovery_url, or issuer if the provider changed its name on purpose: people are known by it"
                 ),
-            ]
-        }
-        Err(error) => [
-            Finding::bad("discovery", error),
+            ),
+        ],
+        Err(MetadataError::Member(problem)) => [
+            Finding::bad("discovery", UpstreamError::Metadata(problem.clone())),
             Finding::unknown("issuer", "the discovery document cannot be used"),
         ],
     }
@@ -170,8 +167,4 @@ fn key_findings(keys: &Result<KeySet, UpstreamError>, algs: &[SigningAlg]) -> [F
         Finding::ok("algorithms", names(&usable))
     };
     [Finding::ok("jwks", "there are usable keys"), algorithms]
-}
-
-fn texts<'a>(document: &'a Map<String, Value>, name: &str) -> Option<Vec<&'a str>> {
-    Some(document.get(name)?.as_array()?.iter().filter_map(Value::as_str).collect())
 }

@@ -3,6 +3,7 @@
 //! [`OidcClient`] is OAuth 2.0 (`portico-oauth2`) plus identity: where the endpoints are is discovered, and who
 //! came is read from an ID token that was checked. This crate knows neither the database nor the HTTP server.
 
+mod authorize;
 mod discovery;
 mod document_cache;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod fixtures;
 mod inspect;
 mod keys;
 mod logout;
+mod metadata;
 mod verify;
 
 use std::sync::Arc;
@@ -27,13 +29,15 @@ use portico_core::provider::{
 };
 use portico_oauth2::lookups;
 use portico_oauth2::userinfo::{self, Userinfo};
-use portico_oauth2::{CodeGrant, Granted, IssRule, Outbound, authorization_request, take_code};
+use portico_oauth2::{CodeGrant, Granted, IssRule, Outbound, take_code};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::discovery::{Metadata, Provider};
+use crate::authorize::authentication_request;
+use crate::discovery::Provider;
 use crate::document_cache::Freshness;
+use crate::metadata::Metadata;
 use crate::verify::{Parties, UnverifiedToken};
 
 /// An OpenID Connect provider, as one slot sees it.
@@ -118,7 +122,7 @@ impl OidcClient {
     /// kept and sent in an address.
     fn hint(&self, metadata: &Metadata, granted: &Granted) -> Option<SecretString> {
         let token = granted.unverified_id_token.as_ref()?;
-        let useful = metadata.end_session.is_some() && self.verifies();
+        let useful = metadata.end_session().is_some() && self.verifies();
         (useful && token.expose_secret().len() <= LONGEST_HINT).then(|| token.clone())
     }
 
@@ -150,7 +154,7 @@ impl OidcClient {
         let IdToken { issuer, claims: id_token } = id_token;
         let needed = match self.settings.userinfo {
             UserinfoUse::Never => false,
-            UserinfoUse::IfNeeded => metadata.userinfo.is_some() && self.slot.needs_userinfo(id_token),
+            UserinfoUse::IfNeeded => metadata.userinfo().is_some() && self.slot.needs_userinfo(id_token),
             UserinfoUse::Always => true,
         };
         if !needed {
@@ -191,7 +195,7 @@ impl OidcClient {
         now: Timestamp,
     ) -> Result<Map<String, Value>, UpstreamError> {
         let missing = || UpstreamError::Metadata("userinfo_endpoint is missing".to_owned());
-        let url = metadata.userinfo.as_ref().ok_or_else(missing)?;
+        let url = metadata.userinfo().ok_or_else(missing)?;
         let jwt = match userinfo::fetch(&self.http, url, self.slot.userinfo_method, access_token).await? {
             Userinfo::Plain(userinfo) => return Ok(userinfo),
             Userinfo::UnverifiedJwt(jwt) => jwt,
@@ -213,7 +217,7 @@ impl ProtocolClient for OidcClient {
     ) -> Result<AuthorizationRedirect, UpstreamError> {
         let metadata = self.provider.metadata().await?;
         let nonce = (self.settings.nonce != NonceMode::Never).then(|| params.login_secrets.nonce());
-        let location = authorization_request(&self.slot, &metadata.authorization, &params, nonce);
+        let location = authentication_request(&self.slot, &metadata, &params, nonce);
         Ok(AuthorizationRedirect { location, fingerprint: metadata.fingerprint() })
     }
 
@@ -226,13 +230,13 @@ impl ProtocolClient for OidcClient {
             issuer: Some(&metadata.issuer),
             aliases: &self.settings.issuer_aliases,
             tenants: &self.slot.access.tenants,
-            promised: metadata.promises_iss,
+            promised: metadata.promises_iss(),
         };
         let code = take_code(exchange.response, rule)?;
         let grant = CodeGrant {
             slot: &self.slot,
             token_url: &metadata.token,
-            auto: metadata.auth,
+            auto: metadata.auth(),
             redirect_uri: &exchange.redirect_uri,
             login_secrets: &exchange.login_secrets,
             // A template is no issuer that a statement could be for.
@@ -259,7 +263,7 @@ impl ProtocolClient for OidcClient {
 
     fn end_session(&self, post_logout_redirect: Option<&Url>, hint: Option<&SecretString>) -> Option<Url> {
         let metadata = self.provider.known()?;
-        let endpoint = metadata.end_session.as_ref()?;
+        let endpoint = metadata.end_session()?;
         Some(logout::end_session(endpoint, &self.slot.client_id, post_logout_redirect, hint))
     }
 

@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use portico_core::account::{Account, AccountId, Identity};
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Clock, Entropy, Timestamp};
-use portico_core::store::{
-    AccountChange, AccountChanged, AccountFilter, AccountRef, LocalAccount, Store as _,
-};
+use portico_core::store::{AccountChange, AccountChanged, AccountFilter, AccountRef, LocalAccount};
 use portico_demo_idp::{Counters, DemoIdp, Endpoint, IdpConfig, Realm};
 use url::Url;
 

@@ -1,8 +1,10 @@
 //! Documents, one bend at a time.
 
-use portico_core::provider::Transport;
+use openidconnect::EndSessionUrl;
+use portico_core::provider::{SigningAlg, Transport};
+use portico_oauth2::AuthMethod;
 use proptest::strategy::Strategy as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::*;
@@ -33,7 +35,7 @@ fn read_for(
     tenants: &[String],
 ) -> Result<Metadata, UpstreamError> {
     let http = Outbound::new(&Transport::default(), Handle::current()).unwrap();
-    Metadata::read(document.as_object().unwrap(), settings, tenants, &http)
+    Ok(Metadata::read(document.as_object().unwrap(), settings, tenants, &http)?)
 }
 
 /// The honest document with one member changed or taken away.
@@ -114,14 +116,14 @@ async fn q_x_21_what_the_operator_says_comes_first() {
     let plain = fixtures::settings(DISCOVERY);
     let found = read(&honest(), &plain).unwrap();
     assert_eq!(found.algs, [SigningAlg::RS256]);
-    assert_eq!(found.userinfo.as_ref().unwrap().as_str(), "https://elsewhere.example/userinfo");
-    assert!(!found.promises_iss);
+    assert_eq!(found.userinfo().unwrap().as_str(), "https://elsewhere.example/userinfo");
+    assert!(!found.promises_iss());
     let mut own = plain.clone();
     own.allowed_algs = Some(vec![SigningAlg::ES256]);
     own.userinfo_url = Some(Url::parse("https://own.example/userinfo").unwrap());
     let found = read(&bent("userinfo_endpoint", Some(json!("nonsense"))), &own).unwrap();
     assert_eq!(found.algs, [SigningAlg::ES256]);
-    assert_eq!(found.userinfo.as_ref().unwrap().as_str(), "https://own.example/userinfo");
+    assert_eq!(found.userinfo().unwrap().as_str(), "https://own.example/userinfo");
     for (methods, expected) in [
         (None, AuthMethod::Basic),
         (Some(json!(["client_secret_post", "client_secret_basic"])), AuthMethod::Basic),
@@ -131,7 +133,7 @@ async fn q_x_21_what_the_operator_says_comes_first() {
         (Some(json!("client_secret_post")), AuthMethod::Basic),
     ] {
         let document = bent("token_endpoint_auth_methods_supported", methods.clone());
-        assert_eq!(read(&document, &plain).unwrap().auth, expected, "{methods:?}");
+        assert_eq!(read(&document, &plain).unwrap().auth(), expected, "{methods:?}");
     }
 }
 
@@ -212,8 +214,9 @@ proptest::proptest! {
         if let Ok(found) = Metadata::read(document.as_object().unwrap(), &fixtures::settings(DISCOVERY), &[], &http) {
             let issuer = Url::parse(found.issuer.as_str()).unwrap();
             proptest::prop_assert_eq!(issuer.origin().ascii_serialization(), "https://idp.example");
-            let endpoints = [Some(&found.authorization), Some(&found.token), Some(&found.jwks), found.userinfo.as_ref()];
-            for url in endpoints.into_iter().flatten().chain(&found.end_session) {
+            let end_session = found.end_session().map(EndSessionUrl::url);
+            let endpoints = [found.authorization(), &found.token, found.jwks()];
+            for url in endpoints.into_iter().chain(found.userinfo()).chain(end_session) {
                 proptest::prop_assert_eq!(url.scheme(), "https");
             }
             proptest::prop_assert!(!found.algs.is_empty());

@@ -8,7 +8,7 @@ use super::*;
 /// Signed by a key that is published, and right in everything.
 static HONEST: LazyLock<String> = LazyLock::new(|| Draft::honest(SigningAlg::ES256).signed(&EC));
 
-fn published() -> KeySet {
+fn published() -> Published {
     set(&[EC.published("k1"), RSA.published("k2")])
 }
 

@@ -161,6 +161,8 @@ fn m09_h08_q_x_22_only_a_plain_signed_token_of_sane_size_is_taken_apart() {
     ] {
         let found = UnverifiedToken::parse(&token).err().map(|check| check.name);
         assert_eq!(found, expected, "{what}");
+        let judged = Rules::default().judge(&token, &set(&[EC.published("k1")]));
+        assert_eq!(judged.err(), expected, "{what}");
     }
     assert!(UnverifiedToken::parse(&format!("{}.{}.AA", sized(8 * 1024), sized(256 * 1024))).is_ok());
     for crit in [json!(["b64"]), json!([]), json!(null)] {
