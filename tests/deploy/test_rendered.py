@@ -85,7 +85,7 @@ def test_somebody_logs_in_with_the_rendered_environment(render, tmp_path: Path) 
             (tmp_path / "mounted/etc/portico/oidc-provider1-secret/value").write_text("no-longer-right\n")
             process.send_signal(signal.SIGHUP)
             deadline = time.monotonic() + 10
-            while "new settings are in use" not in log.read_text():
+            while "settings reloaded" not in log.read_text():
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.02)
             assert provider.secrets[OIDC] not in log.read_text() and "no-longer-right" not in log.read_text()

@@ -1,4 +1,5 @@
-//! Whether providers still accept us, asked from time to time: an expired secret should wake an operator before it meets a person.
+//! Periodic check of the client credentials at each provider, which reports an expired secret before a login
+//! fails.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,85 +12,92 @@ use portico_core::slot::SlotId;
 use portico_http::{Live, Portico};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-/// The first look; by then other slots' documents have been fetched.
-const FIRST: Duration = Duration::from_secs(20);
+/// The name of the check of the credentials among the findings of a slot.
+const CREDENTIALS_CHECK: &str = "client_secret";
 
-/// How often it is seen whether a look is due.
+/// Delay of the first check. By then the discovery documents have been fetched.
+const FIRST_AFTER: Duration = Duration::from_secs(20);
+
+/// Time between two passes over the slots. A pass checks the slots that are due.
 const TICK: Duration = Duration::from_mins(1);
 
-/// How often a provider is asked that fares well. Each replica asks for itself.
-const EVERY: Duration = Duration::from_mins(15);
+/// Time between two checks of a healthy provider. Each replica checks for itself.
+const CHECK_EVERY: Duration = Duration::from_mins(15);
 
-/// Replicas that started together do not ask together.
+/// A random delay below this separates the checks of replicas that started together.
 const SPREAD_SECONDS: u64 = 60;
 
-/// How long one slot may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for the check of one slot.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The last look at a slot.
-struct Seen {
+/// The last check of a slot.
+struct LastCheck {
     client: Arc<dyn ProtocolClient>,
     at: Instant,
     verdict: CheckVerdict,
 }
 
-/// Asks, and tells what changed, until the runtime ends.
+/// Checks the slots that are due and logs changes. Runs until the runtime ends.
 pub(crate) async fn watch(live: Arc<Live>) {
     let spread = u64::from(Entropy.bytes::<1>()[0]) % SPREAD_SECONDS;
-    let mut looks = interval_at(Instant::now() + FIRST + Duration::from_secs(spread), TICK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval_at(Instant::now() + FIRST_AFTER + Duration::from_secs(spread), TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = BTreeMap::new();
     loop {
-        looks.tick().await;
-        look(&live.now(), &mut known).await;
+        ticks.tick().await;
+        check_due_slots(&live.now(), &mut known).await;
     }
 }
 
-async fn look(now: &Portico, known: &mut BTreeMap<SlotId, Seen>) {
+async fn check_due_slots(now: &Portico, known: &mut BTreeMap<SlotId, LastCheck>) {
     let broker = now.broker();
     known.retain(|slot, _| broker.slots().find(*slot).is_some());
     let slots: Vec<_> = broker.slots().iter().map(|slot| slot.settings.id()).collect();
     for slot in slots {
         let Some(client) = broker.slots().find(slot).map(|slot| &slot.client) else { continue };
-        let before = known.get(&slot);
-        if before.is_some_and(|seen| {
-            !is_due(Arc::ptr_eq(&seen.client, client), client.health(), seen.at.elapsed())
+        let last = known.get(&slot);
+        if last.is_some_and(|last| {
+            !is_due(Arc::ptr_eq(&last.client, client), client.health(), last.at.elapsed())
         }) {
             continue;
         }
-        let looked = timeout(PATIENCE, broker.inspect(slot)).await.unwrap_or_default();
-        let found = credentials(looked);
-        tell(slot, &found, before.map(|seen| seen.verdict));
-        known.insert(slot, Seen { client: Arc::clone(client), at: Instant::now(), verdict: found.verdict });
+        let findings = timeout(CHECK_TIMEOUT, broker.inspect(slot)).await.unwrap_or_default();
+        let found = credentials(findings);
+        log_change(slot, &found, last.map(|last| last.verdict));
+        known.insert(
+            slot,
+            LastCheck { client: Arc::clone(client), at: Instant::now(), verdict: found.verdict },
+        );
     }
 }
 
-/// What a look says of the credentials; where it did not come to them, what was in the way.
-fn credentials(looked: Vec<Finding>) -> Finding {
-    let in_the_way = looked.iter().find(|one| one.verdict != CheckVerdict::Ok).map(|one| one.message.clone());
-    let untold = in_the_way.unwrap_or_else(|| "the provider did not answer in time".to_owned());
-    let found = looked.into_iter().find(|one| one.check == "client_secret");
-    found.unwrap_or_else(|| Finding::unknown("client_secret", untold))
+/// The finding about the credentials. If there is none, it is unknown, and an earlier finding says why.
+fn credentials(findings: Vec<Finding>) -> Finding {
+    let obstacle = findings.iter().find(|one| one.verdict != CheckVerdict::Ok).map(|one| one.message.clone());
+    let message = obstacle.unwrap_or_else(|| "the provider did not answer in time".to_owned());
+    let found = findings.into_iter().find(|one| one.check == CREDENTIALS_CHECK);
+    found.unwrap_or_else(|| Finding::unknown(CREDENTIALS_CHECK, message))
 }
 
-/// Another secret is tried soon. So is a provider that fails, because people who never come back from its own page tell
-/// nothing: only our calls can show that it is down.
+/// Whether a slot is checked in this pass: after a change of its client, while its provider fails, or after
+/// `CHECK_EVERY`. A failing provider gets frequent checks because only calls of Portico reveal its state: a
+/// browser that stays on the provider's page produces none.
 fn is_due(same_client: bool, health: Health, since: Duration) -> bool {
-    !same_client || health != Health::Ok || since >= EVERY
+    !same_client || health != Health::Ok || since >= CHECK_EVERY
 }
 
-/// A change is worth a line.
-fn tell(slot: SlotId, found: &Finding, before: Option<CheckVerdict>) {
-    match (before, found.verdict) {
-        (Some(before), now) if before == now => {}
+/// Logs a verdict that differs from the last one.
+fn log_change(slot: SlotId, found: &Finding, last: Option<CheckVerdict>) {
+    match (last, found.verdict) {
+        (Some(last), now) if last == now => {}
         (_, CheckVerdict::Bad) => {
-            tracing::error!(%slot, problem = found.message, "the provider refuses our credentials; logins there fail");
+            tracing::error!(%slot, problem = found.message, "provider refuses the client credentials");
         }
         (_, CheckVerdict::Unknown) => {
-            tracing::warn!(%slot, problem = found.message, "it cannot be told whether the provider accepts our credentials");
+            tracing::warn!(%slot, problem = found.message, "client credentials could not be checked");
         }
         (Some(_), CheckVerdict::Ok) => {
-            tracing::info!(%slot, "the provider accepts our credentials again");
+            tracing::info!(%slot, "provider accepts the client credentials again");
         }
         (None, CheckVerdict::Ok) => {}
     }
@@ -105,7 +113,7 @@ mod tests {
         for (same_client, health, since, due) in [
             (true, Health::Ok, minute, false),
             (true, Health::Ok, 14 * minute, false),
-            (true, Health::Ok, EVERY, true),
+            (true, Health::Ok, CHECK_EVERY, true),
             (false, Health::Ok, minute, true),
             (true, Health::Degraded, minute, true),
             (true, Health::Down, minute, true),

@@ -1,8 +1,8 @@
-//! `portico demo`: everything in one process, with no further set-up.
+//! `portico demo`: a complete set-up in one process.
 //!
-//! An embedded database in memory, the demo identity provider on loopback, all six slots configured against it, and an
-//! example application's page. The demo only makes variables for the ordinary settings and adds a page to the ordinary
-//! service; nothing of the login is different. Variables of the environment win over the demo's own.
+//! The process contains a database in memory, the demo identity provider on loopback, all six slots and an
+//! example application. The demo sets variables of the ordinary settings and adds a page to the ordinary
+//! service; the login is the same. Variables of the environment override those of the demo.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,43 +16,45 @@ use portico_demo_idp::{DemoIdp, IdpConfig, SlotEndpoints, SlotSettings};
 use portico_http::{Metrics, Portico};
 use portico_storage::Storage;
 
-use crate::cli::{Failure, print_out};
+use crate::failure::Failure;
 use crate::log;
+use crate::output::print_out;
 use crate::service::Service;
 use crate::settings::{Loaded, Sources};
 use crate::telemetry;
 use crate::wire::{Listeners, prepare, runtime};
 
-/// The port tried first; any free one will do.
+/// The preferred port. If it is in use, the demo takes a free one.
 const PORT: u16 = 8080;
 
-/// Runs the demonstration until it is interrupted.
+/// Runs the demo until it is interrupted.
 pub(crate) fn run() -> Result<(), Failure> {
     let failed = |what: &str, error: std::io::Error| Failure::Failed(format!("{what}: {error}"));
-    let public = listen().map_err(|error| failed("no port for the demo (PORTICO_SERVER_LISTEN)", error))?;
+    let public =
+        listen().map_err(|error| failed("cannot listen for the demo (PORTICO_SERVER_LISTEN)", error))?;
     let operator = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .map_err(|error| failed("no port for health checks", error))?;
-    let port = public.local_addr().map_err(|error| failed("the demo's port", error))?.port();
+        .map_err(|error| failed("cannot listen for health checks", error))?;
+    let port = public.local_addr().map_err(|error| failed("cannot read the port of the demo", error))?.port();
     let public_url = format!("http://localhost:{port}");
     let idp = DemoIdp::start(IdpConfig::demo(&public_url))
-        .map_err(|error| failed("the demo identity provider", error))?;
-    let environment = Sources::of_process(None, None);
+        .map_err(|error| failed("cannot start the demo identity provider", error))?;
+    let environment = Sources::from_process(None, None);
     let set: Vec<_> = environment.names().map(str::to_owned).collect();
     let loaded = settings(environment, &public_url, &idp)?;
     let settings = &loaded.settings;
-    log::start(settings.log_format, &settings.log_filter, None)
-        .map_err(|error| Failure::Configuration(format!("logging could not be started: {error}")))?;
+    log::init(settings.log_format, &settings.log_filter, None)
+        .map_err(|error| Failure::Configuration(format!("cannot start logging: {error}")))?;
     if !set.is_empty() {
-        print_out(&format!("Not as the demo would have it, but from the environment: {}", set.join(", ")));
+        print_out(&format!("Overridden by the environment: {}", set.join(", ")));
     }
     serve(loaded, (public, operator), &idp)
 }
 
-/// The address of `SERVER_LISTEN` when one is set, otherwise a port that is free.
+/// Listens on the address of `PORTICO_SERVER_LISTEN`, or else on a free port.
 fn listen() -> std::io::Result<TcpListener> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the demo has no other settings before it knows its own address"
+        reason = "the address of the demo is part of its settings, so it is read before them"
     )]
     match std::env::var("PORTICO_SERVER_LISTEN") {
         Ok(address) => TcpListener::bind(address),
@@ -75,12 +77,12 @@ fn settings(environment: Sources, public_url: &str, idp: &DemoIdp) -> Result<Loa
         variables.insert(format!("PORTICO_SECURITY_{protocol}_PROVIDERS").to_uppercase(), slots);
     }
     for slot in idp.realms().iter().filter_map(|realm| realm.slot_settings()) {
-        variables.extend(of_slot(slot));
+        variables.extend(slot_variables(slot));
     }
-    Loaded::load(&environment.over(variables)).map_err(Failure::Mistakes)
+    Loaded::load(&environment.with_fallback(variables)).map_err(Failure::Mistakes)
 }
 
-fn of_slot(slot: SlotSettings) -> Vec<(String, String)> {
+fn slot_variables(slot: SlotSettings) -> Vec<(String, String)> {
     let prefix = format!("PORTICO_{}_{}", slot.protocol.as_str(), slot.slot).to_uppercase();
     let mut values = vec![
         ("CLIENT_ID", slot.client_id),
@@ -91,7 +93,7 @@ fn of_slot(slot: SlotSettings) -> Vec<(String, String)> {
     values.extend(slot.client_secret.map(|secret| ("CLIENT_SECRET", secret)));
     match slot.endpoints {
         SlotEndpoints::Discovery { discovery_url } => {
-            // The google slot has its issuer pinned to Google's own.
+            // The default issuer of a google slot is Google's.
             let issuer = discovery_url.trim_end_matches("/.well-known/openid-configuration").to_owned();
             values.push(("ISSUER", issuer));
             values.push(("DISCOVERY_URL", discovery_url));
@@ -106,23 +108,24 @@ fn of_slot(slot: SlotSettings) -> Vec<(String, String)> {
 }
 
 fn serve(loaded: Loaded, listeners: (TcpListener, TcpListener), idp: &DemoIdp) -> Result<(), Failure> {
-    let others = runtime()?;
-    let service = others.block_on(async {
+    let runtime = runtime()?;
+    let service = runtime.block_on(async {
         let storage = Storage::open_for_serving(&loaded.settings.storage_url).await?;
         prepare(&storage, true).await?;
-        Service::begin(loaded, storage.store(), Clock::System, others.handle().clone()).await
+        Service::begin(loaded, storage.store(), Clock::System, runtime.handle().clone()).await
     })?;
     let live = service.live();
     let icons: Arc<str> = icons(&live.now()).into();
     let page = move |config: &mut ServiceConfig| page(config, &icons);
-    let numbers = telemetry::collect()?;
-    others.spawn(telemetry::tend(numbers.clone()));
-    let metrics: Metrics = Arc::new(move || numbers.render());
+    let recorder = telemetry::install()?;
+    runtime.spawn(telemetry::run_upkeep(recorder.clone()));
+    let metrics: Metrics = Arc::new(move || recorder.render());
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
     actix_web::rt::System::new().block_on(async {
         let listeners = Listeners::start(live, listeners, &metrics, page).map_err(failed)?;
         print_out(&format!(
-            "Portico demo: open {}/\nDemo identity provider: {} (three made-up people, no passwords)\nNothing is kept. Press Ctrl-C to stop.",
+            "Portico demo: open {}/\nDemo identity provider: {} (three invented users, no passwords)\n\
+             Nothing is stored. Press Ctrl-C to stop.",
             service.loaded().settings.public_url.as_str(),
             idp.base_url()
         ));
@@ -130,15 +133,15 @@ fn serve(loaded: Loaded, listeners: (TcpListener, TcpListener), idp: &DemoIdp) -
     })
 }
 
-/// The shapes of the slots' icons, by their names.
+/// The SVG paths of the slots' icons, by icon name.
 fn icons(portico: &Portico) -> String {
     let slots = portico.broker().slots().iter().map(|slot| &slot.settings);
     let shapes = slots.map(|slot| (slot.button.icon.clone(), portico.icon_path(slot.id())));
     serde_json::Value::Object(shapes.map(|(name, path)| (name, path.into())).collect()).to_string()
 }
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 macro_rules! files {
     ($($path:literal, $kind:literal, $file:literal;)*) => {

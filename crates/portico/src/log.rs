@@ -1,7 +1,7 @@
-//! What Portico writes to standard error: one line per event, JSON for machines, text for a terminal.
+//! Logging to standard error: one line per event, JSON for machines, text for a terminal.
 //!
-//! Whatever the filter says, no line has a secret in it (threats H09, L08): our own types cannot print theirs, and what
-//! dependencies would print is in `DENIED_TARGETS`.
+//! No line contains a secret, whatever the filter (threats H09, L08): the types of Portico do not print them,
+//! and `DENIED_TARGETS` drops the lines of dependencies that would.
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -18,58 +18,43 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt as layer};
 
+use crate::settings::LogFormat;
 use crate::traces::Traces;
 
-/// Dependencies' modules, each with all below it, that no filter can switch on: connection options, which warn of a
-/// parameter they do not know together with its value, and of a line of a password file that they cannot read together
-/// with the line.
+/// Modules of dependencies, with their submodules, that no filter can enable. The connection options log
+/// unknown parameters with their values, and unreadable lines of a password file with their content.
 const DENIED_TARGETS: [&str; 1] = ["sqlx_postgres::options"];
 
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// A JSON object: `timestamp`, `level`, `message`, `target` and the named fields of event and request.
-    Json,
-    /// Words, with colours on a terminal.
-    Text,
-}
-
-impl LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    pub fn default_here() -> Self {
-        if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }
-    }
-}
-
-/// Starts logging, and telling spans where there is somebody to tell. `filter` is a level or tracing filter directives that parsed before.
+/// Installs the log and, with `traces`, the export of spans. `filter` is a level or filter directives.
 ///
 /// # Errors
-/// When the filter does not parse, or logging was started before.
-pub(crate) fn start(
+/// The filter does not parse, or a subscriber is installed already.
+pub(crate) fn init(
     format: LogFormat,
     filter: &str,
     traces: Option<&Traces>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let lines = layer::layer().with_writer(std::io::stderr);
-    let told =
+    let registry =
         tracing_subscriber::registry().with(traces.map(Traces::layer)).with(EnvFilter::try_new(filter)?);
     match format {
-        LogFormat::Json => {
-            told.with(lines.fmt_fields(JsonFields).event_format(JsonLine)).with(RedactingFilter).try_init()
-        }
+        LogFormat::Json => registry
+            .with(lines.fmt_fields(JsonFields).event_format(JsonLine))
+            .with(RedactingFilter)
+            .try_init(),
         LogFormat::Text => {
             let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
-            told.with(lines).with(RedactingFilter).try_init()
+            registry.with(lines).with(RedactingFilter).try_init()
         }
     }?;
     Ok(())
 }
 
-/// Drops what is unspeakable, before any filter is asked.
+/// Drops events of `DENIED_TARGETS` before the filter runs.
 struct RedactingFilter;
 
 impl RedactingFilter {
-    fn lets_through(metadata: &Metadata<'_>) -> bool {
+    fn allows(metadata: &Metadata<'_>) -> bool {
         !DENIED_TARGETS.iter().any(|module| {
             let rest = metadata.target().strip_prefix(module);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -79,15 +64,15 @@ impl RedactingFilter {
 
 impl<S: Subscriber> Layer<S> for RedactingFilter {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if Self::lets_through(metadata) { Interest::always() } else { Interest::never() }
+        if Self::allows(metadata) { Interest::always() } else { Interest::never() }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        Self::lets_through(metadata)
+        Self::allows(metadata)
     }
 }
 
-/// Keeps a span's fields as the inside of a JSON object.
+/// Stores the fields of a span as a JSON object.
 struct JsonFields;
 
 impl<'writer> FormatFields<'writer> for JsonFields {
@@ -113,7 +98,7 @@ impl<'writer> FormatFields<'writer> for JsonFields {
     }
 }
 
-/// One event as one line of JSON; fields of the surrounding spans stand beside its own.
+/// One event as one line of JSON, with the fields of the event and of its spans.
 struct JsonLine;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for JsonLine {

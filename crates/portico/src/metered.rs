@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 pub(crate) struct Metered;
 
 impl Metered {
-    pub(crate) fn over(store: Arc<dyn Store>) -> Arc<dyn Store> {
+    pub(crate) fn wrap(store: Arc<dyn Store>) -> Arc<dyn Store> {
         layered(store, Self)
     }
 }

@@ -1,4 +1,4 @@
-//! Settings that change while the service runs: on SIGHUP after a moment, and by themselves when a file that they come from says something else.
+//! Reload of the settings while the service runs: on SIGHUP, and when one of their files changes.
 
 use std::time::Duration;
 
@@ -6,65 +6,78 @@ use portico_core::flow::Broker;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::cli::{Failure, chain, look_at_providers};
+use crate::failure::{Failure, error_chain};
 use crate::service::Service;
 use crate::settings::{Loaded, Mistake, SettingChange, Sources, changes};
+use crate::startup_checks::check_providers;
+use crate::telemetry::set_settings_refused;
 
-/// How often the files are read. What they say counts once it was the same twice: a file may be half written.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Time between two polls. A change is applied when two polls in a row read it: a file may be half written.
+const POLL_EVERY: Duration = Duration::from_secs(5);
 
-/// Who asked for it waits only so long, so many times.
-const MOMENT: Duration = Duration::from_millis(500);
-const MOST_MOMENTS: u32 = 10;
+/// After SIGHUP, the settings are read at this distance until two reads agree, at most so many times.
+const SETTLE_EVERY: Duration = Duration::from_millis(500);
+const MAX_SETTLE_READS: u32 = 10;
 
-/// Looks for other settings, and goes over to them.
+/// What caused a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trigger {
+    Sighup,
+    Poll,
+}
+
+/// Reads the settings again and applies changes.
 pub(crate) struct Reload {
     service: Service,
     sources: Sources,
     hangup: Signal,
-    /// Settings that were seen once.
+    /// Changed settings that one poll has read.
     candidate: Option<Loaded>,
-    /// What was last said against the settings; it is not said again and again.
-    complaint: Option<String>,
+    /// The failure logged last. A poll does not log the same failure again.
+    last_failure: Option<Failure>,
 }
 
 impl Reload {
-    /// Listens for SIGHUP from now on.
+    /// Installs the SIGHUP handler.
     ///
     /// # Errors
-    /// When the signal cannot be listened for.
+    /// The signal handler cannot be installed.
     pub(crate) fn new(service: Service, sources: Sources) -> Result<Self, Failure> {
-        let hangup = signal(SignalKind::hangup())
-            .map_err(|error| Failure::Failed(format!("SIGHUP cannot be listened for: {}", chain(&error))))?;
-        Ok(Self { service, sources, hangup, candidate: None, complaint: None })
+        let hangup = signal(SignalKind::hangup()).map_err(|error| {
+            Failure::Failed(format!("cannot install the SIGHUP handler: {}", error_chain(&error)))
+        })?;
+        Ok(Self { service, sources, hangup, candidate: None, last_failure: None })
     }
 
-    /// Looks until the runtime ends.
+    /// Runs until the runtime ends.
     pub(crate) async fn watch(mut self) {
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut polls = interval(POLL_EVERY);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let asked = tokio::select! {
-                _ = self.hangup.recv() => true,
-                _ = looks.tick() => false,
+            let trigger = tokio::select! {
+                _ = self.hangup.recv() => Trigger::Sighup,
+                _ = polls.tick() => Trigger::Poll,
             };
-            if let Err(failure) = self.look(asked).await {
-                self.print_err(&failure, asked);
+            if let Err(failure) = self.reload(trigger).await {
+                self.refuse(failure, trigger);
             }
         }
     }
 
-    async fn look(&mut self, asked: bool) -> Result<(), Failure> {
-        let new = if asked { self.settled().await } else { self.read().await }?;
+    async fn reload(&mut self, trigger: Trigger) -> Result<(), Failure> {
+        let new = match trigger {
+            Trigger::Sighup => self.load_settled().await,
+            Trigger::Poll => self.load().await,
+        }?;
         if changes(self.service.loaded(), &new).is_empty() {
-            self.forget();
-            if asked {
-                tracing::info!("asked for new settings; they are what they were");
+            self.clear();
+            if trigger == Trigger::Sighup {
+                tracing::info!("reload requested; settings unchanged");
             }
             return Ok(());
         }
-        let again = |seen: &Loaded| changes(seen, &new).is_empty();
-        if asked || self.candidate.as_ref().is_some_and(again) {
+        let confirmed = |seen: &Loaded| changes(seen, &new).is_empty();
+        if trigger == Trigger::Sighup || self.candidate.as_ref().is_some_and(confirmed) {
             self.apply(new).await
         } else {
             self.candidate = Some(new);
@@ -72,19 +85,20 @@ impl Reload {
         }
     }
 
-    async fn read(&self) -> Result<Loaded, Failure> {
+    async fn load(&self) -> Result<Loaded, Failure> {
         let sources = self.sources.clone();
-        let read = tokio::task::spawn_blocking(move || Loaded::load(&sources)).await;
-        read.map_err(|error| Failure::Failed(format!("the settings could not be read: {}", chain(&error))))?
+        let loaded = tokio::task::spawn_blocking(move || Loaded::load(&sources)).await;
+        loaded
+            .map_err(|error| Failure::Failed(format!("settings not read: {}", error_chain(&error))))?
             .map_err(Failure::Mistakes)
     }
 
-    /// What is read once it is the same for a moment; nothing while it never is.
-    async fn settled(&self) -> Result<Loaded, Failure> {
-        let mut seen = self.read().await;
-        for _ in 0..MOST_MOMENTS {
-            sleep(MOMENT).await;
-            let before = std::mem::replace(&mut seen, self.read().await);
+    /// The settings when two reads in a row agree. A failure if they keep changing.
+    async fn load_settled(&self) -> Result<Loaded, Failure> {
+        let mut seen = self.load().await;
+        for _ in 0..MAX_SETTLE_READS {
+            sleep(SETTLE_EVERY).await;
+            let before = std::mem::replace(&mut seen, self.load().await);
             let same = match (&before, &seen) {
                 (Ok(before), Ok(now)) => changes(before, now).is_empty(),
                 (before, now) => before.is_err() && now.is_err(),
@@ -93,7 +107,7 @@ impl Reload {
                 return seen;
             }
         }
-        Err(Failure::Failed("the settings keep changing; they are looked at again by themselves".to_owned()))
+        Err(Failure::Failed("the settings keep changing; the next poll reads them again".to_owned()))
     }
 
     async fn apply(&mut self, new: Loaded) -> Result<(), Failure> {
@@ -106,71 +120,65 @@ impl Reload {
         let before = self.service.live().now();
         let applied = self.service.change_to(new).await?;
         let live = self.service.live().now();
-        self.forget();
-        retire(before.broker(), live.broker());
+        self.clear();
+        reset_gauges_of_removed_slots(before.broker(), live.broker());
         metrics::counter!("portico_reloads_total", "outcome" => "applied").increment(1);
-        print_out(&applied);
+        log_applied(&applied);
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        tokio::spawn(async move { look_at_providers(&live).await });
+        tokio::spawn(async move { check_providers(&live).await });
         Ok(())
     }
 
-    fn forget(&mut self) {
+    fn clear(&mut self) {
         self.candidate = None;
-        self.complaint = None;
-        refused(false);
+        self.last_failure = None;
+        set_settings_refused(false);
     }
 
-    /// The old settings stay; the operator learns why, once or as often as they ask.
-    fn print_err(&mut self, failure: &Failure, asked: bool) {
-        let complaint = failure.to_string();
-        if asked || self.complaint.as_ref() != Some(&complaint) {
+    /// Keeps the old settings. Logs the failure on SIGHUP, and once for polls.
+    fn refuse(&mut self, failure: Failure, trigger: Trigger) {
+        if trigger == Trigger::Sighup || self.last_failure.as_ref() != Some(&failure) {
             metrics::counter!("portico_reloads_total", "outcome" => "refused").increment(1);
-            let lines = match failure {
+            let lines = match &failure {
                 Failure::Mistakes(mistakes) => mistakes.iter().map(Mistake::to_string).collect(),
                 other => vec![other.to_string()],
             };
             for line in lines {
-                tracing::error!(mistake = line, "the new settings are refused; the old ones stay");
+                tracing::error!(mistake = line, "settings refused; the old settings stay in use");
             }
         }
         self.candidate = None;
-        self.complaint = Some(complaint);
-        refused(true);
+        self.last_failure = Some(failure);
+        set_settings_refused(true);
     }
 }
 
-/// Whether the settings as they now stand are ones that a restart would not start with.
-pub(crate) fn refused(refused: bool) {
-    metrics::gauge!("portico_settings_refused").set(u8::from(refused));
-}
-
-/// Whatever was last known of a slot that is there no more, nothing is known now: an alert on it would never end.
-fn retire(before: &Broker, now: &Broker) {
+/// Sets the gauges of removed slots to NaN: an alert on their last value would never end.
+fn reset_gauges_of_removed_slots(before: &Broker, now: &Broker) {
     let ids = before.slots().iter().map(|slot| slot.settings.id());
-    let gone = ids.filter(|slot| now.slots().find(*slot).is_none());
-    for slot in gone {
+    let removed = ids.filter(|slot| now.slots().find(*slot).is_none());
+    for slot in removed {
         for name in ["portico_provider_up", "portico_idp_credentials_valid", "portico_clock_skew_seconds"] {
             metrics::gauge!(name, "slot" => slot.to_string()).set(f64::NAN);
         }
     }
 }
 
-/// Which settings count from now on, and which only after a restart.
-fn print_out(applied: &[SettingChange]) {
+/// Logs which settings are in use now, and which need a restart.
+fn log_applied(applied: &[SettingChange]) {
     let (later, now): (Vec<_>, Vec<_>) = applied.iter().partition(|change| change.at_start);
     let paths = |changes: &[&SettingChange]| {
         changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ")
     };
     if applied.is_empty() {
-        tracing::info!("what counts after a restart only is again what the process began with");
+        tracing::info!("restart-only settings are back to their running values");
     }
     if !now.is_empty() {
-        tracing::info!(changed = paths(&now), "new settings are in use");
+        tracing::info!(changed = paths(&now), "settings reloaded");
     }
     if !later.is_empty() {
-        tracing::warn!(changed = paths(&later), "these settings changed, and count after a restart");
+        tracing::warn!(changed = paths(&later), "settings changed that need a restart");
     }
 }

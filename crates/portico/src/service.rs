@@ -1,4 +1,4 @@
-//! What the settings of the moment make: a broker behind a surface, in a form that other settings can replace while it serves.
+//! The running service: a broker and an HTTP surface, replaced as a whole when the settings change.
 
 use std::sync::Arc;
 
@@ -10,17 +10,14 @@ use portico_core::store::Store;
 use portico_http::{Live, Portico};
 use tokio::runtime::Handle;
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 use crate::settings::{Loaded, SettingChange, changes};
 use crate::wire::{assemble, surface};
-
-/// Settings of all slots whose meaning is part of each slot.
-const OF_EVERY_SLOT: [&str; 2] = ["security.sso_account_name_fallback", "security.roles"];
 
 /// The running service and the settings it runs with.
 pub struct Service {
     loaded: Arc<Loaded>,
-    /// What the process began with: some of it counts until it ends.
+    /// The settings of the start. Restart-only settings keep these values.
     started: Arc<Loaded>,
     store: Arc<dyn Store>,
     clock: Clock,
@@ -29,10 +26,10 @@ pub struct Service {
 }
 
 impl Service {
-    /// Makes what these settings say. `outbound` is where calls to providers run.
+    /// Assembles the service. Calls to providers run on `outbound`.
     ///
     /// # Errors
-    /// When a client cannot be made, or the store has no usable signing key.
+    /// A provider client cannot be created, or the store has no usable signing key.
     pub async fn begin(
         loaded: Loaded,
         store: Arc<dyn Store>,
@@ -46,7 +43,7 @@ impl Service {
         Ok(Self { started: Arc::clone(&loaded), loaded, store, clock, outbound, live })
     }
 
-    /// What serves, now and after each change.
+    /// The broker and the surface in use, now and after each reload.
     pub fn live(&self) -> &Arc<Live> {
         &self.live
     }
@@ -56,17 +53,17 @@ impl Service {
         &self.loaded
     }
 
-    /// Goes over to other settings. Requests under way finish with the old ones; logins under way finish if their slot
-    /// and what names its provider are still the same. A slot that did not change keeps what it knows of its provider.
-    /// Answers what is different now, and what the process began otherwise with and keeps until it ends.
+    /// Replaces the settings. Running requests finish with the old settings. A pending login finishes if its
+    /// slot and the settings that identify its provider are unchanged. An unchanged slot keeps its client.
+    /// Returns the changes since the last reload, and the restart-only settings that differ from the start.
     ///
     /// # Errors
-    /// As [`Service::begin`], and when the public URL is another one; the old settings stay.
+    /// As [`Service::begin`], and if the public URL changes. The old settings stay in use.
     pub async fn change_to(&mut self, new: Loaded) -> Result<Vec<SettingChange>, Failure> {
         let mut changed = changes(&self.loaded, &new);
         if self.loaded.settings.public_url != new.settings.public_url {
-            let what = "main.public_url is settled at the start, and everything else leans on it: restart to change it";
-            return Err(Failure::Configuration(what.to_owned()));
+            let message = "main.public_url cannot change while the service runs; restart to change it";
+            return Err(Failure::Configuration(message.to_owned()));
         }
         let any = !changed.is_empty();
         changed.retain(|change| !change.at_start);
@@ -84,11 +81,9 @@ impl Service {
     }
 }
 
-/// The client of a slot that none of the changes touches.
+/// The client of a slot, if none of the changes affects the slot.
 fn keep(broker: &Broker, changes: &[SettingChange], slot: SlotId) -> Option<Arc<dyn ProtocolClient>> {
-    let touched =
-        |change: &SettingChange| change.slot == Some(slot) || OF_EVERY_SLOT.contains(&change.path.as_str());
-    if changes.iter().any(touched) {
+    if changes.iter().any(|change| change.affects(slot)) {
         None
     } else {
         broker.slots().find(slot).map(|slot| Arc::clone(&slot.client))

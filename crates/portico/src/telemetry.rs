@@ -1,28 +1,27 @@
-//! Numbers for operators: where they are collected, and how they are written down for Prometheus.
+//! Metrics: the Prometheus recorder, the buckets of histograms and the description of each metric.
 
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::cli::{Failure, chain};
-use crate::reload;
+use crate::failure::{Failure, error_chain};
 
-/// Seconds, from a cached answer to the longest deadline.
+/// Buckets in seconds, from a cached response to the longest deadline.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// Measurements wait for so long before they are put into their buckets.
-const TEND_EVERY: Duration = Duration::from_secs(5);
+/// Time between two moves of raw samples into buckets.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// Bytes, up to what browsers and proxies let through.
+/// Buckets in bytes, up to the limits of browsers and proxies.
 const BYTES: [f64; 7] = [256.0, 512.0, 1024.0, 2048.0, 3584.0, 4096.0, 8192.0];
 
-/// Collects from now on.
+/// Installs the recorder of the process.
 ///
 /// # Errors
-/// When something else collects already.
-pub(crate) fn collect() -> Result<PrometheusHandle, Failure> {
+/// Another recorder is installed already.
+pub(crate) fn install() -> Result<PrometheusHandle, Failure> {
     let failed = |error: metrics_exporter_prometheus::BuildError| {
-        Failure::Failed(format!("metrics cannot be collected: {}", chain(&error)))
+        Failure::Failed(format!("cannot install the metrics recorder: {}", error_chain(&error)))
     };
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
@@ -31,21 +30,21 @@ pub(crate) fn collect() -> Result<PrometheusHandle, Failure> {
         .map_err(failed)?;
     let handle = builder.install_recorder().map_err(failed)?;
     describe();
-    // A counter that begins with its first event would hide it from `increase`.
+    // `increase` misses the first event of a counter that does not start at 0.
     for outcome in ["applied", "refused"] {
         metrics::counter!("portico_reloads_total", "outcome" => outcome).absolute(0);
     }
-    reload::refused(false);
+    set_settings_refused(false);
     metrics::gauge!("portico_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     Ok(handle)
 }
 
-/// Puts away what was measured, so that it takes no more room than its buckets; until the runtime ends.
-pub(crate) async fn tend(numbers: PrometheusHandle) {
-    let mut ticks = tokio::time::interval(TEND_EVERY);
+/// Moves raw samples into their buckets, which bounds their memory. Runs until the runtime ends.
+pub(crate) async fn run_upkeep(recorder: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
     loop {
         ticks.tick().await;
-        numbers.run_upkeep();
+        recorder.run_upkeep();
     }
 }
 
@@ -53,32 +52,40 @@ fn describe() {
     use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
     counter!(
         "portico_logins_total",
-        "Logins that reached a step (start, callback), by slot and outcome: ok, or the code of the refusal"
+        "Login steps (start, callback), by slot and outcome: ok, or the error code"
     );
-    counter!("portico_refreshes_total", "Refreshes of sessions, by outcome");
-    counter!("portico_http_requests_total", "Requests answered, by route, method and status");
-    histogram!("portico_http_request_seconds", "How long answers took, by route");
-    counter!("portico_rate_limited_total", "Requests refused because their client asked too often, by kind");
-    histogram!("portico_access_token_bytes", "Sizes of access tokens given out");
-    histogram!("portico_request_cookie_bytes", "Sizes of the Cookie headers that came");
+    counter!("portico_refreshes_total", "Session refreshes, by outcome");
+    counter!("portico_http_requests_total", "HTTP requests, by route, method and status");
+    histogram!("portico_http_request_seconds", "Duration of HTTP requests, by route");
+    counter!("portico_rate_limited_total", "Requests refused by the rate limit, by kind");
+    histogram!("portico_access_token_bytes", "Sizes of issued access tokens");
+    histogram!("portico_request_cookie_bytes", "Sizes of received Cookie headers");
     counter!("portico_provider_requests_total", "Calls to providers, by slot, endpoint and outcome");
-    histogram!("portico_provider_request_seconds", "How long providers took, by slot and endpoint");
-    gauge!("portico_provider_up", "1 while a slot's provider can be used, 0 while it is down");
+    histogram!("portico_provider_request_seconds", "Duration of calls to providers, by slot and endpoint");
+    gauge!("portico_provider_up", "1 if the provider of a slot is usable, 0 if it is down");
     gauge!(
         "portico_idp_credentials_valid",
-        "1 when the provider accepted our credentials at the last look or login, 0 when it refused them"
+        "1 if the provider accepted the client credentials at the last check or login, 0 if it refused them"
     );
     gauge!(
         "portico_clock_skew_seconds",
-        "How far the provider's clock was ahead of ours in the last ID token"
+        "Lead of the provider's clock over the local clock in the last ID token"
     );
-    histogram!("portico_store_seconds", "How long the store took, by operation");
-    counter!("portico_store_errors_total", "Failures of the store, by operation");
+    histogram!("portico_store_seconds", "Duration of store operations, by operation");
+    counter!("portico_store_errors_total", "Failed store operations, by operation");
     counter!(
         "portico_cache_lookups_total",
-        "Looks into what is kept: discovery, jwks, sessions, access_tokens; by outcome: hit, miss"
+        "Cache lookups: discovery, jwks, sessions, access_tokens; by outcome: hit, miss"
     );
-    counter!("portico_reloads_total", "Changes of the settings while serving, by outcome: applied, refused");
-    gauge!("portico_settings_refused", "1 while changed settings have mistakes and the old ones stay in use");
+    counter!("portico_reloads_total", "Reloads of the settings, by outcome: applied, refused");
+    gauge!(
+        "portico_settings_refused",
+        "1 while changed settings are refused and the old settings stay in use"
+    );
     gauge!("portico_build_info", "Always 1; the version is a label");
+}
+
+/// Sets the gauge that is 1 while the changed settings on disk are refused.
+pub(crate) fn set_settings_refused(refused: bool) {
+    metrics::gauge!("portico_settings_refused").set(u8::from(refused));
 }

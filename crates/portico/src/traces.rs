@@ -1,7 +1,7 @@
-//! Traces, where `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector: requests, with the calls to providers and to the store inside.
+//! Traces for the collector in `OTEL_EXPORTER_OTLP_ENDPOINT`: requests, provider calls and store operations.
 //!
-//! Only spans of our own are told, with the fields that they are given where they begin; no event, no query, no claim. A collector that
-//! is away costs nothing but the spans.
+//! The exporter sends only spans of Portico with their initial fields: no events, no queries, no claims. If
+//! the collector is unreachable, spans are dropped and the service is not affected.
 
 use std::time::Duration;
 
@@ -21,22 +21,22 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
-use crate::cli::{Failure, chain};
+use crate::failure::{Failure, error_chain};
 
-/// How long the end waits for what was not told yet.
+/// Time limit for the export of the last spans at shutdown.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// The way to the collector.
+/// The exporter of spans.
 pub(crate) struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// Tells spans to this collector, by OTLP over HTTP; calls run on `runtime`.
+    /// Exports spans to this collector, by OTLP over HTTP. Calls run on `runtime`.
     ///
     /// # Errors
-    /// When no client can be made.
-    pub(crate) fn to(endpoint: &Url, runtime: Handle) -> Result<Self, Failure> {
+    /// The HTTP client or the exporter cannot be created.
+    pub(crate) fn new(endpoint: &Url, runtime: Handle) -> Result<Self, Failure> {
         let failed = |error: &dyn std::error::Error| {
-            Failure::Failed(format!("traces cannot be sent: {}", chain(error)))
+            Failure::Failed(format!("cannot export traces: {}", error_chain(error)))
         };
         let collector = Collector { delivery: OtlpHttp::new().map_err(|error| failed(&error))?, runtime };
         let exporter = SpanExporter::builder()
@@ -50,7 +50,7 @@ impl Traces {
         Ok(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))
     }
 
-    /// What listens to spans.
+    /// The layer that records spans.
     pub(crate) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
@@ -63,15 +63,15 @@ impl Traces {
             .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("portico")))
     }
 
-    /// Tells what is left.
-    pub(crate) fn end(&self) {
+    /// Exports the remaining spans.
+    pub(crate) fn shutdown(&self) {
         if let Err(error) = self.0.shutdown_with_timeout(FLUSH) {
-            tracing::warn!(error = chain(&error), "the last spans could not be sent");
+            tracing::warn!(error = error_chain(&error), "export of the last spans failed");
         }
     }
 }
 
-/// The HTTP client, in the form that the exporter asks for.
+/// The OTLP client as the `HttpClient` of the exporter.
 #[derive(Debug)]
 struct Collector {
     delivery: OtlpHttp,

@@ -1,4 +1,4 @@
-//! The one place that knows every crate: settings become clients, store, broker and listeners.
+//! Assembles clients, store, broker and listeners from the settings.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 use portico_core::clock::Clock;
 use portico_core::flow::{Broker, BrokerConfig, EnabledSlot, EnabledSlots};
-use portico_core::keys::KeyError;
 use portico_core::provider::{ProtocolClient, ProviderKind, Slot};
 use portico_core::seal::Seals;
 use portico_core::slot::SlotId;
@@ -18,38 +17,39 @@ use portico_http::proxy_probe::ProxyProbe;
 use portico_http::{Live, Metrics, Surface};
 use portico_oauth2::{OAuth2Client, Outbound};
 use portico_oidc::OidcClient;
-use portico_storage::{OpenError, Storage};
+use portico_storage::Storage;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::cli::{Failure, chain, print_err};
+use crate::failure::{Failure, error_chain};
+use crate::output::print_err;
 use crate::settings::Settings;
 
-/// How long a process that was told to stop waits for the requests under way, in seconds.
+/// Time limit for running requests at shutdown, in seconds.
 const DRAIN_SECONDS: u64 = 30;
 
-/// How often keys of other replicas are looked for.
+/// Time between two checks for signing keys of other replicas.
 const KEYS_EVERY: Duration = Duration::from_secs(30);
 
-/// How often what has ended is forgotten.
+/// Time between two cleanups of expired rows.
 const SWEEP_EVERY: Duration = Duration::from_mins(15);
 
-/// The runtime of everything that is not an HTTP worker of ours: calls to providers, database connections, upkeep.
+/// The runtime for provider calls, database connections and background tasks. HTTP workers have their own.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
-    let failed = |error| Failure::Failed(format!("the runtime could not be started: {error}"));
+    let failed = |error| Failure::Failed(format!("cannot start the runtime: {error}"));
     Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)
 }
 
-/// Opens the store for a command, runs the command, and closes the store again.
+/// Opens the store, runs a command with it, and closes it.
 pub(crate) fn with_store<T>(
     settings: &Settings,
     command: impl AsyncFnOnce(&dyn Store) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     runtime()?.block_on(async {
         let storage = Storage::open(&settings.storage_url).await?;
-        // Somebody who meant another database should learn that this one was new.
+        // The notice shows a mistyped storage.url: the database would be new.
         if let applied @ 1.. = prepare(&storage, settings.auto_migrate).await? {
             print_err(&format!(
-                "the database that storage.url names was new or older: {applied} migration(s) were applied"
+                "the database of storage.url was new or older: {applied} migration(s) were applied"
             ));
         }
         let done = command(storage.store().as_ref()).await;
@@ -58,7 +58,7 @@ pub(crate) fn with_store<T>(
     })
 }
 
-/// Brings the database to this version's schema; how many migrations that took.
+/// Migrates the database. Returns the number of applied migrations.
 pub(crate) fn migrate(settings: &Settings) -> Result<usize, Failure> {
     runtime()?.block_on(async {
         let storage = Storage::open(&settings.storage_url).await?;
@@ -68,7 +68,7 @@ pub(crate) fn migrate(settings: &Settings) -> Result<usize, Failure> {
     })
 }
 
-/// Migrates, or refuses a database that needs it; how many migrations that took.
+/// Migrates the database, or fails if migrations are pending and `auto_migrate` is off. Returns their number.
 pub(crate) async fn prepare(storage: &Storage, auto_migrate: bool) -> Result<usize, Failure> {
     if auto_migrate {
         return Ok(storage.migrate().await?);
@@ -81,39 +81,15 @@ pub(crate) async fn prepare(storage: &Storage, auto_migrate: bool) -> Result<usi
     }
 }
 
-impl From<OpenError> for Failure {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Locked(_) => Self::Configuration(chain(&error)),
-            OpenError::File { .. } | OpenError::Unusable(_) => {
-                Self::Store(format!("storage.url: {}", chain(&error)))
-            }
-            _ => Self::Store(chain(&error)),
-        }
-    }
-}
-
-impl From<KeyError> for Failure {
-    fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::Store(store) => store.into(),
-            KeyError::Sealed(ref kid) => Self::Configuration(format!(
-                "{error}; set the key it was sealed under, or list that key in security.secret_key_previous; only if it is lost for good, `portico keys discard {kid}`"
-            )),
-            KeyError::Broken { .. } => Self::Failed(chain(&error)),
-        }
-    }
-}
-
-/// The operator's secret keys, ready to seal and open.
+/// The secret keys of the settings, ready to seal and open.
 pub(crate) fn seals(settings: &Settings) -> Seals {
     Seals::new(settings.secret_key.expose(), &settings.secret_key_previous_bytes())
 }
 
-/// Makes the broker of these settings. `outbound` is where calls to providers run; `keep` has the clients that need not be made.
+/// Creates the broker of these settings. Provider calls run on `outbound`; `keep` returns a client to reuse.
 ///
 /// # Errors
-/// When a client cannot be made, or the store has no usable signing key.
+/// A client cannot be created, or the store has no usable signing key.
 pub(crate) async fn assemble(
     settings: &Settings,
     store: Arc<dyn Store>,
@@ -145,9 +121,10 @@ pub(crate) async fn assemble(
     Ok(Arc::new(Broker::load(config, settings.signing_alg).await?))
 }
 
+/// Creates the client of a slot.
 pub(crate) fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolClient>, Failure> {
     let http = Outbound::new(&slot.transport, outbound.clone())
-        .map_err(|error| Failure::Failed(format!("{}: {}", slot.id(), chain(&error))))?
+        .map_err(|error| Failure::Failed(format!("{}: {}", slot.id(), error_chain(&error))))?
         .of(slot.id());
     Ok(match slot.kind {
         ProviderKind::Oidc(_) => Arc::new(OidcClient::new(slot.clone(), http)),
@@ -173,10 +150,10 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Starts both listeners. `metrics` writes down what was counted; `more` adds services to the public one; the demo has a page of its own.
+    /// Starts both listeners. `metrics` renders the metrics; `more` adds services to the public listener.
     ///
     /// # Errors
-    /// When a listener cannot be used.
+    /// A listener cannot be used.
     pub fn start(
         live: &Arc<Live>,
         (public, operator): (TcpListener, TcpListener),
@@ -195,15 +172,15 @@ impl Listeners {
         })
     }
 
-    /// Stops the public listener from outside; the operator's follows.
+    /// The handle that stops the public listener. The operator's listener stops after it.
     pub fn handle(&self) -> ServerHandle {
         self.public.handle()
     }
 
-    /// Runs until the process is told to stop or [`Listeners::handle`] is used; requests under way are finished first.
+    /// Runs until a stop signal or [`Listeners::handle`] stops it. Running requests finish first.
     ///
     /// # Errors
-    /// When a listener fails.
+    /// A listener fails.
     pub async fn run(self) -> std::io::Result<()> {
         let operator = self.operator.handle();
         let background = actix_web::rt::spawn(self.operator);
@@ -214,8 +191,7 @@ impl Listeners {
     }
 }
 
-/// What happens from time to time while the service runs: signing keys come and go, those of other replicas become
-/// known, and what ended is forgotten. Ends with the runtime.
+/// Rotates signing keys, loads those of other replicas and deletes expired rows, until the runtime ends.
 pub(crate) async fn upkeep(live: Arc<Live>) {
     let mut keys = tokio::time::interval(KEYS_EVERY);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -223,12 +199,12 @@ pub(crate) async fn upkeep(live: Arc<Live>) {
         tokio::select! {
             _ = keys.tick() => {
                 if let Err(error) = live.now().broker().keys().maintain().await {
-                    tracing::warn!(error = chain(&error), "the signing keys could not be looked after");
+                    tracing::warn!(error = error_chain(&error), "signing-key maintenance failed");
                 }
             }
             _ = sweep.tick() => match live.now().broker().sweep().await {
-                Ok(rows) => tracing::debug!(rows, "forgot what had ended"),
-                Err(error) => tracing::warn!(error = chain(&error), "what had ended could not be forgotten"),
+                Ok(rows) => tracing::debug!(rows, "expired rows deleted"),
+                Err(error) => tracing::warn!(error = error_chain(&error), "cleanup of expired rows failed"),
             },
         }
     }

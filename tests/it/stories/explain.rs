@@ -76,7 +76,7 @@ fn who_would_come_in_is_told_with_groups_and_roles() {
         "groups    ops",
         "roles     admin",
         "passes    allowed_groups: staff, ops",
-        "would let this person in.",
+        "would admit this person.",
     ] {
         assert!(told.stdout.contains(line), "{}", told.stdout);
     }
@@ -97,10 +97,10 @@ fn who_would_not_come_in_is_told_why() {
         (person(&json!(["Staff"])), "allowed_groups"),
         (person(&json!([])), "allowed_groups"),
         (bent("tid", json!("11111111-2222-3333-4444-555555555555")), "allowed_tenants"),
-        (bent("tid", json!("common")), "tid is no tenant's GUID"),
+        (bent("tid", json!("common")), "tid must be the GUID of a tenant"),
         (bent("sub", json!("")), "no usable subject"),
     ] {
-        explain("oidc/provider1", &claims, &[]).exits(1).complains(&["would not let this person in", why]);
+        explain("oidc/provider1", &claims, &[]).exits(1).complains(&["would not admit this person", why]);
     }
     let mut without = person(&json!(null));
     without["_claim_names"] = json!({ "groups": "src1" });

@@ -110,7 +110,7 @@ async fn a_merge_is_previewed_and_then_done(backend: Backend) {
     let last = say(&service, &["accounts", "show", into])["identities"][0]["id"].as_str().unwrap().to_owned();
     service.program.run(&["accounts", "unlink", into, &last]).exits(1).complains(&["last identity"]);
     let slip = service.program.run(&["accounts", "revoke", into, "editr"]);
-    slip.exits(0).complains(&["nothing was taken back", "role:editr"]);
+    slip.exits(0).complains(&["nothing revoked", "role:editr"]);
     let revoked = service.program.run(&["accounts", "revoke", into, "editor"]);
     assert_eq!(revoked.exits(0).stderr, "");
     assert_eq!(say(&service, &["accounts", "show", into])["roles"], json!([]));

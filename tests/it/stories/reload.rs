@@ -166,7 +166,7 @@ async fn under_load_nobody_notices(backend: Backend) {
         service.program.rewrite("secret", &format!("the {secret} secret\n"));
         service.program.rewrite("slots", slots);
         service.hang_up();
-        service.has_logged("new settings are in use", round + 1).await;
+        service.has_logged("settings reloaded", round + 1).await;
     }
     over.store(true, Ordering::SeqCst);
     for person in people {
@@ -185,13 +185,13 @@ async fn mistakes_are_told_and_the_old_settings_stay() {
     let (service, _idp, _database) = with_files(Backend::Sqlite).await;
     service.program.rewrite("slots", "provider1,provider7");
     service.hang_up();
-    service.has_logged("the new settings are refused; the old ones stay", 1).await;
+    service.has_logged("settings refused; the old settings stay in use", 1).await;
     assert!(service.log().contains("PORTICO_SECURITY_OIDC_PROVIDERS_FILE"), "{}", service.log());
     assert!(service.metrics().await.contains("portico_settings_refused 1"));
     service.browser().log_in("oidc/provider1", "ada-1").await;
     service.program.rewrite("slots", "provider1");
     service.hang_up();
-    service.has_logged("they are what they were", 1).await;
+    service.has_logged("reload requested; settings unchanged", 1).await;
     assert!(service.metrics().await.contains("portico_settings_refused 0"));
 }
 
@@ -205,7 +205,7 @@ async fn a_slot_that_was_taken_off_raises_no_alarm() {
     assert_eq!(states(&service.metrics().await, "oidc/provider1"), ["0", "1"], "credentials and provider");
     service.program.rewrite("slots", "provider2");
     service.hang_up();
-    service.has_logged("new settings are in use", 1).await;
+    service.has_logged("settings reloaded", 1).await;
     service.browser().log_in("oidc/provider2", "ada-1").await;
     let metrics = service.metrics().await;
     assert_eq!(states(&metrics, "oidc/provider1"), ["NaN", "NaN"]);
@@ -234,7 +234,7 @@ async fn h28_half_a_file_is_no_file() {
     service.hang_up();
     tokio::time::sleep(Duration::from_millis(100)).await;
     service.program.rewrite("portico.toml", &whole);
-    service.has_logged("new settings are in use", 1).await;
+    service.has_logged("settings reloaded", 1).await;
     service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(403, "login_not_allowed");
     let log = service.log();
     assert!(log.contains(r#""changed":"security.default_role""#), "{log}");
@@ -244,7 +244,7 @@ async fn h28_half_a_file_is_no_file() {
 async fn a_changed_file_needs_no_signal() {
     let (service, _idp, _database) = with_files(Backend::Sqlite).await;
     service.program.rewrite("slots", "provider1,provider2");
-    service.has_logged("new settings are in use", 1).await;
+    service.has_logged("settings reloaded", 1).await;
     service.browser().log_in("oidc/provider2", "ada-1").await;
 }
 
@@ -257,22 +257,19 @@ async fn what_counts_after_a_restart_only_is_said() {
     let service = program.set("PORTICO_CONFIG", "portico.toml").serve().await;
     service.program.rewrite("portico.toml", &toml("debug", "5m"));
     service.hang_up();
-    service.has_logged("new settings are in use", 1).await;
-    service.has_logged("count after a restart", 1).await;
+    service.has_logged("settings reloaded", 1).await;
+    service.has_logged("settings changed that need a restart", 1).await;
     let log = service.log();
     let line = |words: &str| log.lines().find(|line| line.contains(words)).unwrap().to_owned();
-    assert!(
-        line("new settings are in use").contains(r#""changed":"security.access_token_lifetime""#),
-        "{log}"
-    );
-    assert!(line("count after a restart").contains(r#""changed":"log.level""#), "{log}");
+    assert!(line("settings reloaded").contains(r#""changed":"security.access_token_lifetime""#), "{log}");
+    assert!(line("settings changed that need a restart").contains(r#""changed":"log.level""#), "{log}");
     service.program.rewrite("portico.toml", &toml("info", "5m"));
     service.hang_up();
-    service.has_logged("again what the process began with", 1).await;
+    service.has_logged("restart-only settings are back to their running values", 1).await;
     service.program.rewrite("portico.toml", &toml("info", "6m"));
     service.hang_up();
-    service.has_logged("new settings are in use", 2).await;
-    assert_eq!(service.log().matches("count after a restart").count(), 1, "{}", service.log());
+    service.has_logged("settings reloaded", 2).await;
+    assert_eq!(service.log().matches("settings changed that need a restart").count(), 1, "{}", service.log());
 }
 
 #[test]
@@ -317,7 +314,7 @@ fn a_plan_says_what_would_change_and_tells_no_secret() {
     let text = program.run(&["plan", "--with", "then.toml"]);
     text.exits(0);
     assert!(
-        text.stdout.contains("client_id: a -> b") && text.stdout.contains("client_secret: another content"),
+        text.stdout.contains("client_id: a -> b") && text.stdout.contains("client_secret: content changed"),
         "{text:?}"
     );
     assert_eq!(program.run(&["plan", "--with", "now.toml"]).stdout, "Nothing changes.\n");
@@ -332,6 +329,6 @@ fn a_plan_says_what_would_change_and_tells_no_secret() {
     let expected = json!([{ "path": "security.oidc_providers", "by": "PORTICO_SECURITY_OIDC_PROVIDERS" }]);
     assert_eq!(plan["overridden"], expected);
     let text = shadowed.run(&["plan", "--with", "then.toml"]);
-    let line = "security.oidc_providers: PORTICO_SECURITY_OIDC_PROVIDERS is set and wins over the file";
+    let line = "security.oidc_providers: PORTICO_SECURITY_OIDC_PROVIDERS is set and overrides the file";
     assert!(text.stdout.contains(line), "{text:?}");
 }

@@ -29,7 +29,8 @@ pub struct Running {
 }
 
 fn load(variables: &BTreeMap<String, String>) -> Loaded {
-    Loaded::load(&Sources::of(variables.clone())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+    Loaded::load(&Sources::from_variables(variables.clone()))
+        .unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
 }
 
 impl Running {

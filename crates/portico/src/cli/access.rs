@@ -1,4 +1,5 @@
-//! `portico access`: who would be let in, and as what, by the settings as they are. Asks neither the store nor a provider.
+//! `portico access`: admission, groups and roles of a claims document under the current settings. It uses
+//! neither the store nor a provider.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -11,18 +12,19 @@ use portico_core::slot::SlotId;
 use portico_oauth2::json;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, print_out};
+use crate::failure::Failure;
+use crate::output::print_out;
 use crate::settings::{Loaded, Settings};
 
-/// The most that is read of a document, in bytes: as much as of userinfo.
-const LARGEST: u64 = 1 << 20;
+/// The size limit of a document in bytes, equal to that of userinfo.
+const MAX_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Access {
-    /// Say whether the person of a claims document would be let in, and with which groups and roles
+    /// Show whether a claims document is admitted, and with which groups and roles
     ///
-    /// Nothing is verified: neither signature nor audience, time or nonce. Roles granted locally are not counted.
-    /// Exit code 0 when the person would be let in, 1 when not.
+    /// Nothing is verified: no signature, audience, time or nonce. Locally granted roles are not included.
+    /// Exit code 0 if the person is admitted, 1 if not.
     Explain(Explain),
 }
 
@@ -31,10 +33,10 @@ pub(super) struct Explain {
     /// The slot, such as oidc/provider1
     #[arg(long, value_name = "SLOT", value_parser = slot_id)]
     slot: SlotId,
-    /// The claims, a JSON object: of the ID token, or in OAuth 2.0 of userinfo; - reads standard input
+    /// Claims as a JSON object: the ID token, or in OAuth 2.0 the userinfo; - reads standard input
     #[arg(value_name = "CLAIMS.json")]
     claims: PathBuf,
-    /// What userinfo adds to the ID token, a JSON object
+    /// The userinfo response beside an ID token, a JSON object
     #[arg(long, value_name = "FILE")]
     userinfo: Option<PathBuf>,
     /// Answer in JSON
@@ -57,36 +59,36 @@ impl Explain {
     fn run(&self, settings: &Settings) -> Result<(), Failure> {
         let slot = settings.slots.iter().find(|slot| slot.id() == self.slot);
         let slot = slot.ok_or_else(|| Failure::Failed(format!("{} is not enabled", self.slot)))?;
-        let claims = read(&self.claims)?;
-        let userinfo = self.userinfo.as_deref().map(read).transpose()?;
+        let claims = read_object(&self.claims)?;
+        let userinfo = self.userinfo.as_deref().map(read_object).transpose()?;
         let person = evidence(slot, claims, userinfo)
             .and_then(|evidence| slot.claims_from(&evidence).map_err(|error| error.to_string()));
         let person = person
-            .map_err(|why| Failure::Failed(format!("{} would not let this person in: {why}", self.slot)))?;
-        let explained = Explained::of(settings, slot, &person);
-        print_out(&if self.json { explained.json().to_string() } else { explained.text() });
-        match explained.refused_by() {
+            .map_err(|why| Failure::Failed(format!("{} would not admit this person: {why}", self.slot)))?;
+        let explanation = Explanation::new(settings, slot, &person);
+        print_out(&if self.json { explanation.json().to_string() } else { explanation.text() });
+        match explanation.refused_by() {
             None => Ok(()),
-            Some(list) => Err(Failure::Failed(format!("{} would not let this person in: {list}", self.slot))),
+            Some(list) => Err(Failure::Failed(format!("{} would not admit this person: {list}", self.slot))),
         }
     }
 }
 
-fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
+fn read_object(path: &Path) -> Result<Map<String, Value>, Failure> {
     let failed = |what: String| Failure::Failed(format!("{}: {what}", path.display()));
     let mut text = Vec::new();
     let done = match path.to_str() {
-        Some("-") => std::io::stdin().take(LARGEST + 1).read_to_end(&mut text),
-        _ => std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text)),
+        Some("-") => std::io::stdin().take(MAX_BYTES + 1).read_to_end(&mut text),
+        _ => std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text)),
     };
     done.map_err(|error| failed(error.to_string()))?;
-    if text.len() as u64 > LARGEST {
-        return Err(failed("it is larger than 1 MiB".to_owned()));
+    if text.len() as u64 > MAX_BYTES {
+        return Err(failed("is larger than 1 MiB".to_owned()));
     }
     json::object(&text).map_err(|error| failed(error.to_string()))
 }
 
-/// The documents as a login would have them, had all their checks passed.
+/// The documents as evidence, as if all checks of a login had passed.
 fn evidence(
     slot: &Slot,
     claims: Map<String, Value>,
@@ -101,22 +103,22 @@ fn evidence(
             let own = oidc.issuer.clone().or_else(|| named.map(Issuer::new));
             let own = own.unwrap_or_else(|| Issuer::new(oidc.discovery_url.origin().ascii_serialization()));
             let tenant = claims.get("tid").and_then(Value::as_str);
-            let issuer = own.of_tenant(tenant).ok_or("tid is no tenant's GUID in lower case")?;
+            let issuer = own.of_tenant(tenant).ok_or("tid must be the GUID of a tenant in lower case")?;
             Ok(Evidence::Oidc { issuer: Issuer::new(issuer), id_token: claims, signed: true, userinfo })
         }
     }
 }
 
-/// What comes of a person's claims.
-struct Explained<'a> {
+/// The decision about the claims of a person.
+struct Explanation<'a> {
     slot: SlotId,
     person: &'a Claims,
     verdicts: [AdmissionVerdict<'a>; 4],
     roles: Vec<String>,
 }
 
-impl<'a> Explained<'a> {
-    fn of(settings: &Settings, slot: &'a Slot, person: &'a Claims) -> Self {
+impl<'a> Explanation<'a> {
+    fn new(settings: &Settings, slot: &'a Slot, person: &'a Claims) -> Self {
         let session_claims = person.session_claims();
         Self {
             slot: slot.id(),
@@ -156,13 +158,13 @@ impl<'a> Explained<'a> {
         let email = self.person.email().map(|email| match email.verified {
             Some(true) => format!("{} (verified)", email.address),
             Some(false) => format!("{} (not verified)", email.address),
-            None => format!("{} (not said to be verified)", email.address),
+            None => format!("{} (verification unknown)", email.address),
         });
         let groups = match &session_claims.groups {
             Some(groups) if groups.is_empty() => "an empty list".to_owned(),
             Some(groups) => groups.join(", "),
             None if session_claims.groups_overage => {
-                "left out by the provider, because they are too many".to_owned()
+                "omitted by the provider because there are too many".to_owned()
             }
             None => "none sent".to_owned(),
         };
@@ -180,7 +182,7 @@ impl<'a> Explained<'a> {
             lines.push(format!("{word}    {}: {}", verdict.list, verdict.allowed.join(", ")));
         }
         if self.refused_by().is_none() {
-            lines.push(format!("{} would let this person in.", self.slot));
+            lines.push(format!("{} would admit this person.", self.slot));
         }
         lines.join("\n")
     }

@@ -1,4 +1,4 @@
-//! `portico audit`: what happened.
+//! `portico audit`: the audit events.
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -7,19 +7,21 @@ use portico_core::clock::Clock;
 use portico_core::store::Store;
 use serde_json::{Value, json};
 
-use super::{Failure, Page, accounts};
+use super::accounts::lookup::find;
+use super::page::Page;
+use crate::failure::Failure;
 use crate::settings::{Loaded, duration};
 use crate::wire;
 
 #[derive(Debug, Args)]
 pub(super) struct Audit {
-    /// Only from so long ago on, such as 24h or 30d
+    /// Only events of the last 24h, 30d or another duration
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     since: Option<std::time::Duration>,
-    /// Only this event
+    /// Only this kind of event
     #[arg(long, value_parser = PossibleValuesParser::new(Event::ALL.iter().map(|event| event.as_str())))]
     event: Option<String>,
-    /// Only about this account: id, or exact name without an @
+    /// Only events of this account: id, or exact name without an @
     #[arg(long)]
     account: Option<String>,
     #[command(flatten)]
@@ -33,7 +35,7 @@ impl Audit {
 
     async fn list(self, store: &dyn Store) -> Result<(), Failure> {
         let account = match &self.account {
-            Some(named) => Some(accounts::find(store, named).await?.0.id),
+            Some(named) => Some(find(store, named).await?.0.id),
             None => None,
         };
         let filter = AuditFilter {

@@ -1,8 +1,8 @@
-//! `portico config`: what the service would run with.
+//! `portico config`: the effective settings.
 
 use clap::Args;
 
-use super::print_out;
+use crate::output::print_out;
 use crate::settings::{Loaded, render};
 
 #[derive(Debug, Args)]

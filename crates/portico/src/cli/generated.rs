@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{Failure, print_out};
+use crate::failure::Failure;
+use crate::output::print_out;
 
 #[derive(Debug, Args)]
 pub(super) struct Completions {

@@ -1,4 +1,4 @@
-//! `portico keys`: the keys that sign our tokens.
+//! `portico keys`: the keys that sign access tokens.
 
 use clap::{Args, Subcommand};
 use portico_core::audit::{AuditEvent, Event};
@@ -9,7 +9,9 @@ use portico_core::seal::Seals;
 use portico_core::store::KeyStore;
 use serde_json::{Value, json};
 
-use super::{Failure, Page, print_out};
+use super::page::Page;
+use crate::failure::Failure;
+use crate::output::print_out;
 use crate::settings::{Loaded, Settings};
 use crate::wire;
 
@@ -17,9 +19,9 @@ use crate::wire;
 pub(super) enum Keys {
     /// List signing keys, oldest first
     List(List),
-    /// Make the next signing key: published within half a minute, signing ten minutes later
+    /// Create the next signing key: published within 30 seconds, used for signatures ten minutes later
     Rotate(Rotate),
-    /// Forget a key at once, because it was stolen or no secret key opens it any more: what it signed is refused within half a minute
+    /// Delete a stolen or unopenable key: its signatures are refused within 30 seconds
     Discard(Discard),
 }
 
@@ -38,13 +40,13 @@ pub(super) struct Rotate {
 
 #[derive(Debug, Args)]
 pub(super) struct Discard {
-    /// The key's identifier
+    /// Identifier of the key (kid)
     #[arg(allow_hyphen_values = true)]
     kid: String,
-    /// Discard it although it is good, or signs at present
+    /// Discard the key even if it is usable or signs currently
     #[arg(long)]
     yes: bool,
-    /// Answer in JSON: the key as it was
+    /// Answer in JSON: the discarded key
     #[arg(long)]
     json: bool,
 }
@@ -81,7 +83,7 @@ impl Rotate {
         }
         let signs = portico_http::rfc3339(next.created_at.plus(KEY_NOTICE));
         print_out(&format!(
-            "{}  is published within half a minute and signs from {signs} on, once a service runs.",
+            "{}  is published within 30 seconds and signs from {signs} on, while a service runs.",
             next.kid
         ));
         Ok(())
@@ -92,21 +94,10 @@ impl Discard {
     async fn run(self, store: &dyn KeyStore, seals: &Seals) -> Result<(), Failure> {
         let kid = &self.kid;
         let keys = store.list_keys().await?;
-        let unknown = || Failure::Failed(format!("there is no signing key {kid}"));
+        let unknown = || Failure::Failed(format!("no signing key {kid}"));
         let key = keys.into_iter().find(|key| key.kid == *kid).ok_or_else(unknown)?;
-        let doubt = match (key.opens(seals), key.state) {
-            _ if self.yes => None,
-            (Ok(()), _) => Some(
-                "is good. `portico keys rotate` replaces it without haste; if it was stolen, say it again with --yes",
-            ),
-            (Err(_), KeyState::Current) => Some(
-                "signs at present. Under a wrong security.secret_key every key looks lost: make sure that this one is the service's, \
-                 and that the lost one is nowhere; then say it again with --yes",
-            ),
-            (Err(_), KeyState::Next | KeyState::Retired) => None,
-        };
-        if let Some(doubt) = doubt {
-            return Err(Failure::Failed(format!("signing key {kid} {doubt}")));
+        if let Some(objection) = objection(&key, seals).filter(|_| !self.yes) {
+            return Err(Failure::Failed(format!("signing key {kid} {objection}")));
         }
         if !discard(store, &key).await? {
             return Err(unknown());
@@ -115,10 +106,26 @@ impl Discard {
             print_out(&key_json(&key).to_string());
         } else {
             print_out(&format!(
-                "{kid}  is gone; a service without a current key makes one within half a minute, or when it starts."
+                "{kid}  is discarded; a service without a current key creates one within 30 seconds or at \
+                 its start."
             ));
         }
         Ok(())
+    }
+}
+
+/// Why a key is discarded only with `--yes`.
+fn objection(key: &StoredKey, seals: &Seals) -> Option<&'static str> {
+    match (key.opens(seals), key.state) {
+        (Ok(()), _) => {
+            Some("is usable; `portico keys rotate` replaces it; if it was stolen, re-run with --yes")
+        }
+        (Err(_), KeyState::Current) => Some(
+            "signs currently; with a wrong security.secret_key no key opens: check that this \
+             security.secret_key is the one of the service and that the older one is lost, then re-run with \
+             --yes",
+        ),
+        (Err(_), KeyState::Next | KeyState::Retired) => None,
     }
 }
 
@@ -127,8 +134,8 @@ async fn discard(store: &dyn KeyStore, key: &StoredKey) -> Result<bool, Failure>
     Ok(store.discard_key(&key.kid, &key.sealed, &event.because(format!("discarded:{}", key.kid))).await?)
 }
 
-/// The key on its way, made now unless there was one already. Nobody who cannot open a current key, of whatever algorithm,
-/// makes or discards one: with another secret key than the service's, everything looks lost and whatever is made is useless.
+/// The next key; created unless there is one. The secret key must open all current keys, of any algorithm. A
+/// wrong secret key opens none of them, and the service could not open a key created with it.
 async fn next_key(store: &dyn KeyStore, settings: &Settings, seals: &Seals) -> Result<StoredKey, Failure> {
     let keys = store.list_keys().await?;
     let of = |state| keys.iter().filter(move |key| key.state == state);
@@ -140,13 +147,12 @@ async fn next_key(store: &dyn KeyStore, settings: &Settings, seals: &Seals) -> R
             discard(store, next).await?;
         }
     }
-    store
-        .add_key(&generate(settings.signing_alg, KeyState::Next, seals, Entropy, Clock::System.now())?)
-        .await?;
+    let generated = generate(settings.signing_alg, KeyState::Next, seals, Entropy, Clock::System.now())?;
+    store.add_key(&generated).await?;
     let keys = store.list_keys().await?;
     let next = keys.into_iter().find(|key| key.alg == settings.signing_alg && key.state == KeyState::Next);
     next.ok_or_else(|| {
-        Failure::Failed("the next key began to sign meanwhile; say it again for another".to_owned())
+        Failure::Failed("the next key became the current key meanwhile; re-run for another one".to_owned())
     })
 }
 

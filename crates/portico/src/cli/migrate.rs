@@ -1,8 +1,9 @@
-//! `portico migrate`: the database at this version's schema, without starting the service.
+//! `portico migrate`: migrates the database to the schema of this version, without starting the service.
 
 use clap::Args;
 
-use super::{Failure, print_out};
+use crate::failure::Failure;
+use crate::output::print_out;
 use crate::settings::Loaded;
 use crate::wire;
 

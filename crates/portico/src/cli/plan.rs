@@ -1,4 +1,4 @@
-//! `portico plan`: what other settings would change, before anybody uses them.
+//! `portico plan`: the changes that another settings file would make.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,15 @@ use clap::Args;
 use portico_core::slot::SlotId;
 use serde_json::{Value, json};
 
-use super::{Failure, print_out};
+use crate::failure::Failure;
+use crate::output::print_out;
 use crate::settings::{Loaded, Mistake, SettingChange, Settings, Sources, changes};
 
-/// Show what another TOML file in place of the present one would change. Nothing is changed and nobody is asked.
+/// Show what another TOML file in place of the current one would change. Nothing is changed and no provider
+/// is called.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
-    /// The other file
+    /// The other TOML file
     #[arg(long, value_name = "FILE")]
     with: PathBuf,
     /// Answer in JSON: an object with `slots`, `settings`, `overridden` and `warnings`, or with `mistakes`
@@ -20,127 +22,169 @@ pub(super) struct Plan {
     json: bool,
 }
 
-/// What becomes of a slot.
-struct Fate {
-    slot: SlotId,
-    change: &'static str,
-    /// What the provider must know for it.
-    redirect_uri: String,
-    /// Whether it must be registered anew.
-    register: bool,
-    /// Whether the people of this slot are told apart by something else from now on.
-    strangers: bool,
+/// Everything that differs.
+struct Differences {
+    slots: Vec<SlotPlan>,
+    settings: Vec<SettingChange>,
+    /// Paths that the other file sets and a variable overrides, with that variable.
+    overridden: Vec<(String, String)>,
+    /// Warnings that the current settings do not have.
+    warnings: Vec<String>,
 }
 
-/// Settings of a slot that say whose identifiers its people have.
-const WHO: [&str; 7] = [
-    "client_id",
-    "discovery_url",
-    "issuer",
-    "identity_namespace",
-    "token_url",
-    "subject_claim",
-    "authorization_url",
-];
+/// How a slot differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SlotChange {
+    Added,
+    Removed,
+    Changed,
+    Same,
+}
+
+/// The effect on one slot.
+struct SlotPlan {
+    slot: SlotId,
+    change: SlotChange,
+    /// The redirect URI under the other settings.
+    redirect_uri: String,
+    /// Whether the redirect URI must be registered at the provider.
+    register: bool,
+    /// Whether existing identities of the slot may no longer match.
+    identities_orphaned: bool,
+}
 
 impl Plan {
     pub(super) fn run(self, sources: &Sources) -> Result<(), Failure> {
-        let load = |sources: &Sources| {
-            Loaded::load(sources).map_err(|mistakes| {
-                if self.json {
-                    let told: Vec<_> = mistakes.iter().map(Mistake::json).collect();
-                    print_out(&json!({ "mistakes": told }).to_string());
-                }
-                Failure::Mistakes(mistakes)
-            })
-        };
-        let now = load(sources)?;
-        let then = load(&sources.clone().with_file("--with", self.with.clone()))?;
-        let changes = changes(&now, &then);
-        let fates = fates(&now.settings, &then.settings, &changes);
-        let warnings: Vec<_> =
-            then.warnings.iter().filter(|warning| !now.warnings.contains(warning)).collect();
+        let now = self.load(sources)?;
+        let then = self.load(&sources.clone().with_file("--with", self.with.clone()))?;
+        let differences = Differences::new(&now, &then);
         if self.json {
-            let slots: Vec<_> = fates.iter().map(Fate::json).collect();
-            let settings: Vec<_> = changes.iter().map(as_json).collect();
-            let overridden: Vec<_> =
-                then.overridden().map(|(path, by)| json!({ "path": path, "by": by })).collect();
-            print_out(&json!({ "slots": slots, "settings": settings, "overridden": overridden, "warnings": warnings }).to_string());
-            return Ok(());
-        }
-        for (path, by) in then.overridden() {
-            print_out(&format!("{path}: {by} is set and wins over the file"));
-        }
-        if changes.is_empty() {
-            print_out("Nothing changes.");
-        }
-        for fate in fates.iter().filter(|fate| fate.change != "same" || fate.register) {
-            print_out(&fate.line());
-        }
-        for change in &changes {
-            print_out(&as_line(change));
-        }
-        for warning in warnings {
-            print_out(&format!("warning: {warning}"));
+            print_out(&differences.json().to_string());
+        } else {
+            differences.print();
         }
         Ok(())
     }
+
+    fn load(&self, sources: &Sources) -> Result<Loaded, Failure> {
+        Loaded::load(sources).map_err(|mistakes| {
+            if self.json {
+                let list: Vec<_> = mistakes.iter().map(Mistake::json).collect();
+                print_out(&json!({ "mistakes": list }).to_string());
+            }
+            Failure::Mistakes(mistakes)
+        })
+    }
 }
 
-fn fates(now: &Settings, then: &Settings, changes: &[SettingChange]) -> Vec<Fate> {
+impl Differences {
+    fn new(now: &Loaded, then: &Loaded) -> Self {
+        let settings = changes(now, then);
+        let is_new = |warning: &&String| !now.warnings.contains(*warning);
+        Self {
+            slots: slot_plans(&now.settings, &then.settings, &settings),
+            settings,
+            overridden: then.overridden().map(|(path, by)| (path.to_owned(), by.to_owned())).collect(),
+            warnings: then.warnings.iter().filter(is_new).cloned().collect(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let slots: Vec<_> = self.slots.iter().map(SlotPlan::json).collect();
+        let settings: Vec<_> = self.settings.iter().map(change_json).collect();
+        let overridden: Vec<_> =
+            self.overridden.iter().map(|(path, by)| json!({ "path": path, "by": by })).collect();
+        json!({
+            "slots": slots,
+            "settings": settings,
+            "overridden": overridden,
+            "warnings": self.warnings,
+        })
+    }
+
+    fn print(&self) {
+        for (path, by) in &self.overridden {
+            print_out(&format!("{path}: {by} is set and overrides the file"));
+        }
+        if self.settings.is_empty() {
+            print_out("Nothing changes.");
+        }
+        for slot in self.slots.iter().filter(|slot| slot.change != SlotChange::Same || slot.register) {
+            print_out(&slot.line());
+        }
+        for change in &self.settings {
+            print_out(&change_line(change));
+        }
+        for warning in &self.warnings {
+            print_out(&format!("warning: {warning}"));
+        }
+    }
+}
+
+fn slot_plans(now: &Settings, then: &Settings, changes: &[SettingChange]) -> Vec<SlotPlan> {
     let has = |settings: &Settings, id| settings.slots.iter().any(|slot| slot.id() == id);
-    let fate = |slot| {
+    let plan = |slot| {
         let own = || changes.iter().filter(move |change| change.slot == Some(slot));
-        let is_who =
-            |change: &SettingChange| WHO.iter().any(|name| change.path.ends_with(&format!(".{name}")));
         let change = match (has(now, slot), has(then, slot)) {
             (false, false) => return None,
-            (false, true) => "added",
-            (true, false) => "removed",
-            (true, true) if own().next().is_some() => "changed",
-            (true, true) => "same",
+            (false, true) => SlotChange::Added,
+            (true, false) => SlotChange::Removed,
+            (true, true) if own().next().is_some() => SlotChange::Changed,
+            (true, true) => SlotChange::Same,
         };
-        let moved = now.public_url != then.public_url;
-        let other_client = own().any(|change| change.path.ends_with(".client_id"));
-        Some(Fate {
+        let new_registration = now.public_url != then.public_url || own().any(SettingChange::is_client_id);
+        Some(SlotPlan {
             slot,
             change,
             redirect_uri: then.public_url.callback(slot).into(),
-            register: change == "added" || change != "removed" && (moved || other_client),
-            strangers: change == "changed" && own().any(is_who),
+            register: change == SlotChange::Added || change != SlotChange::Removed && new_registration,
+            identities_orphaned: change == SlotChange::Changed
+                && own().any(SettingChange::changes_identities),
         })
     };
-    SlotId::all().filter_map(fate).collect()
+    SlotId::all().filter_map(plan).collect()
 }
 
-impl Fate {
+impl SlotChange {
+    /// The word in the JSON output.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::Same => "same",
+        }
+    }
+}
+
+impl SlotPlan {
     fn json(&self) -> Value {
         json!({
             "name": self.slot.to_string(),
-            "change": self.change,
+            "change": self.change.as_str(),
             "redirect_uri": self.redirect_uri,
             "register": self.register,
-            "identities_orphaned": self.strangers,
+            "identities_orphaned": self.identities_orphaned,
         })
     }
 
     fn line(&self) -> String {
-        let mut parts =
-            vec![format!("{} is {}", self.slot, if self.change == "same" { "kept" } else { self.change })];
-        if self.change == "removed" {
-            parts.push("logins under way there fail, and its sessions end at their next refresh".to_owned());
+        let word = if self.change == SlotChange::Same { "unchanged" } else { self.change.as_str() };
+        let mut parts = vec![format!("{} is {word}", self.slot)];
+        if self.change == SlotChange::Removed {
+            parts.push("its pending logins fail, and its sessions end at their next refresh".to_owned());
         }
         if self.register {
             parts.push(format!("register {} at the provider", self.redirect_uri));
         }
-        if self.strangers {
-            parts.push("if the provider's subjects become others, its people get new accounts".to_owned());
+        if self.identities_orphaned {
+            parts.push("if the provider's subjects change, existing users get new accounts".to_owned());
         }
         parts.join("; ")
     }
 }
 
-fn as_json(change: &SettingChange) -> Value {
+fn change_json(change: &SettingChange) -> Value {
     json!({
         "path": change.path,
         "variable": change.variable,
@@ -150,20 +194,20 @@ fn as_json(change: &SettingChange) -> Value {
     })
 }
 
-fn as_line(change: &SettingChange) -> String {
+fn change_line(change: &SettingChange) -> String {
     let text = |value: &Value| match value {
         Value::Null => "(none)".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
     let (before, after) = (text(&change.before), text(&change.after));
-    let what = if before == after { "another content".to_owned() } else { format!("{before} -> {after}") };
-    let when = match change.at_start {
-        true if change.path == "main.public_url" => {
-            "    # after a restart; a running service refuses the whole file until then"
-        }
-        true => "    # after a restart",
-        false => "",
+    let what = if before == after { "content changed".to_owned() } else { format!("{before} -> {after}") };
+    let when = if change.is_public_url() {
+        "    # after a restart; a running service refuses the whole file until then"
+    } else if change.at_start {
+        "    # after a restart"
+    } else {
+        ""
     };
     format!("{}: {what}{when}", change.path)
 }

@@ -1,130 +1,101 @@
-//! `portico serve`: the service, from settings to the last request.
+//! `portico serve`: runs the service.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use portico_core::clock::Clock;
-use portico_core::flow::{Broker, OrphanedIdentities};
-use portico_core::provider::Prompt;
-use portico_core::return_to::ReturnTo;
-use portico_http::{Metrics, Portico};
+use portico_http::{Live, Metrics};
 use portico_storage::Storage;
+use tokio::runtime::Runtime;
 
-use super::{Failure, chain};
 use crate::credentials;
+use crate::failure::Failure;
 use crate::log;
 use crate::metered::Metered;
 use crate::reload::Reload;
 use crate::service::Service;
-use crate::settings::{Loaded, Sources};
+use crate::settings::{Loaded, Settings, Sources};
+use crate::startup_checks::{check_name_fallback, check_providers};
 use crate::telemetry;
 use crate::traces::Traces;
 use crate::wire::{Listeners, prepare, runtime, upkeep};
 
 pub(super) fn serve(sources: Sources) -> Result<(), Failure> {
     let loaded = Loaded::load(&sources).map_err(Failure::Mistakes)?;
-    let settings = &loaded.settings;
-    let others = runtime()?;
-    let traces = settings.otlp_endpoint.as_ref().map(|url| Traces::to(url, others.handle().clone()));
-    let traces = traces.transpose()?;
-    log::start(settings.log_format, &settings.log_filter, traces.as_ref())
-        .map_err(|error| Failure::Configuration(format!("logging could not be started: {error}")))?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    // It takes up to 200 ms to learn the pace of the processor's clock; the database is opened meanwhile.
-    let collecting = std::thread::spawn(telemetry::collect);
-    let (listen, admin_listen) = (settings.listen, settings.admin_listen);
-    let listeners = (bound("server.listen", listen)?, bound("server.admin_listen", admin_listen)?);
-    let storage = others.block_on(async {
-        let storage = Storage::open_for_serving(&settings.storage_url).await?;
-        prepare(&storage, settings.auto_migrate).await?;
-        Ok::<_, Failure>(storage)
-    })?;
-    let numbers =
-        collecting.join().map_err(|_| Failure::Failed("metrics cannot be collected".to_owned()))??;
-    let live = others.block_on(async {
-        let service =
-            Service::begin(loaded, Metered::over(storage.store()), Clock::System, others.handle().clone())
-                .await?;
-        let live = Arc::clone(service.live());
-        warn_of_adoption(&service).await;
-        let reload = Reload::new(service, sources)?;
-        tokio::spawn(upkeep(Arc::clone(&live)));
-        tokio::spawn(telemetry::tend(numbers.clone()));
-        tokio::spawn(credentials::watch(Arc::clone(&live)));
-        tokio::spawn(reload.watch());
-        let now = live.now();
-        tokio::spawn(async move { look_at_providers(&now).await });
-        Ok::<_, Failure>(live)
+    let runtime = runtime()?;
+    let traces = start_log(&loaded, &runtime)?;
+    // The recorder needs up to 200 ms to calibrate its clock. Meanwhile the database is opened.
+    let recorder = std::thread::spawn(telemetry::install);
+    let (listen, admin_listen) = (loaded.settings.listen, loaded.settings.admin_listen);
+    let listeners = (bind("server.listen", listen)?, bind("server.admin_listen", admin_listen)?);
+    let storage = runtime.block_on(open_storage(&loaded.settings))?;
+    let recorder = join(recorder)?;
+    let live = runtime.block_on(async {
+        let outbound = runtime.handle().clone();
+        let service = Service::begin(loaded, Metered::wrap(storage.store()), Clock::System, outbound).await?;
+        start_tasks(service, sources, recorder.clone()).await
     })?;
     let failed = |error: std::io::Error| Failure::Failed(format!("a listener failed: {error}"));
     actix_web::rt::System::new().block_on(async {
-        let metrics: Metrics = Arc::new(move || numbers.render());
+        let metrics: Metrics = Arc::new(move || recorder.render());
         let listeners = Listeners::start(&live, listeners, &metrics, |_| {}).map_err(failed)?;
         let now = live.now();
         tracing::info!(%listen, %admin_listen, public_url = now.broker().public_url().as_str(), "ready");
         drop(now);
         listeners.run().await.map_err(failed)
     })?;
-    others.block_on(storage.close());
+    runtime.block_on(storage.close());
     tracing::info!("stopped");
     if let Some(traces) = traces {
-        traces.end();
+        traces.shutdown();
     }
     Ok(())
 }
 
-fn bound(setting: &str, address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+/// Starts the log and the export of traces. Logs the warnings of the settings.
+fn start_log(loaded: &Loaded, runtime: &Runtime) -> Result<Option<Traces>, Failure> {
+    let settings = &loaded.settings;
+    let traces = settings.otlp_endpoint.as_ref().map(|url| Traces::new(url, runtime.handle().clone()));
+    let traces = traces.transpose()?;
+    log::init(settings.log_format, &settings.log_filter, traces.as_ref())
+        .map_err(|error| Failure::Configuration(format!("cannot start logging: {error}")))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(traces)
+}
+
+fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
-        .map_err(|error| Failure::Failed(format!("{setting}: {address} cannot be listened on: {error}")))
+        .map_err(|error| Failure::Failed(format!("{setting}: cannot listen on {address}: {error}")))
 }
 
-/// The name fallback is deprecated: each start says whom it could still touch.
-async fn warn_of_adoption(service: &Service) {
-    let settings = &service.loaded().settings;
-    if !settings.slots.iter().any(|slot| slot.name_fallback) {
-        return;
-    }
-    match service.live().now().broker().count_adoptable().await {
-        Ok(adoptable) => tracing::warn!(
-            adoptable,
-            "the account name fallback is on and deprecated: a first login may adopt a local account of the same name; \
-             set security.sso_account_name_fallback to false once everybody has logged in"
-        ),
-        Err(error) => {
-            tracing::warn!(error = chain(&error), "the accounts open to adoption could not be counted");
-        }
-    }
+async fn open_storage(settings: &Settings) -> Result<Storage, Failure> {
+    let storage = Storage::open_for_serving(&settings.storage_url).await?;
+    prepare(&storage, settings.auto_migrate).await?;
+    Ok(storage)
 }
 
-/// Asks each provider once, so that its state is known before the next person is, and says what is wrong with it and with its button.
-pub(crate) async fn look_at_providers(live: &Portico) {
-    for icon in live.unknown_icons() {
-        tracing::warn!(icon, "no such Material Design icon; the button shows mdi:account-key");
-    }
-    let broker = live.broker();
-    for slot in broker.slots().iter().map(|slot| slot.settings.id()) {
-        let begun = broker.login().begin(slot, &ReturnTo::root(), None, Prompt::AsConfigured).await;
-        if let Err(error) = begun {
-            tracing::warn!(%slot, error = chain(&error), "this slot is down for now; the others are not affected");
-        }
-    }
-    warn_of_estranged(broker).await;
+fn join(recorder: JoinHandle<Result<PrometheusHandle, Failure>>) -> Result<PrometheusHandle, Failure> {
+    recorder.join().map_err(|_| Failure::Failed("cannot install the metrics recorder".to_owned()))?
 }
 
-/// A slot that was pointed elsewhere knows nobody (threats C05, C13): each start says whom it concerns.
-async fn warn_of_estranged(broker: &Broker) {
-    let found = broker.orphaned_identities().await.unwrap_or_else(|error| {
-        tracing::warn!(error = chain(&error), "the people of each slot could not be counted");
-        Vec::new()
-    });
-    for OrphanedIdentities { slot, by_issuer, by_client } in found {
-        if by_issuer > 0 {
-            tracing::warn!(%slot, people = by_issuer, "this slot was pointed elsewhere: people who came through it under another issuer, identity namespace or subject claim get new accounts");
-        }
-        if by_client > 0 {
-            tracing::warn!(%slot, people = by_client, "this slot has another client id than when people came through it: if the provider's subjects belong to one client, they get new accounts");
-        }
-    }
+/// Starts the background tasks of the service.
+async fn start_tasks(
+    service: Service,
+    sources: Sources,
+    recorder: PrometheusHandle,
+) -> Result<Arc<Live>, Failure> {
+    let live = Arc::clone(service.live());
+    check_name_fallback(&service).await;
+    let reload = Reload::new(service, sources)?;
+    tokio::spawn(upkeep(Arc::clone(&live)));
+    tokio::spawn(telemetry::run_upkeep(recorder));
+    tokio::spawn(credentials::watch(Arc::clone(&live)));
+    tokio::spawn(reload.watch());
+    let now = live.now();
+    tokio::spawn(async move { check_providers(&now).await });
+    Ok(live)
 }

@@ -1,4 +1,4 @@
-//! `portico sessions`: who is signed in, and how that ends.
+//! `portico sessions`: lists and ends sessions.
 
 use clap::{Args, Subcommand};
 use portico_core::audit::{AuditEvent, Event};
@@ -7,21 +7,24 @@ use portico_core::session::{Session, SessionId};
 use portico_core::store::{SessionFilter, SessionSelection as Which, Store};
 use serde_json::{Value, json};
 
-use super::{Failure, Page, accounts, print_out};
+use super::accounts::lookup::find;
+use super::page::Page;
+use crate::failure::Failure;
+use crate::output::print_out;
 use crate::settings::Loaded;
 use crate::wire;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sessions {
-    /// List live sessions, oldest first
+    /// List active sessions, oldest first
     List(List),
-    /// End sessions: refreshing stops at once, Portico's own endpoints notice within 5 seconds
+    /// End sessions: refresh stops immediately, Portico's own endpoints follow within 5 seconds
     Revoke(Revoke),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only of this account: id, or exact name without an @
+    /// Only sessions of this account: id, or exact name without an @
     #[arg(long)]
     account: Option<String>,
     #[command(flatten)]
@@ -37,7 +40,7 @@ pub(super) struct Revoke {
     json: bool,
 }
 
-/// Exactly one way to say which.
+/// The sessions to end, named in exactly one way.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Named {
@@ -46,7 +49,7 @@ struct Named {
     /// All sessions of this account: id, or exact name without an @
     #[arg(long)]
     account: Option<String>,
-    /// All sessions of everybody
+    /// All sessions of all accounts
     #[arg(long)]
     all: bool,
 }
@@ -64,7 +67,7 @@ impl Sessions {
 impl List {
     async fn run(self, store: &dyn Store, idle: std::time::Duration) -> Result<(), Failure> {
         let account = match &self.account {
-            Some(named) => Some(accounts::find(store, named).await?.0.id),
+            Some(named) => Some(find(store, named).await?.0.id),
             None => None,
         };
         let now = Clock::System.now();
@@ -88,11 +91,11 @@ impl Revoke {
             (Some(session), _) => {
                 let id = SessionId(session);
                 let found = store.find_session(id).await?;
-                let entry = found.ok_or_else(|| Failure::Failed(format!("there is no session {id}")))?;
+                let entry = found.ok_or_else(|| Failure::Failed(format!("no session {id}")))?;
                 (Which::One(id), event.about(entry.account.id).of(&entry.session))
             }
             (None, Some(named)) => {
-                let (account, _) = accounts::find(store, named).await?;
+                let (account, _) = find(store, named).await?;
                 (Which::Of(account.id), event.about(account.id))
             }
             (None, None) => (Which::All, event),

@@ -1,4 +1,4 @@
-//! How a slot proves who it is: exactly one way, and exactly what that needs (RFC 6749 2.3).
+//! The client authentication of a slot: exactly one method, with exactly its settings (RFC 6749 2.3).
 
 use portico_core::provider::{ClientAuth, ClientKey, Secrets};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -10,54 +10,73 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::reader::Reader;
 use super::table;
 
-/// The way, or `None` after noting what is wrong.
+/// The values of `token_endpoint_auth_method`.
+#[derive(Debug, Clone, Copy)]
+enum Method {
+    Auto,
+    Basic,
+    Post,
+    PrivateKey,
+    Public,
+}
+
+const METHODS: [(&str, Method); 5] = [
+    ("auto", Method::Auto),
+    ("client_secret_basic", Method::Basic),
+    ("client_secret_post", Method::Post),
+    ("private_key_jwt", Method::PrivateKey),
+    ("none", Method::Public),
+];
+
+/// The client authentication, or `None` after a noted mistake.
 pub(super) fn client_auth(read: &mut Reader<'_>) -> Option<ClientAuth> {
-    let method = read.text(&table::TOKEN_ENDPOINT_AUTH_METHOD)?;
+    let method = read.choice(&table::TOKEN_ENDPOINT_AUTH_METHOD, &METHODS)?;
     let next = read.secret(&table::CLIENT_SECRET_NEXT);
     let current = read.secret(&table::CLIENT_SECRET);
     if next.is_some() && current.is_none() {
-        read.wrong(&table::CLIENT_SECRET_NEXT, "is set without client_secret; the first secret stands there");
+        read.wrong(&table::CLIENT_SECRET_NEXT, "is set without client_secret; set client_secret first");
     }
-    if method == "private_key_jwt" {
+    if let Method::PrivateKey = method {
         if current.is_some() {
             read.wrong(
                 &table::CLIENT_SECRET,
-                "is set, but private_key_jwt sends none; take one of them away",
+                "is set, but private_key_jwt sends no secret; unset one of them",
             );
         }
         return private_key(read).map(|key| ClientAuth::PrivateKey(Box::new(key)));
     }
-    for spec in [&table::CLIENT_KEY, &table::CLIENT_KEY_ID, &table::CLIENT_CERTIFICATE] {
-        if read.is_set(spec) {
-            read.wrong(
-                spec,
-                "is for token_endpoint_auth_method = private_key_jwt only; set that, or leave this out",
-            );
+    refuse_key_settings(read);
+    let secrets = current.map(|current| Secrets { current, next });
+    match (method, secrets) {
+        (Method::Auto | Method::Public, None) => Some(ClientAuth::Public),
+        (Method::Auto, Some(secrets)) => Some(ClientAuth::Auto(secrets)),
+        (Method::Basic, Some(secrets)) => Some(ClientAuth::Basic(secrets)),
+        (Method::Post, Some(secrets)) => Some(ClientAuth::Post(secrets)),
+        (Method::Basic | Method::Post | Method::PrivateKey, None) => {
+            read.wrong(&table::CLIENT_SECRET, "is missing; token_endpoint_auth_method needs it");
+            None
         }
-    }
-    let Some(current) = current else {
-        return match method.as_str() {
-            "auto" | "none" => Some(ClientAuth::Public),
-            _ => {
-                read.wrong(&table::CLIENT_SECRET, "is missing; token_endpoint_auth_method needs it");
-                None
-            }
-        };
-    };
-    let secrets = Secrets { current, next };
-    match method.as_str() {
-        "auto" => Some(ClientAuth::Auto(secrets)),
-        "client_secret_basic" => Some(ClientAuth::Basic(secrets)),
-        "client_secret_post" => Some(ClientAuth::Post(secrets)),
-        _ => {
-            let message = "sends no secret, but client_secret is set; take one of them away";
+        (Method::Public | Method::PrivateKey, Some(_)) => {
+            let message = "sends no secret, but client_secret is set; unset one of them";
             read.wrong(&table::TOKEN_ENDPOINT_AUTH_METHOD, message);
             None
         }
     }
 }
 
-/// The key of `private_key_jwt`; a certificate beside it must be of this very key.
+/// Notes a mistake for each setting of `private_key_jwt` that is set under another method.
+fn refuse_key_settings(read: &mut Reader<'_>) {
+    for spec in [&table::CLIENT_KEY, &table::CLIENT_KEY_ID, &table::CLIENT_CERTIFICATE] {
+        if read.is_set(spec) {
+            read.wrong(
+                spec,
+                "is only for token_endpoint_auth_method = private_key_jwt; set that, or leave this out",
+            );
+        }
+    }
+}
+
+/// The key of `private_key_jwt`. A certificate must be of the same key.
 fn private_key(read: &mut Reader<'_>) -> Option<ClientKey> {
     let id = read.text(&table::CLIENT_KEY_ID);
     let certificate = read.secret(&table::CLIENT_CERTIFICATE);
@@ -83,7 +102,7 @@ fn certificate_of(
 ) -> Result<CertificateDer<'static>, &'static str> {
     let certificate = CertificateDer::from_pem_slice(certificate.expose_secret().as_bytes())
         .map_err(|_| "must be one certificate in PEM")?;
-    // What is wrong with the key itself is told of the key.
+    // A mistake in the key itself is noted about the key.
     let Ok(key) = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes()) else {
         return Ok(certificate);
     };

@@ -1,4 +1,4 @@
-//! The TOML file, raw: read, and checked for keys that no setting reads. Understands no values.
+//! The TOML file: its text, and the keys that no setting reads. It decodes no values.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use config::{ConfigError, Map, Source, Value, ValueKind};
 use super::mistake::{Mistake, Place, did_you_mean};
 use super::table::Setting;
 
-/// A TOML file that parsed.
+/// A parsed TOML file.
 #[derive(Clone)]
 pub(super) struct File {
     /// As the operator named it.
@@ -17,19 +17,19 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Reads and parses it. `named_by` is where the operator named the file.
-    pub(super) fn read(path: &Path, named_by: Place) -> Result<Self, Mistake> {
+    /// Reads and parses the file. `named_by` is the place that names it.
+    pub(super) fn load(path: &Path, named_by: Place) -> Result<Self, Mistake> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Mistake::new(named_by, format!("the file {} cannot be read: {error}", path.display()))
         })?;
         Self::parse(path.display().to_string(), &text)
     }
 
-    /// Parses the text of the file of this name.
+    /// Parses the text of the file with this name.
     pub(super) fn parse(name: String, text: &str) -> Result<Self, Mistake> {
         match text.parse() {
             Ok(table) => Ok(Self { name, table }),
-            // The error's own form would repeat the line, and with it perhaps a secret.
+            // The message of the error alone: its `Display` repeats the line, which may contain a secret.
             Err(error) => {
                 let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
                 let line = before.matches('\n').count() + 1;
@@ -38,7 +38,7 @@ impl File {
         }
     }
 
-    /// Whether the file says anything at this path.
+    /// Whether the file has a value at this path.
     pub(super) fn has(&self, path: &str) -> bool {
         let mut keys = path.split('.');
         let first = keys.next().and_then(|key| self.table.get(key));
@@ -49,11 +49,11 @@ impl File {
     pub(super) fn unknown_keys(&self) -> Vec<Mistake> {
         let known = Setting::all().map(|setting| setting.path()).collect();
         let mut mistakes = Vec::new();
-        self.look_through(&self.table, "", &known, &mut mistakes);
+        self.collect_unknown_keys(&self.table, "", &known, &mut mistakes);
         mistakes
     }
 
-    fn look_through(
+    fn collect_unknown_keys(
         &self,
         table: &toml::Table,
         above: &str,
@@ -67,7 +67,7 @@ impl File {
             let message = match value {
                 _ if known.contains(&path) => continue,
                 toml::Value::Table(table) if is_inner => {
-                    self.look_through(table, &inner, known, mistakes);
+                    self.collect_unknown_keys(table, &inner, known, mistakes);
                     continue;
                 }
                 _ if is_inner => "must be a table".to_owned(),
@@ -78,7 +78,7 @@ impl File {
     }
 }
 
-/// Shows no values: some are secrets.
+/// Omits the values: some are secrets.
 impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("File").field("name", &self.name).finish_non_exhaustive()
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn what_is_no_toml_is_told_by_its_line_and_never_repeated() {
-        let told = mistakes("[security]\nsecret_key = \"CANARY\n");
-        assert_eq!(told.len(), 1);
-        assert!(told[0].starts_with("p.toml: line 2 is no TOML: "), "{told:?}");
-        assert!(!told[0].contains("CANARY"), "{told:?}");
+        let message = mistakes("[security]\nsecret_key = \"CANARY\n");
+        assert_eq!(message.len(), 1);
+        assert!(message[0].starts_with("p.toml: line 2 is no TOML: "), "{message:?}");
+        assert!(!message[0].contains("CANARY"), "{message:?}");
     }
 }

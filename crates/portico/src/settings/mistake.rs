@@ -1,16 +1,15 @@
-//! What is wrong with the settings, told so that the operator can mend it. Knows no values: none is ever
-//! repeated.
+//! Mistakes in the settings: the place, the problem and the remedy. A mistake never contains a value.
 
 use std::fmt;
 
 use serde_json::{Value as Json, json};
 
-/// Where a mistake was made.
+/// The place of a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// An environment variable.
     Variable(String),
-    /// A TOML path, and the file it stands in.
+    /// A TOML path and its file.
     Key {
         /// The path, such as `security.signing_alg`.
         path: String,
@@ -23,21 +22,21 @@ pub enum Place {
     Flag(&'static str),
 }
 
-/// One mistake: where, what is wrong, and what to do. Shown on one line, without any value.
+/// One mistake. Printed on one line, without any value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where it was made.
+    /// The place.
     pub place: Place,
-    /// What is wrong and what to do.
+    /// The problem and the remedy.
     pub message: String,
 }
 
-/// What loading the settings has to tell.
+/// The mistakes and warnings of loading.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    /// They keep the service from starting.
+    /// With a mistake, the service does not start.
     pub(super) mistakes: Vec<Mistake>,
-    /// They are logged at the start.
+    /// Logged at the start.
     pub(super) warnings: Vec<String>,
 }
 
@@ -46,7 +45,7 @@ impl Mistake {
         Self { place, message: message.into() }
     }
 
-    /// As an object of `variable`, `path` and `message`; what it is not about is null.
+    /// An object with `variable`, `path` and `message`; the members that do not apply are null.
     pub fn json(&self) -> Json {
         let (variable, path) = match &self.place {
             Place::Variable(name) => (Some(name.as_str()), None),
@@ -70,7 +69,7 @@ impl fmt::Display for Mistake {
             Place::File(file) => file.clone(),
             Place::Flag(flag) => (*flag).to_owned(),
         };
-        // Names and paths come from outside; a mistake stays on its line.
+        // Names and paths are foreign input: control characters are escaped to stay on one line.
         for part in place.chars().chain(": ".chars()).chain(self.message.chars()) {
             if part.is_control() { write!(f, "{}", part.escape_default())? } else { write!(f, "{part}")? }
         }
@@ -78,7 +77,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The best guess of what was meant, as the end of a sentence; empty when nothing comes close.
+/// The most similar known name, as the end of a sentence; empty if no name is similar.
 pub(super) fn did_you_mean<'a>(written: &str, known: impl Iterator<Item = &'a String>) -> String {
     known
         .map(|name| (strsim::normalized_damerau_levenshtein(written, name), name))

@@ -1,5 +1,4 @@
-//! The understood values, and a way to ask for them that notes what is missing or wrong. Knows no setting by
-//! name.
+//! The decoded values, and typed access to them that notes missing and wrong values. Names no setting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,26 +10,26 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::mistake::{Mistake, Report};
-use super::sources::{Origin, Raw};
+use super::raw::{Origin, Raw};
 use super::table::{DefaultValue, Setting, SettingSpec};
 use super::values::{Value, decode};
 
 /// The values of all settings, defaults included, by path.
 pub(super) struct Known {
     values: BTreeMap<String, Found>,
-    /// Settings whose value could not be understood; the mistake is reported.
+    /// Settings with a value that does not decode. The mistake is reported.
     broken: BTreeSet<String>,
     raw: Raw,
 }
 
-/// A value, and where it comes from.
+/// A value and its origin.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) value: Value,
     pub(super) origin: Origin,
 }
 
-/// Asks for the global settings, or for those of one slot.
+/// Reads the global settings, or those of one slot.
 pub(super) struct Reader<'a> {
     known: &'a Known,
     slot: Option<SlotId>,
@@ -38,19 +37,19 @@ pub(super) struct Reader<'a> {
 }
 
 impl Known {
-    /// Understands every raw value, those of slots that are not enabled too.
-    pub(super) fn understand(raw: Raw, report: &mut Report) -> Self {
+    /// Decodes all raw values, also those of disabled slots.
+    pub(super) fn decode(raw: Raw, report: &mut Report) -> Self {
         let mut known = Self { values: BTreeMap::new(), broken: BTreeSet::new(), raw };
         for setting in Setting::all() {
             let path = setting.path();
-            let (understood, origin) = match (known.raw.find(&path), setting.default_value()) {
+            let (decoded, origin) = match (known.raw.find(&path), setting.default_value()) {
                 (Some((raw, origin)), _) => (decode(&setting.spec.kind, &raw.kind), origin),
                 (None, DefaultValue::Is(text)) if !known.raw.is_broken(&path) => {
                     (decode(&setting.spec.kind, &ValueKind::String(text.to_owned())), Origin::Default)
                 }
                 (None, DefaultValue::Is(_) | DefaultValue::Required | DefaultValue::Unset(_)) => continue,
             };
-            match understood {
+            match decoded {
                 Ok(value) => drop(known.values.insert(path, Found { value, origin })),
                 Err(wrong) => {
                     report.mistakes.push(Mistake::new(known.raw.place(&setting, &origin), wrong));
@@ -66,12 +65,12 @@ impl Known {
         self.values.get(&setting.path())
     }
 
-    /// Whether somebody set it.
+    /// Whether a source sets it.
     pub(super) fn is_set(&self, setting: &Setting) -> bool {
         self.find(setting).is_some_and(|found| found.origin != Origin::Default)
     }
 
-    /// A mistake about the setting's value, or about its absence.
+    /// A mistake about the value of the setting, or about its absence.
     pub(super) fn mistake(&self, setting: &Setting, message: impl Into<String>) -> Mistake {
         let origin = self.find(setting).map_or(Origin::Default, |found| found.origin.clone());
         Mistake::new(self.raw.place(setting, &origin), message)
@@ -82,7 +81,7 @@ impl Known {
         self.raw.variable_for(setting)
     }
 
-    /// What the TOML file says in vain: the path, and the variable that wins.
+    /// Paths of the TOML file that a variable overrides, with that variable.
     pub(super) fn overridden(&self) -> impl Iterator<Item = (&str, &str)> {
         self.raw.overridden()
     }
@@ -92,7 +91,7 @@ impl Known {
         self.raw.otlp_endpoint.as_deref()
     }
 
-    /// The settings of Portico and of this slot.
+    /// A reader of the global settings and those of this slot.
     pub(super) fn reader<'a>(&'a self, slot: Option<SlotId>, report: &'a mut Report) -> Reader<'a> {
         Reader { known: self, slot, report }
     }
@@ -103,17 +102,17 @@ impl Known {
 }
 
 impl<'a> Reader<'a> {
-    /// Notes that the value of this setting, or its absence, is wrong.
+    /// Notes a mistake about the value of this setting, or about its absence.
     pub(super) fn wrong(&mut self, spec: &'static SettingSpec, message: impl Into<String>) {
         self.report.mistakes.push(self.known.mistake(&self.setting(spec), message));
     }
 
-    /// Whether somebody set it.
+    /// Whether a source sets it.
     pub(super) fn is_set(&self, spec: &'static SettingSpec) -> bool {
         self.known.is_set(&self.setting(spec))
     }
 
-    /// A text that has a form of its own. What `parse` says against it becomes a mistake.
+    /// A text with a syntax of its own. An error of `parse` becomes a mistake.
     pub(super) fn parse<T, E: Into<String>>(
         &mut self,
         spec: &'static SettingSpec,
@@ -123,7 +122,7 @@ impl<'a> Reader<'a> {
         parse(text).map_err(|wrong| self.wrong(spec, wrong)).ok()
     }
 
-    /// A list whose entries have a form of their own.
+    /// A list of entries with a syntax of their own.
     pub(super) fn parse_each<T, E: Into<String>>(
         &mut self,
         spec: &'static SettingSpec,
@@ -149,7 +148,7 @@ impl<'a> Reader<'a> {
         Some(secret.clone())
     }
 
-    /// A secret that has a form of its own. What `parse` says against it must not repeat it.
+    /// A secret with a syntax of its own. The error of `parse` must not contain the secret.
     pub(super) fn parse_secret<T>(
         &mut self,
         spec: &'static SettingSpec,
@@ -159,7 +158,7 @@ impl<'a> Reader<'a> {
         parse(secret.expose_secret()).map_err(|wrong| self.wrong(spec, wrong)).ok()
     }
 
-    /// A list of such secrets.
+    /// A list of secrets with a syntax of their own.
     pub(super) fn parse_secrets<T>(
         &mut self,
         spec: &'static SettingSpec,
@@ -210,8 +209,7 @@ impl<'a> Reader<'a> {
         Setting { spec, slot }
     }
 
-    /// The value. That a required one is missing is noted; so `None` of a setting with a default is a noted
-    /// mistake.
+    /// The value. Notes a missing required value. `None` for a setting with a default means a noted mistake.
     fn value(&mut self, spec: &'static SettingSpec) -> Option<&'a Value> {
         let setting = self.setting(spec);
         let found = self.known.find(&setting);
@@ -229,7 +227,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Shows no values: some are secrets.
+/// Omits the values: some are secrets.
 impl fmt::Debug for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.values.keys()).finish()

@@ -1,7 +1,6 @@
-//! Keeps the documents in step with the table: `config/default.toml`, `docs/configuration.md`, the Helm chart.
+//! Tests that `config/default.toml`, `docs/configuration.md` and the Helm chart agree with the table.
 //!
-//! The two former are written from the table: run the tests once with `PORTICO_WRITE_REFERENCE=1`, look at the
-//! difference, commit.
+//! The first two are generated. To update them, run these tests with `PORTICO_WRITE_REFERENCE=1`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,7 +13,7 @@ use serde_json::Value as Json;
 use super::table::{self, DefaultValue, Scope, Setting, SettingKind, SettingSpec};
 use super::values::decode;
 
-/// Stands for a value that has no default.
+/// The placeholder of a value without a default.
 const NONE: &str = "…";
 
 fn root() -> PathBuf {
@@ -25,7 +24,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Compares a file with what it must be, or writes it.
+/// Compares a file with the expected text, or writes it.
 fn check(path: &str, expected: &str) {
     #[expect(clippy::disallowed_methods, reason = "tests read their own environment")]
     if std::env::var_os("PORTICO_WRITE_REFERENCE").is_some() {
@@ -33,17 +32,17 @@ fn check(path: &str, expected: &str) {
     }
     assert!(
         read(path) == expected,
-        "{path} is not what the table says; run this test with PORTICO_WRITE_REFERENCE=1"
+        "{path} does not match the table; run this test with PORTICO_WRITE_REFERENCE=1"
     );
 }
 
-/// A default as TOML writes it, or a placeholder.
+/// A default in TOML syntax, or a placeholder.
 fn toml(spec: &SettingSpec, default_value: DefaultValue) -> String {
     match default_value {
         DefaultValue::Is(text) if matches!(spec.kind, SettingKind::Seconds(_)) => format!("\"{text}\""),
         DefaultValue::Is(text) => {
-            let shown = decode(&spec.kind, &ValueKind::String(text.to_owned())).unwrap().shown(&spec.kind);
-            // JSON's texts, numbers, flags and lists are TOML's; empty tables, too.
+            let shown = decode(&spec.kind, &ValueKind::String(text.to_owned())).unwrap().masked(&spec.kind);
+            // JSON strings, numbers, booleans, lists and empty tables are also valid TOML.
             shown.to_string().replace(',', ", ")
         }
         DefaultValue::Required | DefaultValue::Unset(_) => match spec.kind {
@@ -67,7 +66,7 @@ fn entry(setting: &Setting, text: &mut String) {
     write!(text, "\n{}# PORTICO_{}\n#{name} = {value}\n", comment(&about), setting.variable()).unwrap();
 }
 
-/// Words as lines of a comment.
+/// Wraps words as lines of a comment.
 fn comment(words: &str) -> String {
     let (mut text, mut length) = ("#".to_owned(), 1);
     for word in words.split(' ') {
@@ -84,8 +83,8 @@ fn comment(words: &str) -> String {
 const DEFAULT_HEAD: &str = "\
 # Every setting of Portico: one sentence, its variable, its default.
 #
-# Each line such as `#name = value` shows the default; take the # away to change it. Values with … have no default.
-# Environment variables win over this file. docs/configuration.md explains more.
+# Each line such as `#name = value` shows the default; remove the # to change it. Values with … have no
+# default. Environment variables override this file. docs/configuration.md explains more.
 ";
 
 fn default_toml() -> String {
@@ -102,8 +101,8 @@ fn default_toml() -> String {
     for protocol in Protocol::ALL {
         for name in [SlotName::Provider1, SlotName::Google] {
             let like = match name {
-                SlotName::Google => "Only what differs from the other slots.",
-                SlotName::Provider1 | SlotName::Provider2 => "The slot provider2 has the same.",
+                SlotName::Google => "Only the settings that differ from the other slots.",
+                SlotName::Provider1 | SlotName::Provider2 => "The slot provider2 has the same settings.",
             };
             let slot = SlotId { protocol, name };
             write!(text, "\n# {like}\n[security.{protocol}_provider_settings.{name}]\n").unwrap();
@@ -168,7 +167,7 @@ fn slot_table() -> String {
     text
 }
 
-/// Puts a table between its two marks.
+/// Replaces the text between two markers of a document.
 fn between(document: &str, name: &str, table: &str) -> String {
     let (begin, end) = (format!("<!-- begin: {name} -->\n"), format!("<!-- end: {name} -->"));
     let (before, rest) = document.split_once(&begin).unwrap_or_else(|| panic!("no {begin}"));

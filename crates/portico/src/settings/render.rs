@@ -1,15 +1,16 @@
-//! How values are shown, secrets masked; `portico config`: what the service would run with, and where each value comes from.
+//! Prints the effective settings for `portico config`: each value, secrets masked, and its source.
 
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::Loaded;
-use super::sources::Origin;
+use super::durations::duration_text;
+use super::load::Loaded;
+use super::raw::Origin;
 use super::table::{DefaultValue, Setting, SettingKind};
-use super::values::{Value, duration_text};
+use super::values::Value;
 
-/// The effective settings: those of Portico and of each enabled slot, and whatever else is set. One line each, or a
-/// JSON array of objects with `path`, `variable`, `value`, `source` and `about`.
+/// The effective settings: the global ones, those of each enabled slot, and all others that are set. One line
+/// each, or a JSON array of objects with `path`, `variable`, `value`, `source` and `about`.
 pub fn render(loaded: &Loaded, json: bool) -> String {
     let enabled = |setting: &Setting| match setting.slot {
         None => true,
@@ -46,17 +47,17 @@ fn as_line(loaded: &Loaded, setting: &Setting) -> String {
 
 fn effective(loaded: &Loaded, setting: &Setting) -> (Json, Origin) {
     match loaded.known.find(setting) {
-        Some(found) => (found.value.shown(&setting.spec.kind), found.origin.clone()),
+        Some(found) => (found.value.masked(&setting.spec.kind), found.origin.clone()),
         None => (Json::Null, Origin::Default),
     }
 }
 
-/// What stands in place of a secret.
+/// The replacement of a secret.
 const MASK: &str = "***";
 
 impl Value {
-    /// The value for people to see, secrets masked.
-    pub(super) fn shown(&self, kind: &SettingKind) -> Json {
+    /// The value as JSON, secrets masked.
+    pub(super) fn masked(&self, kind: &SettingKind) -> Json {
         match self {
             Self::Text(text) if matches!(kind, SettingKind::StorageUrl) => json!(without_password(text)),
             Self::Text(text) => json!(text),
@@ -73,7 +74,7 @@ impl Value {
     }
 }
 
-/// A database address whose password, wherever it stands, is masked.
+/// A database URL with its password masked, in the authority and in the query.
 fn without_password(text: &str) -> String {
     let Ok(mut url) = Url::parse(text) else { return MASK.to_owned() };
     if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     fn shown(kind: &SettingKind, text: &str) -> Json {
-        decode(kind, &ValueKind::String(text.to_owned())).unwrap().shown(kind)
+        decode(kind, &ValueKind::String(text.to_owned())).unwrap().masked(kind)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What groups bring: roles of the application, and the group of a first login without any. Knows no person.
+//! The mapping of groups to roles, and the default group of a first login.
 
 use portico_core::admission::{GroupOf, RoleMap};
 use portico_core::slot::SlotId;
@@ -6,49 +6,50 @@ use portico_core::slot::SlotId;
 use super::reader::Reader;
 use super::table::{self, SettingSpec};
 
-/// The longest role or group that is given by Portico, in bytes.
-const LONGEST: usize = 64;
+/// The size limit of a role or group that Portico grants, in bytes.
+const MAX_BYTES: usize = 64;
 
-/// Which groups bring which roles, or `None` after noting what is wrong.
+/// The roles by group, or `None` after a noted mistake.
 pub(super) fn role_map(read: &mut Reader<'_>, enabled: &[SlotId]) -> Option<RoleMap> {
     let privileged = read.list(&table::PRIVILEGED_ROLES)?;
     let is_privileged = |role: &str| privileged.iter().any(|own| own.eq_ignore_ascii_case(role));
-    let default = named(read, &table::DEFAULT_ROLE);
+    let default = limited_text(read, &table::DEFAULT_ROLE);
     let mut map = RoleMap { default, ..RoleMap::default() };
     let mut mistakes = Vec::new();
     for (role, names) in read.lists(&table::ROLES)? {
         let groups: Vec<_> = names.iter().map(|name| GroupOf::parse(name)).collect();
-        if role.is_empty() || role.len() > LONGEST {
-            mistakes.push(format!("has the role {role:?}; a role has 1 to {LONGEST} bytes"));
+        if role.is_empty() || role.len() > MAX_BYTES {
+            mistakes.push(format!("has the role {role:?}; a role has 1 to {MAX_BYTES} bytes"));
         }
         if groups.iter().any(|entry| entry.group.is_empty()) {
-            mistakes.push(format!("has no group after the slot in an entry of {role:?}"));
+            mistakes.push(format!("has an entry of {role:?} without a group after the slot"));
         }
-        // Section 4 of the contract: a group of that name at any other provider must not make anybody privileged.
+        // Section 4 of the contract: a group of the same name at another provider must not grant the role.
         let anywhere = groups.iter().any(|entry| entry.slot.is_none());
         if enabled.len() > 1 && is_privileged(role) && anywhere {
             mistakes.push(format!(
-                "gives the privileged role {role:?} to a group of any slot; name the slot, as in oidc/provider1:admins"
+                "gives the privileged role {role:?} to a group of any slot; name the slot, as in \
+                 oidc/provider1:admins"
             ));
         }
         map.roles.insert(role.clone(), groups);
     }
-    let fine = mistakes.is_empty();
+    let valid = mistakes.is_empty();
     for mistake in mistakes {
         read.wrong(&table::ROLES, mistake);
     }
-    fine.then_some(map)
+    valid.then_some(map)
 }
 
-/// The group of a first login without any. Longer than a grant, no operator could take it back.
+/// The group granted at a first login without groups. Its size limit is that of a grant: it can be revoked.
 pub(super) fn default_group(read: &mut Reader<'_>) -> Option<String> {
-    named(read, &table::SSO_USER_DEFAULT_GROUP)
+    limited_text(read, &table::SSO_USER_DEFAULT_GROUP)
 }
 
-fn named(read: &mut Reader<'_>, spec: &'static SettingSpec) -> Option<String> {
+fn limited_text(read: &mut Reader<'_>, spec: &'static SettingSpec) -> Option<String> {
     let name = read.text(spec)?;
-    if name.len() > LONGEST {
-        read.wrong(spec, format!("is longer than {LONGEST} bytes"));
+    if name.len() > MAX_BYTES {
+        read.wrong(spec, format!("is longer than {MAX_BYTES} bytes"));
     }
     Some(name)
 }

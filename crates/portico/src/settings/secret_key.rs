@@ -1,4 +1,4 @@
-//! The secret key: taken only when nobody can have guessed it. Never shown.
+//! The secret key: refused if it may be guessable, and never printed.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::{ExposeSecret as _, SecretBox};
 use uuid::Uuid;
 
-/// The fewest bytes of a key.
-const LEAST_BYTES: usize = 32;
+/// The minimum length of a key in bytes.
+const MIN_BYTES: usize = 32;
 
-/// The fewest different bytes of a key. A random one of 32 bytes has about thirty.
-const LEAST_DIFFERENT: usize = 8;
+/// The minimum number of different bytes. A random key of 32 bytes has about thirty.
+const MIN_DIFFERENT_BYTES: usize = 8;
 
-/// Keys that stand in documentation, or that many would think of.
+/// Keys from documentation, and obvious sequences.
 const PUBLISHED: [&str; 4] = [
     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
     "OQINaROshtE9TcZkNAm-5Zs2Pv3xaWytBmc5W7sPX7w=",
@@ -22,14 +22,14 @@ const PUBLISHED: [&str; 4] = [
     "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=",
 ];
 
-/// An operator's secret key, at least 32 bytes.
+/// A secret key of at least 32 bytes.
 pub struct SecretKey(SecretBox<Vec<u8>>);
 
 impl SecretKey {
-    /// Decodes a key from hex or base64 (also base64url), with or without padding.
+    /// Decodes a key from hex, base64 or base64url, with or without padding.
     ///
     /// # Errors
-    /// A sentence that says what is wrong and what to do, without the text.
+    /// The problem and the remedy, without the text of the key.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let advice = "take the output of `openssl rand -base64 32`";
         let refused = |what: &str| Err(format!("{what}; {advice}"));
@@ -38,7 +38,7 @@ impl SecretKey {
             return refused("is a UUID, which is too short and often not random");
         }
         let Some(bytes) = decode(text) else { return refused("is neither base64 nor hex") };
-        if bytes.len() < LEAST_BYTES {
+        if bytes.len() < MIN_BYTES {
             return refused("has fewer than 32 bytes");
         }
         if PUBLISHED.iter().any(|published| decode(published).as_ref() == Some(&bytes)) {
@@ -62,7 +62,7 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// What looks like hex is hex: as base64 it would seem longer than it is.
+/// Decodes hex digits as hex: base64 would overstate the length of the key.
 fn decode(text: &str) -> Option<Vec<u8>> {
     if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return hex::decode(text).ok();
@@ -72,11 +72,11 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     engine.decode(text.replace('+', "-").replace('/', "_")).ok()
 }
 
-/// Whether the key is a shorter piece again and again, or made of very few different bytes.
+/// Whether the key repeats a shorter sequence, or has very few different bytes.
 fn repeats(bytes: &[u8]) -> bool {
     let different = bytes.iter().collect::<std::collections::BTreeSet<_>>().len();
     let again = |period: usize| bytes.iter().zip(bytes.iter().skip(period)).all(|(one, other)| one == other);
-    different < LEAST_DIFFERENT || (1..=bytes.len() / 2).any(again)
+    different < MIN_DIFFERENT_BYTES || (1..=bytes.len() / 2).any(again)
 }
 
 #[cfg(test)]
@@ -123,9 +123,9 @@ mod tests {
             ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "published"),
             ("OQINaROshtE9TcZkNAm+5Zs2Pv3xaWytBmc5W7sPX7w", "published"),
         ] {
-            let told = SecretKey::parse(weak).map(|_| ()).unwrap_err();
-            assert!(told.contains(because), "{weak}: {told}");
-            assert!(weak.is_empty() || !told.contains(weak), "{told}");
+            let message = SecretKey::parse(weak).map(|_| ()).unwrap_err();
+            assert!(message.contains(because), "{weak}: {message}");
+            assert!(weak.is_empty() || !message.contains(weak), "{message}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The settings of one enabled slot become what the flow works with. Knows nothing of other slots.
+//! The settings of one enabled slot as the `Slot` of the flow.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use super::client_auth::client_auth;
 use super::reader::Reader;
 use super::table::{self, SettingSpec};
 
-/// What every slot takes from the global settings.
+/// The global settings that affect every slot.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shared {
-    /// Whether the name fallback is on at all.
+    /// Whether the name fallback is enabled globally.
     pub(super) name_fallback: bool,
-    /// Whether roles are made of groups.
+    /// Whether groups are mapped to roles.
     pub(super) roles_from_groups: bool,
 }
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-/// Parameters of the authorization request that Portico sets itself, or that stand in for all of them (RFC 9101).
+/// Parameters of the authorization request that Portico sets itself, or that replace all others (RFC 9101).
 const RESERVED_PARAMS: [&str; 12] = [
     "response_type",
     "client_id",
@@ -47,13 +47,13 @@ const RESERVED_PARAMS: [&str; 12] = [
     "request_uri",
 ];
 
-/// What opens the look-up of groups at Google Cloud Identity.
+/// The scope for the group lookup at Google Cloud Identity.
 const GROUPS_SCOPE: &str = "https://www.googleapis.com/auth/cloud-identity.groups.readonly";
 
-/// First path segments of Entra addresses that stand for more than one tenant.
+/// First path segments of Entra ID URLs that mean more than one tenant.
 const ALL_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
 
-/// The slot, or `None` after noting what is wrong.
+/// The slot, or `None` after a noted mistake.
 pub(super) fn slot(read: &mut Reader<'_>, id: SlotId, shared: Shared) -> Option<Slot> {
     let transport = transport(read);
     let http = transport.as_ref().is_some_and(|transport| transport.allow_insecure_http);
@@ -92,7 +92,7 @@ pub(super) fn slot(read: &mut Reader<'_>, id: SlotId, shared: Shared) -> Option<
         groups_url,
         clock_skew: clock_skew?,
         transport: transport?,
-        // A name in a token that nobody verified adopts no account.
+        // The name in an unverified token must not adopt an account.
         name_fallback: shared.name_fallback && own_fallback && verified,
         kind: kind?,
     })
@@ -154,9 +154,11 @@ fn access(read: &mut Reader<'_>, kind: Option<&ProviderKind>) -> Option<AccessRu
         subjects: read.list(&table::ALLOWED_SUBJECTS)?.to_vec(),
         tenants: read.list(&table::ALLOWED_TENANTS)?.to_vec(),
     };
-    // Section 4 of the contract: a tenant is what a signed ID token says, and nothing else.
+    // Section 4 of the contract: the tenant comes only from a signed ID token.
     let without_proof = match kind {
-        Some(ProviderKind::OAuth2(_)) => Some("needs an ID token, which OAuth 2.0 has not; use an oidc slot"),
+        Some(ProviderKind::OAuth2(_)) => {
+            Some("needs an ID token, which OAuth 2.0 does not have; use an oidc slot")
+        }
         Some(ProviderKind::Oidc(oidc)) if oidc.signature == SignatureCheck::SkippedByOperator => {
             Some("needs signed ID tokens; leave id_token_verify_signature true")
         }
@@ -168,29 +170,27 @@ fn access(read: &mut Reader<'_>, kind: Option<&ProviderKind>) -> Option<AccessRu
     Some(rule)
 }
 
-/// The part of an address after its `@`.
+/// The domain of an e-mail address.
 fn domain(text: &str) -> Result<String, &'static str> {
     if text.contains(|c: char| c == '@' || c == '*' || c.is_whitespace()) || text.starts_with('.') {
-        return Err(
-            "must have whole domains such as example.com, without @ or *; each subdomain counts for itself",
-        );
+        return Err("must have whole domains such as example.com, without @ or *; list each subdomain");
     }
     Ok(text.to_owned())
 }
 
-/// A name, or a JSON Pointer (RFC 6901 3: each `~` is `~0` or `~1`).
+/// A claim name, or a JSON Pointer (RFC 6901 3: each `~` is `~0` or `~1`).
 fn claim(text: &str) -> Result<ClaimPath, &'static str> {
     let escaped = |rest: &str| rest.starts_with(['0', '1']);
     match ClaimPath::parse(text) {
         Some(ClaimPath::Pointer(pointer)) if !pointer.split('~').skip(1).all(escaped) => {
-            Err("is no JSON Pointer: a ~ in it must be written ~0")
+            Err("is not a JSON Pointer: write ~ as ~0")
         }
         Some(path) => Ok(path),
         None => Err("has an empty claim name"),
     }
 }
 
-/// The scopes to ask for; a look-up of groups needs one of its own.
+/// The requested scopes. The group lookup at Google adds its own.
 fn scopes(read: &mut Reader<'_>) -> Option<Vec<String>> {
     let mut scopes = read.parse_each(&table::SCOPES, scope)?;
     if read.flag(&table::FETCH_GROUPS) == Some(true) && !scopes.iter().any(|scope| scope == GROUPS_SCOPE) {
@@ -199,7 +199,7 @@ fn scopes(read: &mut Reader<'_>) -> Option<Vec<String>> {
     Some(scopes)
 }
 
-/// Where groups are looked up, on a google slot that wants them.
+/// The endpoint of the group lookup, if it is enabled on a google slot.
 fn groups_url(read: &mut Reader<'_>, id: SlotId, allow_http: bool) -> Option<Url> {
     if id.name != SlotName::Google || read.flag(&table::FETCH_GROUPS) != Some(true) {
         return None;
@@ -210,11 +210,7 @@ fn groups_url(read: &mut Reader<'_>, id: SlotId, allow_http: bool) -> Option<Url
 /// A scope token (RFC 6749 3.3).
 fn scope(text: &str) -> Result<String, &'static str> {
     let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    if text.bytes().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err("has a scope with characters that no scope has")
-    }
+    if text.bytes().all(fits) { Ok(text.to_owned()) } else { Err("has a scope with invalid characters") }
 }
 
 fn extra_params(read: &mut Reader<'_>) -> Option<BTreeMap<String, String>> {
@@ -222,7 +218,7 @@ fn extra_params(read: &mut Reader<'_>) -> Option<BTreeMap<String, String>> {
     let reserved = |name: &str| RESERVED_PARAMS.iter().find(|reserved| reserved.eq_ignore_ascii_case(name));
     let message = match params.keys().find_map(|name| reserved(name)) {
         Some(&("audience" | "response_mode")) => {
-            "has audience or response_mode, which are settings of their own".to_owned()
+            "has audience or response_mode; use the settings of that name".to_owned()
         }
         Some(name) => format!("has {name}, which Portico sets itself"),
         None if params.contains_key("") => "has a parameter without a name".to_owned(),
@@ -240,7 +236,7 @@ fn transport(read: &mut Reader<'_>) -> Option<Transport> {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         match certificates {
             Ok(certificates) if !certificates.is_empty() => Ok(Arc::from(pem)),
-            Ok(_) | Err(_) => Err(format!("the file {path} has no certificates in PEM")),
+            Ok(_) | Err(_) => Err(format!("the file {path} contains no certificates in PEM")),
         }
     });
     if set && roots.is_none() {
@@ -249,8 +245,8 @@ fn transport(read: &mut Reader<'_>) -> Option<Transport> {
     Some(Transport { extra_roots: roots, allow_insecure_http: allow_insecure_http? })
 }
 
-/// An endpoint. TLS is a must (RFC 6749 3.1, 3.2; OIDC Discovery 4), except on this host or where the operator says
-/// so.
+/// An endpoint. It needs TLS (RFC 6749 3.1, 3.2; OIDC Discovery 4), except on loopback or with
+/// `allow_insecure_http`.
 fn endpoint(read: &mut Reader<'_>, spec: &'static SettingSpec, allow_http: bool) -> Option<Url> {
     let url = read.url(spec)?;
     if url.scheme() == "https" || allow_http || is_loopback(&url) {
@@ -266,7 +262,7 @@ fn endpoint(read: &mut Reader<'_>, spec: &'static SettingSpec, allow_http: bool)
 fn oidc(read: &mut Reader<'_>, allow_http: bool) -> Option<OidcSettings> {
     let discovery_url = endpoint(read, &table::DISCOVERY_URL, allow_http);
     let issuer = read.text(&table::ISSUER).map(Issuer::new);
-    if discovery_url.as_ref().is_some_and(of_many_tenants) {
+    if discovery_url.as_ref().is_some_and(is_multi_tenant) {
         check_tenants(read, &table::DISCOVERY_URL);
     } else if issuer.as_ref().is_some_and(Issuer::is_template) {
         check_tenants(read, &table::ISSUER);
@@ -291,7 +287,7 @@ fn oidc(read: &mut Reader<'_>, allow_http: bool) -> Option<OidcSettings> {
         SigningAlg::parse(name).ok_or_else(|| format!("may only have {known}"))
     });
     Some(OidcSettings {
-        discovery_url: document(discovery_url?),
+        discovery_url: document_url(discovery_url?),
         issuer,
         issuer_aliases,
         signature: if signature? { SignatureCheck::Verify } else { SignatureCheck::SkippedByOperator },
@@ -302,8 +298,8 @@ fn oidc(read: &mut Reader<'_>, allow_http: bool) -> Option<OidcSettings> {
     })
 }
 
-/// The address of the discovery document, whether or not the operator wrote its last part (OIDC Discovery 4).
-fn document(mut url: Url) -> Url {
+/// The URL of the discovery document. A missing well-known path is added (OIDC Discovery 4).
+fn document_url(mut url: Url) -> Url {
     if !url.path().contains("/.well-known/") && !url.path().ends_with("/openid-configuration") {
         let path = format!("{}{WELL_KNOWN}", url.path().trim_end_matches('/'));
         url.set_path(&path);
@@ -311,24 +307,21 @@ fn document(mut url: Url) -> Url {
     url
 }
 
-/// Whether an address is one of Entra ID's for people of any tenant, wherever it is served.
-fn of_many_tenants(url: &Url) -> bool {
+/// Whether a URL is an Entra ID endpoint for more than one tenant, on any host.
+fn is_multi_tenant(url: &Url) -> bool {
     let mut segments = url.path_segments().into_iter().flatten();
     let (first, second) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
     let entra = url.host_str().is_some_and(|host| host.contains(".microsoftonline.")) || second == "v2.0";
     entra && ALL_TENANTS.iter().any(|name| name.eq_ignore_ascii_case(first))
 }
 
-/// Section 4 of the contract: a provider of many tenants needs to be told which of them may come in.
+/// Section 4 of the contract: a multi-tenant provider needs a list of admitted tenants.
 fn check_tenants(read: &mut Reader<'_>, spec: &'static SettingSpec) {
     let tenants = read.list(&table::ALLOWED_TENANTS).unwrap_or_default();
     if tenants.is_empty() {
-        read.wrong(
-            spec,
-            "stands for many tenants; list those that may come in as allowed_tenants, or name one tenant",
-        );
+        read.wrong(spec, "means many tenants; list the admitted ones in allowed_tenants, or name one tenant");
     } else if !tenants.iter().all(|tenant| is_tenant_id(tenant)) {
-        let message = "must have tenant ids as Entra ID writes them: GUIDs in lower case";
+        let message = "must have tenant ids in the form of Entra ID: GUIDs in lower case";
         read.wrong(&table::ALLOWED_TENANTS, message);
     }
 }
@@ -336,12 +329,12 @@ fn check_tenants(read: &mut Reader<'_>, spec: &'static SettingSpec) {
 fn issuer_aliases(read: &mut Reader<'_>, issuer: Option<&Issuer>) -> Vec<Issuer> {
     let set = read.is_set(&table::ISSUER_ALIASES);
     let aliases = read.list(&table::ISSUER_ALIASES).unwrap_or_default();
-    // Google's alias is for Google's issuer only.
+    // The default alias is valid only for the issuer of Google.
     if !set && issuer.is_none_or(|issuer| issuer.as_str() != table::GOOGLE_ISSUER) {
         return Vec::new();
     }
     if !aliases.is_empty() && issuer.is_none() {
-        read.wrong(&table::ISSUER_ALIASES, "needs issuer, under which accounts are stored; set that, too");
+        read.wrong(&table::ISSUER_ALIASES, "needs issuer, under which accounts are stored; set issuer too");
     }
     aliases.iter().map(Issuer::new).collect()
 }
@@ -353,10 +346,7 @@ fn oauth2(read: &mut Reader<'_>, allow_http: bool) -> Option<OAuth2Settings> {
     let emails_url = endpoint(read, &table::EMAILS_URL, allow_http);
     let issuer = read.text(&table::ISSUER).map(Issuer::new);
     if issuer.as_ref().is_some_and(Issuer::is_template) {
-        read.wrong(
-            &table::ISSUER,
-            "stands for many tenants, which needs an oidc slot; name one tenant in it",
-        );
+        read.wrong(&table::ISSUER, "means many tenants, which needs an oidc slot; name one tenant in it");
     }
     let namespace = read.text(&table::IDENTITY_NAMESPACE);
     let without_query = token_url.clone().map(|mut url| {

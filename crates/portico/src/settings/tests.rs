@@ -1,11 +1,11 @@
-//! The settings as an operator meets them: variables and a file in, mistakes and types out.
+//! Tests of the settings as a whole: variables and a file in, typed values and mistakes out.
 
 mod access;
 mod client_auth;
 mod origin;
 mod properties;
 mod slots;
-mod told;
+mod warnings;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -13,21 +13,26 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use portico_core::admission::RoleMap;
+use portico_core::keys::TokenAlg;
 use portico_core::provider::{
     ClientAuth, NonceMode, OAuth2Settings, OidcSettings, Pkce, ProviderKind, ResponseMode, SignatureCheck,
     SigningAlg, Slot, UserinfoMethod, UserinfoUse,
 };
+use portico_core::session::Lifetimes;
+use portico_core::slot::SlotName;
 use serde_json::{Value as Json, json};
+use url::Url;
 
 use super::*;
 
 const KEY: &str = "b3RoZXItc2VjcmV0LWtleS1vZi10aGUtdGVzdHMtMDI=";
 
-/// What every service needs.
+/// The required settings of every service.
 const LEAST: [(&str, &str); 2] =
     [("PORTICO_PUBLIC_URL", "https://login.example.com"), ("PORTICO_SECURITY_SECRET_KEY", KEY)];
 
-/// A whole slot of each kind.
+/// A complete slot of each kind.
 const OIDC: [(&str, &str); 3] = [
     ("PORTICO_SECURITY_OIDC_PROVIDERS", "provider1"),
     ("PORTICO_OIDC_PROVIDER1_CLIENT_ID", "client"),
@@ -49,7 +54,7 @@ const GOOGLE: [(&str, &str); 6] = [
     ("PORTICO_OAUTH2_GOOGLE_CLIENT_SECRET", "hush"),
 ];
 
-/// A file that is gone when dropped.
+/// A file that is deleted on drop.
 struct TempFile(PathBuf);
 
 impl TempFile {
@@ -77,7 +82,7 @@ fn variables(groups: &[&[(&str, &str)]]) -> BTreeMap<String, String> {
     groups.concat().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Loads the least, and these variables over it.
+/// Loads the required settings and these variables.
 fn load(groups: &[&[(&str, &str)]]) -> Result<Loaded, Vec<String>> {
     let mut all = variables(&[&LEAST]);
     all.extend(variables(groups));
@@ -85,11 +90,11 @@ fn load(groups: &[&[(&str, &str)]]) -> Result<Loaded, Vec<String>> {
 }
 
 fn load_exactly(variables: BTreeMap<String, String>) -> Result<Loaded, Vec<String>> {
-    Loaded::load(&Sources::of(variables))
+    Loaded::load(&Sources::from_variables(variables))
         .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
-/// The one mistake there is.
+/// The only mistake.
 #[track_caller]
 fn mistake(groups: &[&[(&str, &str)]]) -> String {
     let mistakes = load(groups).map(|_| ()).expect_err("a mistake");

@@ -1,4 +1,4 @@
-//! Raw texts and TOML values become typed values, each by the kind of its setting. Knows no setting by name.
+//! Decodes raw texts and TOML values by the kind of their setting. Names no setting.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -7,6 +7,7 @@ use config::ValueKind;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::durations::{parse_seconds, whole_number};
 use super::table::SettingKind;
 
 /// A value that fits its setting's kind.
@@ -15,7 +16,7 @@ pub(super) enum Value {
     Text(String),
     Secret(SecretString),
     Secrets(Vec<SecretString>),
-    /// Never with a user name, a password or a fragment.
+    /// Without user name, password and fragment.
     Url(Url),
     Flag(bool),
     List(Vec<String>),
@@ -48,10 +49,10 @@ impl PartialEq for Value {
     }
 }
 
-/// Says what is wrong with a value, without repeating it.
+/// The problem of a value. It does not contain the value.
 type Wrong = String;
 
-/// Reads a raw value as this kind.
+/// Decodes a raw value as this kind.
 pub(super) fn decode(kind: &SettingKind, raw: &ValueKind) -> Result<Value, Wrong> {
     match kind {
         SettingKind::Text => plain_text(raw).map(Value::Text),
@@ -60,7 +61,7 @@ pub(super) fn decode(kind: &SettingKind, raw: &ValueKind) -> Result<Value, Wrong
         SettingKind::Secrets => {
             list(raw, false).map(|texts| Value::Secrets(texts.into_iter().map(Into::into).collect()))
         }
-        SettingKind::Url => text(raw).and_then(address).map(Value::Url),
+        SettingKind::Url => text(raw).and_then(http_url).map(Value::Url),
         SettingKind::Choice(words) => choice(words, text(raw)?).map(Value::Text),
         SettingKind::Flag => flag(raw).map(Value::Flag),
         SettingKind::List => list(raw, false).map(Value::List),
@@ -78,14 +79,14 @@ fn text(raw: &ValueKind) -> Result<&str, Wrong> {
             Err("is empty; give it a value, or leave it out".to_owned())
         }
         ValueKind::String(text) => Ok(text),
-        _ => Err("must be a text, in quotes".to_owned()),
+        _ => Err("must be a string, in quotes".to_owned()),
     }
 }
 
 fn plain_text(raw: &ValueKind) -> Result<String, Wrong> {
     let text = text(raw)?;
     if text.chars().any(char::is_control) {
-        return Err("has a control character, perhaps a line break at its end".to_owned());
+        return Err("has a control character, such as a line break at its end".to_owned());
     }
     if text.trim() != text {
         return Err("has a blank at its beginning or end".to_owned());
@@ -101,8 +102,8 @@ fn choice(words: &[&str], text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// An absolute http or https address, as endpoints have one (RFC 6749 3.1, 3.2: without a fragment).
-fn address(text: &str) -> Result<Url, Wrong> {
+/// An absolute http or https URL for an endpoint (RFC 6749 3.1, 3.2: without a fragment).
+fn http_url(text: &str) -> Result<Url, Wrong> {
     let blank = |c: char| c.is_whitespace() || c.is_control();
     let url = Url::parse(text).ok().filter(|url| !text.contains(blank) && url.has_host());
     let url = url.filter(|url| ["http", "https"].contains(&url.scheme()));
@@ -136,10 +137,10 @@ fn list(raw: &ValueKind, at_blanks: bool) -> Result<Vec<String>, Wrong> {
             return items.iter().map(|item| text(&item.kind).map(str::to_owned)).collect();
         }
         ValueKind::String(text) => text.trim(),
-        _ => return Err("must be a list of texts".to_owned()),
+        _ => return Err("must be a list of strings".to_owned()),
     };
     if text.starts_with('[') {
-        let wrong = |_| "begins with [ and is no JSON list of texts".to_owned();
+        let wrong = |_| "begins with [ but is not a JSON list of strings".to_owned();
         let items: Vec<String> = serde_json::from_str(text).map_err(wrong)?;
         return if items.iter().any(String::is_empty) {
             Err("has an empty entry".to_owned())
@@ -162,7 +163,7 @@ fn list(raw: &ValueKind, at_blanks: bool) -> Result<Vec<String>, Wrong> {
     }
 }
 
-/// The entries of a table; in a variable it is a JSON object.
+/// The entries of a table. A variable contains it as a JSON object.
 fn table(raw: &ValueKind) -> Result<BTreeMap<String, ValueKind>, Wrong> {
     match raw {
         ValueKind::Table(entries) => {
@@ -170,7 +171,7 @@ fn table(raw: &ValueKind) -> Result<BTreeMap<String, ValueKind>, Wrong> {
         }
         ValueKind::String(text) if text.trim().is_empty() => Ok(BTreeMap::new()),
         ValueKind::String(text) => {
-            let wrong = |_| r#"is no JSON object, such as {"name": "value"}"#.to_owned();
+            let wrong = |_| r#"must be a JSON object such as {"name": "value"}"#.to_owned();
             let object: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(text).map_err(wrong)?;
             Ok(object.into_iter().map(|(name, value)| (name, from_json(value))).collect())
@@ -184,7 +185,7 @@ fn pairs(raw: &ValueKind) -> Result<BTreeMap<String, String>, Wrong> {
         ValueKind::String(text) => Ok((name, text)),
         ValueKind::I64(number) => Ok((name, number.to_string())),
         ValueKind::Boolean(flag) => Ok((name, flag.to_string())),
-        _ => Err(format!("must have a text for each name, which {name:?} has not")),
+        _ => Err(format!("must have a string for each name; {name:?} has none")),
     };
     table(raw)?.into_iter().map(entry).collect()
 }
@@ -192,7 +193,7 @@ fn pairs(raw: &ValueKind) -> Result<BTreeMap<String, String>, Wrong> {
 fn lists(raw: &ValueKind) -> Result<BTreeMap<String, Vec<String>>, Wrong> {
     let entry = |(name, value)| match list(&value, false) {
         Ok(items) => Ok((name, items)),
-        Err(_) => Err(format!("must have a list of texts for each name, which {name:?} has not")),
+        Err(_) => Err(format!("must have a list of strings for each name; {name:?} has none")),
     };
     table(raw)?.into_iter().map(entry).collect()
 }
@@ -216,28 +217,13 @@ fn from_json(value: serde_json::Value) -> ValueKind {
     }
 }
 
-const UNITS: [(&str, u64); 4] = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)];
-
-/// A length of time in seconds, at most a hundred years.
-pub(super) fn duration(text: &str) -> Result<u64, Wrong> {
-    seconds(&ValueKind::String(text.to_owned()), &(0..=100 * 365 * 24 * 3600))
-}
-
 fn seconds(raw: &ValueKind, range: &RangeInclusive<u64>) -> Result<u64, Wrong> {
     let text = match raw {
         ValueKind::I64(number) => number.to_string(),
         ValueKind::String(text) => text.trim().to_owned(),
         _ => String::new(),
     };
-    let unit = UNITS.into_iter().find_map(|(unit, length)| Some((text.strip_suffix(unit)?, length)));
-    let (digits, length) = unit.unwrap_or((&text, 1));
-    let found = whole_number(digits).and_then(|number| number.checked_mul(length));
-    found.filter(|seconds| range.contains(seconds)).ok_or_else(|| {
-        let (least, most) = (duration_text(*range.start()), duration_text(*range.end()));
-        format!(
-            "must be a number of seconds or a duration such as 90s, 15m, 12h or 30d, from {least} to {most}"
-        )
-    })
+    parse_seconds(&text, range)
 }
 
 fn number(raw: &ValueKind, range: &RangeInclusive<u64>) -> Result<u64, Wrong> {
@@ -250,20 +236,6 @@ fn number(raw: &ValueKind, range: &RangeInclusive<u64>) -> Result<u64, Wrong> {
     found.filter(|number| range.contains(number)).ok_or_else(wrong)
 }
 
-fn whole_number(digits: &str) -> Option<u64> {
-    let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if all { digits.parse().ok() } else { None }
-}
-
-/// Seconds as they are written in settings: `15m`.
-pub(super) fn duration_text(seconds: u64) -> String {
-    let fits = |(_, length): &(&str, u64)| seconds >= *length && seconds.is_multiple_of(*length);
-    UNITS
-        .into_iter()
-        .find(fits)
-        .map_or_else(|| "0".to_owned(), |(unit, length)| format!("{}{unit}", seconds / length))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -271,13 +243,13 @@ mod tests {
     use super::*;
 
     fn from_text(kind: &SettingKind, text: &str) -> Result<serde_json::Value, Wrong> {
-        decode(kind, &ValueKind::String(text.to_owned())).map(|value| value.shown(kind))
+        decode(kind, &ValueKind::String(text.to_owned())).map(|value| value.masked(kind))
     }
 
     fn from_toml(kind: &SettingKind, toml: &str) -> Result<serde_json::Value, Wrong> {
         let file = super::super::file::File::parse("t".to_owned(), &format!("x = {toml}")).unwrap();
         let tree = config::Source::collect(&file).unwrap();
-        decode(kind, &tree["x"].kind).map(|value| value.shown(kind))
+        decode(kind, &tree["x"].kind).map(|value| value.masked(kind))
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! What is allowed and deserves a look: told at each start. Decides nothing.
+//! Warnings about valid settings that are risky or probably unintended. They are logged at each start.
 
 use portico_core::provider::{NonceMode, OidcSettings, Pkce, ProviderKind, SignatureCheck, Slot};
 use portico_core::session::Lifetimes;
 use portico_core::slot::SlotId;
 use url::Url;
 
-use super::Settings;
+use super::global::Settings;
 use super::reader::Known;
 use super::table::{self, Setting};
 
-/// Hosts of providers where anybody can have an account.
+/// Hosts of providers with public registration.
 const PUBLIC_PROVIDERS: [&str; 15] = [
     "accounts.google.com",
     "appleid.apple.com",
@@ -28,67 +28,68 @@ const PUBLIC_PROVIDERS: [&str; 15] = [
     "www.linkedin.com",
 ];
 
-/// A sentence for each thing that an operator should know of.
+/// One sentence for each warning.
 pub(super) fn warnings(settings: &Settings, known: &Known) -> Vec<String> {
-    let mut warnings: Vec<_> = settings.slots.iter().flat_map(of_slot).collect();
-    warnings.extend(of_forgotten(settings, known));
-    warnings.extend(of_lifetimes(&settings.lifetimes));
+    let mut warnings: Vec<_> = settings.slots.iter().flat_map(slot_warnings).collect();
+    warnings.extend(disabled_slots_with_client(settings, known));
+    warnings.extend(lifetime_warnings(&settings.lifetimes));
     if settings.slots.is_empty() {
         let lists = "security.oidc_providers or security.oauth2_providers";
-        warnings.push(format!("no slot is enabled, so nobody can log in; name slots in {lists}"));
+        warnings.push(format!("no slot is enabled, so no login is possible; name slots in {lists}"));
     }
-    warnings.extend(of_fallback(settings));
-    warnings.extend(of_storage(&settings.storage_url));
+    warnings.extend(fallback_warning(settings));
+    warnings.extend(storage_warning(&settings.storage_url));
     warnings
 }
 
-/// Slots that somebody told a client of, and that no list names.
-fn of_forgotten(settings: &Settings, known: &Known) -> Vec<String> {
+/// Slots with a client id that are not enabled.
+fn disabled_slots_with_client(settings: &Settings, known: &Known) -> Vec<String> {
     let enabled = |id| settings.slots.iter().any(|slot| slot.id() == id);
     let client = |id| Setting { spec: &table::CLIENT_ID, slot: Some(id) };
-    let forgotten = SlotId::all()
+    let disabled = SlotId::all()
         .map(client)
         .filter(|client| known.is_set(client) && client.slot.is_some_and(|id| !enabled(id)));
     let sentence = |client: Setting| {
         let id = client.slot?;
         let origin = &known.find(&client)?.origin;
         let list = format!("security.{}_providers", id.protocol);
-        Some(format!("{id} has a client_id ({origin}) and is not enabled; name it in {list}"))
+        Some(format!("{id} has a client_id ({origin}) but is not enabled; name it in {list}"))
     };
-    forgotten.filter_map(sentence).collect()
+    disabled.filter_map(sentence).collect()
 }
 
-fn of_lifetimes(lifetimes: &Lifetimes) -> Vec<String> {
+/// Lifetimes that the lifetime of the session cuts short.
+fn lifetime_warnings(lifetimes: &Lifetimes) -> Vec<String> {
     let all = [("access_token_lifetime", lifetimes.access_token), ("session_idle_timeout", lifetimes.idle)];
     let longer = all.into_iter().filter(|(_, time)| *time > lifetimes.session);
     let sentence = |(name, _)| {
-        format!("security.{name} is longer than security.refresh_token_lifetime, which ends sessions before")
+        format!(
+            "security.{name} is longer than security.refresh_token_lifetime, which ends the session earlier"
+        )
     };
     longer.map(sentence).collect()
 }
 
-fn of_slot(slot: &Slot) -> Vec<String> {
-    let mut warnings: Vec<_> = of_access(slot).into_iter().collect();
+fn slot_warnings(slot: &Slot) -> Vec<String> {
+    let mut warnings: Vec<_> = access_warning(slot).into_iter().collect();
     let mut warn = |sentence: &str| warnings.push(sentence.to_owned());
-    if !slot.access.email_domains.is_empty() && marks_no_email(slot) {
-        warn(
-            "allowed_email_domains will refuse everybody: this provider does not say whether an address is verified",
-        );
+    if !slot.access.email_domains.is_empty() && sends_no_verified_mark(slot) {
+        warn("allowed_email_domains will refuse every login: this provider does not mark verified addresses");
     }
     match (slot.pkce, &slot.kind) {
         (Pkce::S256, _) => {}
         (Pkce::OffByOperator, ProviderKind::Oidc(_)) => {
-            warn("pkce_enabled is false; only the nonce ties a code to its login");
+            warn("pkce_enabled is false; only the nonce binds a code to its login");
         }
         (Pkce::OffByOperator, ProviderKind::OAuth2(_)) => {
             warn("pkce_enabled is false; a stolen code can be used in another login");
         }
     }
     if slot.transport.allow_insecure_http {
-        warn("allow_insecure_http is true; whoever is on the network can log in as anybody");
+        warn("allow_insecure_http is true; an attacker on the network can log in as any user");
     }
     if let ProviderKind::Oidc(oidc) = &slot.kind {
-        of_oidc(oidc, &mut warn);
+        oidc_warnings(oidc, &mut warn);
         if !slot.scopes.iter().any(|scope| scope == "openid") {
             warn("scopes has no openid; the provider may send no ID token");
         }
@@ -97,8 +98,8 @@ fn of_slot(slot: &Slot) -> Vec<String> {
     warnings.into_iter().map(|sentence| format!("{id}: {sentence}")).collect()
 }
 
-/// Whom a slot without an access rule lets in.
-fn of_access(slot: &Slot) -> Option<String> {
+/// The warning about a slot without an access rule.
+fn access_warning(slot: &Slot) -> Option<String> {
     if !slot.access.admits_everyone() {
         return None;
     }
@@ -106,14 +107,13 @@ fn of_access(slot: &Slot) -> Option<String> {
         Some(host) => {
             format!("ANYBODY WITH AN ACCOUNT AT {host} MAY LOG IN, because the slot has no access rule")
         }
-        None => {
-            "everybody whom the provider knows may log in, because the slot has no access rule".to_owned()
-        }
+        None => "every user of the provider may log in, because the slot has no access rule".to_owned(),
     })
 }
 
-/// Entra ID and GitHub send no `email_verified`; GitHub's list of addresses has marks of its own.
-fn marks_no_email(slot: &Slot) -> bool {
+/// Whether the provider sends no `email_verified`, as Entra ID and GitHub. GitHub's list of addresses has its
+/// own mark.
+fn sends_no_verified_mark(slot: &Slot) -> bool {
     if matches!(&slot.kind, ProviderKind::OAuth2(oauth2) if oauth2.emails_url.is_some()) {
         return false;
     }
@@ -122,12 +122,13 @@ fn marks_no_email(slot: &Slot) -> bool {
     known && slot.claims.email_verified.as_str() == "email_verified"
 }
 
-fn of_oidc(oidc: &OidcSettings, warn: &mut impl FnMut(&str)) {
+fn oidc_warnings(oidc: &OidcSettings, warn: &mut impl FnMut(&str)) {
     match oidc.signature {
         SignatureCheck::Verify => {}
         SignatureCheck::SkippedByOperator => {
             warn(
-                "id_token_verify_signature is false; signature, audience and issuer of ID tokens are not checked",
+                "id_token_verify_signature is false; signature, audience and issuer of ID tokens are not \
+                 checked",
             );
         }
     }
@@ -138,7 +139,7 @@ fn of_oidc(oidc: &OidcSettings, warn: &mut impl FnMut(&str)) {
     }
 }
 
-/// The provider's host, when anybody can have an account there.
+/// The host of the provider, if it has public registration.
 fn public_provider(slot: &Slot) -> Option<&str> {
     host(slot).filter(|host| PUBLIC_PROVIDERS.contains(host))
 }
@@ -151,8 +152,8 @@ fn host(slot: &Slot) -> Option<&str> {
     .host_str()
 }
 
-/// Names can be chosen at public providers, and OAuth 2.0 has no signed proof of them.
-fn of_fallback(settings: &Settings) -> Option<String> {
+/// The name fallback at providers where users choose their names, and in OAuth 2.0, which has no signed name.
+fn fallback_warning(settings: &Settings) -> Option<String> {
     let risky = |slot: &&Slot| {
         slot.name_fallback
             && (public_provider(slot).is_some() || matches!(slot.kind, ProviderKind::OAuth2(_)))
@@ -160,15 +161,16 @@ fn of_fallback(settings: &Settings) -> Option<String> {
     let slots: Vec<_> = settings.slots.iter().filter(risky).map(|slot| slot.id().to_string()).collect();
     (!slots.is_empty()).then(|| {
         format!(
-            "the name fallback is on for {}: a person who chooses the right name there adopts a local account; \
-             set account_name_fallback to false for them, or security.sso_account_name_fallback for all",
+            "the name fallback is on for {}: a user who chooses the name of a local account there adopts it; \
+             set account_name_fallback to false for these slots, or security.sso_account_name_fallback for \
+             all",
             slots.join(", ")
         )
     })
 }
 
-/// PostgreSQL on another host, without the promise of TLS with the right certificate.
-fn of_storage(storage_url: &str) -> Option<String> {
+/// PostgreSQL on another host without required TLS.
+fn storage_warning(storage_url: &str) -> Option<String> {
     let url = Url::parse(storage_url).ok().filter(|url| url.scheme().starts_with("postgres"))?;
     let option =
         |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
@@ -179,8 +181,7 @@ fn of_storage(storage_url: &str) -> Option<String> {
         .filter_map(option)
         .any(|mode| ["require", "verify-ca", "verify-full"].contains(&mode.to_ascii_lowercase().as_str()));
     (!local && !encrypted).then(|| {
-        "storage.url: the connection to PostgreSQL may be in clear text; put sslmode=verify-full into it"
-            .to_owned()
+        "storage.url: the connection to PostgreSQL may be in clear text; add sslmode=verify-full".to_owned()
     })
 }
 
@@ -203,7 +204,7 @@ mod tests {
             ("postgres:///portico?host=db.example.org", true),
             ("sqlite://portico.db", false),
         ] {
-            assert_eq!(of_storage(url).is_some(), warned, "{url}");
+            assert_eq!(storage_warning(url).is_some(), warned, "{url}");
         }
     }
 }

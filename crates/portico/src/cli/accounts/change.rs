@@ -1,4 +1,4 @@
-//! Grants, switches and unlinking.
+//! `portico accounts grant`, `revoke`, `disable`, `enable`, `delete`, `release` and `unlink`.
 
 use clap::Args;
 use portico_core::account::{Account, AccountStatus};
@@ -6,8 +6,11 @@ use portico_core::audit::Event;
 use portico_core::store::{AccountChange, AccountChanged, Grant as What, LoginStore, Store, Unlinked};
 use serde_json::json;
 
-use super::{MOST_ROLES, account_json, account_line, by_operator, find};
-use crate::cli::{Failure, print_err, print_out};
+use super::local::MAX_ROLES;
+use super::lookup::{find, not_found};
+use super::{account_json, account_line, by_operator};
+use crate::failure::Failure;
+use crate::output::{print_err, print_out};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Grant {
@@ -16,7 +19,7 @@ pub(in crate::cli) struct Grant {
     /// The role
     #[arg(required_unless_present = "group", conflicts_with = "group")]
     role: Option<String>,
-    /// A group in place of a role
+    /// A group instead of a role
     #[arg(long)]
     group: Option<String>,
     /// Answer in JSON: the account
@@ -37,7 +40,7 @@ pub(in crate::cli) struct One {
 pub(in crate::cli) struct Unlink {
     /// Account id, or exact name; a name with an @ must be given as id
     account: String,
-    /// The identity's id, as `accounts show` has it
+    /// Identity id, as printed by `accounts show`
     identity_id: uuid::Uuid,
     /// Answer in JSON
     #[arg(long)]
@@ -65,19 +68,20 @@ impl Grant {
         let (account, _) = find(store, &self.account).await?;
         let event = by_operator(event, account.id).because(what.clone());
         let change = change(named);
-        if is_one_role_too_many(&account, &change) {
-            return Err(Failure::Failed(format!("an account has at most {MOST_ROLES} roles")));
+        if exceeds_max_roles(&account, &change) {
+            return Err(Failure::Failed(format!("an account has at most {MAX_ROLES} roles")));
         }
         match store.change_account(account.id, &change, &event).await? {
-            AccountChanged::Done(account) => shown(&account, self.json),
-            // Granting what is granted is done already. Revoking what is not may be a slip, or the provider's groups give it.
+            AccountChanged::Done(account) => print_account(&account, self.json),
+            // A repeated grant is no failure. Revoking a role that was never granted may be a mistake, or the
+            // role comes from the provider's groups.
             AccountChanged::Unchanged(account) => {
-                shown(&account, self.json);
+                print_account(&account, self.json);
                 if matches!(change, AccountChange::Revoke(_)) {
-                    print_err(&format!("nothing was taken back: {what} was never granted by an operator"));
+                    print_err(&format!("nothing revoked: no operator granted {what}"));
                 }
             }
-            AccountChanged::Unknown => return Err(gone(&self.account)),
+            AccountChanged::Unknown => return Err(not_found(&self.account)),
         }
         Ok(())
     }
@@ -92,27 +96,29 @@ impl One {
     ) -> Result<(), Failure> {
         let (account, _) = find(store, &self.account).await?;
         match store.change_account(account.id, change, &by_operator(event, account.id)).await? {
-            AccountChanged::Done(account) => shown(&account, self.json),
-            AccountChanged::Unchanged(account) if is_so(&account, change) => shown(&account, self.json),
+            AccountChanged::Done(account) => print_account(&account, self.json),
+            AccountChanged::Unchanged(account) if is_done(&account, change) => {
+                print_account(&account, self.json);
+            }
             AccountChanged::Unchanged(account) => {
                 let status = account.status.as_str();
                 let only = match change {
-                    AccountChange::Release => "only a deleted account is released",
-                    _ => "that cannot be done",
+                    AccountChange::Release => "only a deleted account can be released",
+                    _ => "this change is not possible",
                 };
                 return Err(Failure::Failed(format!("account {} is {status}: {only}", account.id)));
             }
-            AccountChanged::Unknown => return Err(gone(&self.account)),
+            AccountChanged::Unknown => return Err(not_found(&self.account)),
         }
         Ok(())
     }
 }
 
-/// Whether the change grants a further role to an account that has all it may have.
-fn is_one_role_too_many(account: &Account, change: &AccountChange) -> bool {
+/// Whether the change grants a further role to an account with the maximum number of roles.
+fn exceeds_max_roles(account: &Account, change: &AccountChange) -> bool {
     match change {
         AccountChange::Grant(What::Role(role)) => {
-            account.roles.len() >= MOST_ROLES && !account.roles.contains(role)
+            account.roles.len() >= MAX_ROLES && !account.roles.contains(role)
         }
         AccountChange::Grant(What::Group(_))
         | AccountChange::Revoke(_)
@@ -123,8 +129,8 @@ fn is_one_role_too_many(account: &Account, change: &AccountChange) -> bool {
     }
 }
 
-/// Whether the account already is what the change makes of it.
-fn is_so(account: &Account, change: &AccountChange) -> bool {
+/// Whether the account is already in the state after the change.
+fn is_done(account: &Account, change: &AccountChange) -> bool {
     match change {
         AccountChange::Disable => account.status == AccountStatus::Disabled,
         AccountChange::Enable => account.status == AccountStatus::Active,
@@ -139,10 +145,11 @@ impl Unlink {
         let event = by_operator(Event::IdentityUnlinked, account.id);
         match store.unlink_identity(account.id, self.identity_id, &event).await? {
             Unlinked::Done if self.json => print_out(&json!({ "unlinked": self.identity_id }).to_string()),
-            Unlinked::Done => print_out("Unlinked; the sessions it began are ended."),
+            Unlinked::Done => print_out("Unlinked. The sessions that it started are ended."),
             Unlinked::Last => {
                 return Err(Failure::Failed(
-                    "it is the account's last identity; delete the account and release it instead".to_owned(),
+                    "this is the last identity of the account; delete and release the account instead"
+                        .to_owned(),
                 ));
             }
             Unlinked::Unknown => {
@@ -153,10 +160,6 @@ impl Unlink {
     }
 }
 
-fn shown(account: &Account, json: bool) {
+fn print_account(account: &Account, json: bool) {
     print_out(&if json { account_json(account).to_string() } else { account_line(account) });
-}
-
-fn gone(named: &str) -> Failure {
-    Failure::Failed(format!("there is no account {named:?}"))
 }

@@ -1,12 +1,12 @@
 //! `portico accounts create`.
 
 use clap::Args;
-use portico_core::account::AccountId;
-use portico_core::clock::{Clock, Entropy};
-use portico_core::store::{AdminStore, LocalAccount};
+use portico_core::store::AdminStore;
 
-use super::{account_json, made, usable, usable_roles};
-use crate::cli::{Failure, print_out};
+use super::account_json;
+use super::local::{create, new_local_account};
+use crate::failure::Failure;
+use crate::output::print_out;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Create {
@@ -30,33 +30,13 @@ pub(in crate::cli) struct Create {
 impl Create {
     pub(super) async fn run(self, store: &dyn AdminStore) -> Result<(), Failure> {
         let name = self.name;
-        let account = local(&name, self.label, self.email, self.roles).map_err(Failure::Failed)?;
-        match store.create_account(&account, &made(&account)).await? {
-            Some(made) if self.json => print_out(&account_json(&made).to_string()),
-            Some(made) => print_out(&format!("{}  {}", made.id, made.name)),
+        let account =
+            new_local_account(&name, self.label, self.email, self.roles).map_err(Failure::Failed)?;
+        match create(store, &account).await? {
+            Some(created) if self.json => print_out(&account_json(&created).to_string()),
+            Some(created) => print_out(&format!("{}  {}", created.id, created.name)),
             None => return Err(Failure::Failed(format!("an account named {name:?} exists already"))),
         }
         Ok(())
     }
-}
-
-/// A local account of checked texts.
-pub(super) fn local(
-    name: &str,
-    label: Option<String>,
-    email: Option<String>,
-    roles: Vec<String>,
-) -> Result<LocalAccount, String> {
-    let name = usable("name", name)?;
-    let label = label.map_or_else(|| Ok(name.clone()), |label| usable("label", &label))?;
-    usable_roles(&roles)?;
-    let unusable = |email: &String| {
-        email.len() > 254
-            || !email.contains('@')
-            || email.chars().any(|c| c.is_control() || c.is_whitespace())
-    };
-    if let Some(email) = email.as_ref().filter(|email| unusable(email)) {
-        return Err(format!("e-mail {email:?}: an address of at most 254 bytes, without blanks"));
-    }
-    Ok(LocalAccount { id: AccountId(Entropy.id(Clock::System.now())), name, label, email, roles })
 }

@@ -1,4 +1,4 @@
-//! `portico accounts import`: many local accounts at once. Every row is checked before the first one is written.
+//! `portico accounts import`: creates local accounts from a file. All rows are checked before any is written.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use portico_core::store::{AdminStore, LocalAccount};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::create::local;
-use super::made;
-use crate::cli::{Failure, print_out};
+use super::local::{create, new_local_account};
+use crate::failure::Failure;
+use crate::output::print_out;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
-    /// `.csv` with a header line `name,label,email,roles` (roles separated by blanks; all but the name may be missing
-    /// or empty), or `.json` with a list of objects of these members (roles a list)
+    /// A `.csv` file with the header `name,label,email,roles` (roles separated by blanks; only the name is
+    /// required), or a `.json` file with a list of objects with these members (roles is a list)
     file: PathBuf,
     /// Answer in JSON
     #[arg(long)]
@@ -51,11 +51,11 @@ impl From<CsvRow> for AccountRow {
 
 impl Import {
     pub(super) async fn run(self, store: &dyn AdminStore) -> Result<(), Failure> {
-        let accounts = checked(read(&self.file)?)?;
+        let accounts = check_rows(read_rows(&self.file)?)?;
         let mut progress = Progress::new(accounts.len());
         let mut skipped = Vec::new();
         for account in &accounts {
-            if store.create_account(account, &made(account)).await?.is_none() {
+            if create(store, account).await?.is_none() {
                 skipped.push(account.name.clone());
             }
             progress.step();
@@ -67,7 +67,7 @@ impl Import {
             return Ok(());
         }
         print_out(&format!(
-            "{created} accounts made, {} skipped because the name exists already",
+            "{created} accounts created, {} skipped because the name exists already",
             skipped.len()
         ));
         for name in &skipped {
@@ -77,7 +77,7 @@ impl Import {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<AccountRow>, Failure> {
+fn read_rows(path: &Path) -> Result<Vec<AccountRow>, Failure> {
     let failed = |what: String| Failure::Failed(format!("{}: {what}", path.display()));
     let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
     match kind {
@@ -97,18 +97,18 @@ fn read(path: &Path) -> Result<Vec<AccountRow>, Failure> {
     }
 }
 
-/// All rows, or a line for each mistake and nothing else.
-fn checked(rows: Vec<AccountRow>) -> Result<Vec<LocalAccount>, Failure> {
+/// The accounts of all rows, or one line for each mistake.
+fn check_rows(rows: Vec<AccountRow>) -> Result<Vec<LocalAccount>, Failure> {
     let mut names = std::collections::HashSet::new();
     let mut mistakes = Vec::new();
     let mut accounts = Vec::new();
     for (index, row) in rows.into_iter().enumerate() {
         let mut mistake = |what: String| mistakes.push(format!("portico: row {}: {what}", index + 1));
         if !names.insert(row.name.clone()) {
-            mistake(format!("the name {:?} stands in the file twice", row.name));
+            mistake(format!("the name {:?} is in the file twice", row.name));
         }
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-        match local(&row.name, filled(row.label), filled(row.email), row.roles) {
+        match new_local_account(&row.name, filled(row.label), filled(row.email), row.roles) {
             Ok(account) => accounts.push(account),
             Err(what) => mistake(what),
         }
@@ -116,7 +116,7 @@ fn checked(rows: Vec<AccountRow>) -> Result<Vec<LocalAccount>, Failure> {
     if mistakes.is_empty() { Ok(accounts) } else { Err(Failure::Lines(mistakes)) }
 }
 
-/// How far it is, on a terminal only.
+/// The progress on standard error, if that is a terminal.
 struct Progress {
     total: usize,
     done: usize,
@@ -124,7 +124,7 @@ struct Progress {
 }
 
 impl Progress {
-    /// Rows between two looks.
+    /// Rows between two updates.
     const STRIDE: usize = 50;
 
     fn new(total: usize) -> Self {
@@ -144,7 +144,7 @@ impl Progress {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "the command line answers the person who typed it")]
+    #[expect(clippy::print_stderr, reason = "the command line answers the operator on standard error")]
     fn show(&self, end: &str) {
         if self.shown {
             eprint!("\r{} of {} accounts{end}", self.done, self.total);
@@ -167,10 +167,11 @@ mod tests {
     fn both_forms_say_the_same() {
         let (_csv, csv) =
             write("a.csv", "name,label,email,roles\nAda,\"Ada, A.\",ada@x.example,editor admin\nBob,,,\n");
-        let json = r#"[{"name": "Ada", "label": "Ada, A.", "email": "ada@x.example", "roles": ["editor", "admin"]}, {"name": "Bob"}]"#;
+        let json = r#"[{"name": "Ada", "label": "Ada, A.", "email": "ada@x.example",
+                        "roles": ["editor", "admin"]}, {"name": "Bob"}]"#;
         let (_json, json) = write("a.json", json);
         for path in [csv, json] {
-            let accounts = checked(read(&path).unwrap()).unwrap();
+            let accounts = check_rows(read_rows(&path).unwrap()).unwrap();
             let first = accounts.first().unwrap();
             assert_eq!((first.name.as_str(), first.label.as_str()), ("Ada", "Ada, A."));
             assert_eq!(first.roles, ["editor", "admin"]);
@@ -182,7 +183,9 @@ mod tests {
     #[test]
     fn every_mistake_is_named_with_its_row() {
         let (_folder, path) = write("a.csv", "name,email\nAda,\nAda,\n,\nBob,no-address\n");
-        let Err(Failure::Lines(lines)) = checked(read(&path).unwrap()) else { panic!("it is refused") };
+        let Err(Failure::Lines(lines)) = check_rows(read_rows(&path).unwrap()) else {
+            panic!("it is refused")
+        };
         let rows: Vec<_> = lines.iter().filter_map(|line| line.split(": ").nth(1)).collect();
         assert_eq!(rows, ["row 2", "row 3", "row 4"]);
         for (name, text) in [
@@ -192,7 +195,7 @@ mod tests {
             ("a.json", r#"[{"name": "A", "sub": 1}]"#),
         ] {
             let (_folder, path) = write(name, text);
-            assert!(read(&path).is_err(), "{text}");
+            assert!(read_rows(&path).is_err(), "{text}");
         }
     }
 }

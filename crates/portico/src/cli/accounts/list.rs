@@ -7,19 +7,22 @@ use portico_core::session::Lifetimes;
 use portico_core::store::{AccountFilter, AdminStore, SessionFilter, Store};
 use serde_json::Value;
 
-use super::{account_json, account_line, find, identity_json};
+use super::lookup::find;
+use super::{account_json, account_line, identity_json};
+use crate::cli::page::Page;
 use crate::cli::sessions::session_json;
-use crate::cli::{Failure, Page, print_out};
+use crate::failure::Failure;
+use crate::output::print_out;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
-    /// Only accounts of this status
+    /// Only accounts with this status
     #[arg(long, value_enum)]
     status: Option<Status>,
-    /// Only the account of exactly this name
+    /// Only the account with exactly this name
     #[arg(long)]
     name: Option<String>,
-    /// Only accounts that were granted this role
+    /// Only accounts with this granted role
     #[arg(long)]
     role: Option<String>,
     #[command(flatten)]

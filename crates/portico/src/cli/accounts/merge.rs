@@ -1,4 +1,4 @@
-//! `portico accounts merge`: the one way an identity moves.
+//! `portico accounts merge`: moves the identities and grants of one account to another.
 
 use clap::Args;
 use portico_core::account::{Account, AccountStatus, Identity};
@@ -6,16 +6,18 @@ use portico_core::audit::Event;
 use portico_core::store::{Merged, Store};
 use serde_json::json;
 
-use super::{account_json, account_line, by_operator, find, identity_json};
-use crate::cli::{Failure, print_out};
+use super::lookup::find;
+use super::{account_json, account_line, by_operator, identity_json};
+use crate::failure::Failure;
+use crate::output::print_out;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Merge {
-    /// The account that gives everything away and is deleted: id, or exact name without an @
+    /// The account to delete: id, or exact name without an @
     from: String,
-    /// The account that is kept: id, or exact name without an @
+    /// The account that receives identities and grants: id, or exact name without an @
     into: String,
-    /// Do it; without, only show what would be done
+    /// Merge the accounts; without this, only show the changes
     #[arg(long)]
     yes: bool,
     /// Answer in JSON
@@ -42,7 +44,9 @@ impl Merge {
             Merged::Done(account) if self.json => print_out(&account_json(&account).to_string()),
             Merged::Done(account) => print_out(&format!("Merged.\n{}", account_line(&account))),
             Merged::Refused => return Err(refused()),
-            Merged::Unknown => return Err(Failure::Failed("one of the two accounts is gone".to_owned())),
+            Merged::Unknown => {
+                return Err(Failure::Failed("one of the two accounts no longer exists".to_owned()));
+            }
         }
         Ok(())
     }
@@ -71,12 +75,10 @@ impl Merge {
         for group in &from.groups {
             print_out(&format!("grants group  {group}"));
         }
-        print_out("The first account is deleted and the sessions of both end. Say --yes to do it.");
+        print_out("The first account is deleted, and the sessions of both end. Re-run with --yes to merge.");
     }
 }
 
 fn refused() -> Failure {
-    Failure::Failed(
-        "only an account that is not deleted can be merged, and only into an active one".to_owned(),
-    )
+    Failure::Failed("the first account must not be deleted, and the second must be active".to_owned())
 }

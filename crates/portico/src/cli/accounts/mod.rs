@@ -1,54 +1,54 @@
-//! `portico accounts`: what an operator sees of the accounts, and what can be done to one.
+//! `portico accounts`: lists and changes accounts.
 
 mod change;
 mod create;
 mod import;
 mod list;
+mod local;
+pub(super) mod lookup;
 mod merge;
 
 use clap::Subcommand;
 use portico_core::account::{Account, AccountId, Identity};
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::Clock;
-use portico_core::store::{AccountRef, LocalAccount, LoginStore};
-use portico_core::text::clean;
+use portico_core::store::AccountChange;
 use serde_json::{Value, json};
 
-use super::Failure;
+use crate::failure::Failure;
 use crate::settings::Loaded;
 use crate::wire;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Accounts {
-    /// Make a local account, for a person who existed before single sign-on
+    /// Create a local account for a user from before single sign-on
     Create(create::Create),
-    /// Make local accounts from a CSV or JSON file
+    /// Create local accounts from a CSV or JSON file
     Import(import::Import),
     /// List accounts, oldest first
     List(list::List),
     /// Show one account with its identities and sessions
     Show(list::Show),
-    /// Grant a role, or a group, locally
+    /// Grant a role or a group locally
     Grant(change::Grant),
-    /// Take back a role, or a group, that was granted locally
+    /// Revoke a locally granted role or group
     Revoke(change::Grant),
-    /// Switch an account off and end its sessions
+    /// Disable an account and end its sessions
     Disable(change::One),
-    /// Switch a disabled account on again
+    /// Enable a disabled account
     Enable(change::One),
-    /// Delete an account and end its sessions; its identities stay refused until they are released
+    /// Delete an account and end its sessions; its identities are refused until they are released
     Delete(change::One),
-    /// Release the identities of a deleted account: their people may come back, as new accounts
+    /// Release the identities of a deleted account: their next login creates a new account
     Release(change::One),
-    /// Give identities and grants of one account to another; the first one is deleted
+    /// Move identities and grants from one account to another, and delete the first
     Merge(merge::Merge),
-    /// Take an identity away from an account and end the sessions it began
+    /// Unlink an identity from an account and end the sessions that it started
     Unlink(change::Unlink),
 }
 
 impl Accounts {
     pub(super) fn run(self, loaded: &Loaded) -> Result<(), Failure> {
-        use portico_core::store::AccountChange;
         wire::with_store(&loaded.settings, async |store| match self {
             Self::Create(create) => create.run(store).await,
             Self::Import(import) => import.run(store).await,
@@ -66,51 +66,9 @@ impl Accounts {
     }
 }
 
-/// An event of an operator's doing, now.
+/// An audit event of now, caused by an operator.
 fn by_operator(event: Event, account: AccountId) -> AuditEvent {
     AuditEvent::new(event, Clock::System.now()).about(account).because("operator")
-}
-
-/// The making of a local account; with which roles is part of it.
-fn made(account: &LocalAccount) -> AuditEvent {
-    let event = by_operator(Event::AccountCreated, account.id);
-    if account.roles.is_empty() { event } else { event.because(format!("roles:{}", account.roles.join(","))) }
-}
-
-/// A name exactly as it will be stored: an operator's text is never silently changed.
-fn usable(what: &str, text: &str) -> Result<String, String> {
-    match clean(text) {
-        Some(clean) if clean == text => Ok(clean),
-        _ => Err(format!(
-            "{what} {text:?}: 1 to 128 characters in NFC, no blanks at the ends, no control or invisible characters"
-        )),
-    }
-}
-
-/// The most roles that an account is granted (section 5 of the contract).
-const MOST_ROLES: usize = 32;
-
-/// Roles have 1 to 64 bytes, and an account at most [`MOST_ROLES`] of them.
-fn usable_roles(roles: &[String]) -> Result<(), String> {
-    if let Some(role) = roles.iter().find(|role| role.is_empty() || role.len() > 64) {
-        return Err(format!("role {role:?}: a role has 1 to 64 bytes"));
-    }
-    if roles.len() > MOST_ROLES { Err(format!("an account has at most {MOST_ROLES} roles")) } else { Ok(()) }
-}
-
-/// The account that an operator names by id or exact name.
-pub(super) async fn find(store: &dyn LoginStore, named: &str) -> Result<(Account, Vec<Identity>), Failure> {
-    let reference = match named.parse() {
-        Ok(id) => AccountRef::Id(AccountId(id)),
-        Err(_) if named.contains('@') => {
-            return Err(Failure::Failed(format!("{named:?} has an @: name this account by its id")));
-        }
-        Err(_) => AccountRef::Name(named.to_owned()),
-    };
-    store
-        .find_account(&reference)
-        .await?
-        .ok_or_else(|| Failure::Failed(format!("there is no account {named:?}")))
 }
 
 fn account_line(account: &Account) -> String {

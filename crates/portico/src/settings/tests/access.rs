@@ -1,4 +1,4 @@
-//! Who may come in, and as what.
+//! Access rules and roles.
 
 use portico_core::claims::GroupsSeparator;
 
@@ -41,16 +41,16 @@ fn access_rules_that_are_wrong() {
         ("GROUPS_SEPARATOR", "semicolon"),
     ] {
         let name = format!("PORTICO_OIDC_PROVIDER1_{name}");
-        let told = mistake(&[&OIDC, &[(&name, wrong)]]);
-        assert!(told.starts_with(&format!("{name}: ")), "{wrong}: {told}");
+        let message = mistake(&[&OIDC, &[(&name, wrong)]]);
+        assert!(message.starts_with(&format!("{name}: ")), "{wrong}: {message}");
     }
     let file =
         TempFile::new("[security.oidc_provider_settings.provider1]\nallowed_groups = [\"staff\", \"\"]\n");
-    let told = mistake(&[&OIDC, &[("PORTICO_CONFIG", file.name())]]);
-    assert!(told.starts_with("security.oidc_provider_settings.provider1.allowed_groups in "), "{told}");
+    let message = mistake(&[&OIDC, &[("PORTICO_CONFIG", file.name())]]);
+    assert!(message.starts_with("security.oidc_provider_settings.provider1.allowed_groups in "), "{message}");
 }
 
-// Section 4 of the contract: from the ID token, which must be signed.
+// Section 4 of the contract: tenants come from a signed ID token.
 #[test]
 fn tenants_need_a_signed_id_token() {
     const OWN: &str = "PORTICO_OIDC_PROVIDER1_ALLOWED_TENANTS";
@@ -103,8 +103,8 @@ fn roles_that_are_wrong() {
         json!({ "editor": ["oidc/provider1:"] }),
         json!({ "editor": [7] }),
     ] {
-        let told = mistake(&[&OIDC, &[(ROLES, &wrong.to_string())]]);
-        assert!(told.starts_with(&format!("{ROLES}: ")), "{wrong}: {told}");
+        let message = mistake(&[&OIDC, &[(ROLES, &wrong.to_string())]]);
+        assert!(message.starts_with(&format!("{ROLES}: ")), "{wrong}: {message}");
     }
     fine(&[&OIDC, &[(ROLES, &json!({ &long[1..]: ["staff"], "nobody": [] }).to_string())]]);
     for name in ["PORTICO_SECURITY_DEFAULT_ROLE", "PORTICO_SECURITY_SSO_USER_DEFAULT_GROUP"] {
@@ -113,7 +113,7 @@ fn roles_that_are_wrong() {
     }
 }
 
-// Section 4 of the contract: a group of that name at another provider makes nobody privileged.
+// Section 4 of the contract: a group of the same name at another provider grants no privileged role.
 #[test]
 fn a_privileged_role_names_its_slot_when_there_is_more_than_one() {
     let roles = |entries: Json| json!({ "admin": entries, "editor": ["staff"] }).to_string();
@@ -121,13 +121,13 @@ fn a_privileged_role_names_its_slot_when_there_is_more_than_one() {
     for anywhere in [json!(["ops"]), json!(["oidc/provider1:ops", "ops"]), json!(["oidc/Provider1:ops"])] {
         let anywhere = roles(anywhere);
         fine(&[&OIDC, &[(ROLES, &anywhere)]]);
-        let told = mistake(&[TWO_SLOTS[0], TWO_SLOTS[1], &[(ROLES, &anywhere)]]);
-        assert!(told.starts_with(&format!("{ROLES}: gives the privileged role \"admin\"")), "{told}");
+        let message = mistake(&[TWO_SLOTS[0], TWO_SLOTS[1], &[(ROLES, &anywhere)]]);
+        assert!(message.starts_with(&format!("{ROLES}: gives the privileged role \"admin\"")), "{message}");
         let other = [(ROLES, anywhere.as_str()), ("PORTICO_SECURITY_PRIVILEGED_ROLES", "root")];
         fine(&[TWO_SLOTS[0], TWO_SLOTS[1], &other]);
     }
     fine(&[TWO_SLOTS[0], TWO_SLOTS[1], &[(ROLES, &qualified)]]);
-    // Whoever compares it elsewhere ignores ASCII case, too.
+    // The comparison ignores ASCII case, as all others of role names.
     let shouted = json!({ "ADMIN": ["ops"] }).to_string();
     assert!(
         mistake(&[TWO_SLOTS[0], TWO_SLOTS[1], &[(ROLES, &shouted)]]).contains("privileged role \"ADMIN\"")
@@ -147,14 +147,14 @@ fn q_entra_1_many_tenants_need_a_list_of_those_that_may_come_in() {
         (DISCOVERY, "https://entra.example.com/common/v2.0/.well-known/openid-configuration"),
         (ISSUER, "https://login.microsoftonline.com/{tenantid}/v2.0"),
     ] {
-        let told = mistake(&[&OIDC, &[many]]);
-        assert!(told.starts_with(many.0) && told.contains("allowed_tenants"), "{told}");
+        let message = mistake(&[&OIDC, &[many]]);
+        assert!(message.starts_with(many.0) && message.contains("allowed_tenants"), "{message}");
         fine(&[&OIDC, &[many, TENANT]]);
-        let told = mistake(&[&OIDC, &[many, (TENANTS, "9188040D-6C67-4C5B-B112-36A304B66DAD")]]);
-        assert!(told.starts_with(TENANTS) && told.contains("lower case"), "{told}");
+        let message = mistake(&[&OIDC, &[many, (TENANTS, "9188040D-6C67-4C5B-B112-36A304B66DAD")]]);
+        assert!(message.starts_with(TENANTS) && message.contains("lower case"), "{message}");
     }
     fine(&[&OIDC, &[(DISCOVERY, "https://idp.example.com/common/.well-known/openid-configuration")]]);
     let template = ("PORTICO_OAUTH2_PROVIDER1_ISSUER", "https://login.example/{tenantid}/v2.0");
-    let told = mistake(&[&OAUTH2, &[template]]);
-    assert!(told.starts_with(template.0), "{told}");
+    let message = mistake(&[&OAUTH2, &[template]]);
+    assert!(message.starts_with(template.0), "{message}");
 }

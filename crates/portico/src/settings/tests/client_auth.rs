@@ -1,4 +1,4 @@
-//! How a slot proves who it is.
+//! The client authentication of a slot.
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 
@@ -24,10 +24,10 @@ fn a_private_key_stands_in_for_the_secret() {
     for (key, alg) in keys.iter().zip(["ES256", "ES384", "EdDSA"]) {
         let (pem, certificate) = (key.serialize_pem(), certificate(key));
         let slot = slot(&[&OIDC, &[METHOD, (KEY, &pem), (KEY_ID, "k1"), (CERTIFICATE, &certificate)]]);
-        let told = format!("{:?}", slot.auth);
-        assert!(matches!(slot.auth, ClientAuth::PrivateKey(_)) && told.contains(alg), "{told}");
+        let message = format!("{:?}", slot.auth);
+        assert!(matches!(slot.auth, ClientAuth::PrivateKey(_)) && message.contains(alg), "{message}");
         let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-        assert!(!told.contains(&body[..16]), "{told}");
+        assert!(!message.contains(&body[..16]), "{message}");
     }
 }
 
@@ -44,8 +44,8 @@ fn a_private_key_comes_alone_and_fits() {
         (&[(KEY, &pem)], KEY),
         (&[SECRET, (KEY_ID, "k1")], KEY_ID),
     ] {
-        let told = mistake(&[&OIDC, settings]);
-        assert!(told.starts_with(&format!("{blamed}: ")), "{told}");
-        assert!(!told.contains("CANARY") && !told.contains("PRIVATE"), "{told}");
+        let message = mistake(&[&OIDC, settings]);
+        assert!(message.starts_with(&format!("{blamed}: ")), "{message}");
+        assert!(!message.contains("CANARY") && !message.contains("PRIVATE"), "{message}");
     }
 }

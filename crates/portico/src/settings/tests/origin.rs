@@ -1,4 +1,4 @@
-//! Which place a value comes from, and what is said about names that nobody knows.
+//! The precedence of the sources, and mistakes about unknown names.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn a_variable_wins_over_its_file_and_the_file_over_the_default() {
     assert_eq!(source("security.access_token_lifetime"), file.name());
     assert_eq!(source("log.level"), "PORTICO_LOG_LEVEL_FILE");
     assert_eq!(source("storage.url"), "default");
-    // A table in a variable replaces the file's, name by name.
+    // A table in a variable replaces the whole table of the file.
     let toml = "[security.oidc_provider_settings.provider1.extra_authorization_params]\nprompt = 'login'\n";
     let file = TempFile::new(toml);
     let name = "PORTICO_OIDC_PROVIDER1_EXTRA_AUTHORIZATION_PARAMS";
@@ -47,21 +47,25 @@ fn files_lose_one_line_break_and_nothing_else() {
         assert_eq!(secrecy::ExposeSecret::expose_secret(&secrets.current), secret);
     }
     let empty = TempFile::new("\n");
-    let told = mistake(&[&OIDC, &[("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE", empty.name())]]);
-    assert_eq!(told, "PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE: is empty; give it a value, or leave it out");
-    let told = mistake(&[&[("PORTICO_SECURITY_SECRET_KEY_FILE", "x")]]);
+    let message = mistake(&[&OIDC, &[("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE", empty.name())]]);
+    assert_eq!(
+        message,
+        "PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE: is empty; give it a value, or leave it out"
+    );
+    let message = mistake(&[&[("PORTICO_SECURITY_SECRET_KEY_FILE", "x")]]);
     let both =
         "PORTICO_SECURITY_SECRET_KEY_FILE: is set, and so is PORTICO_SECURITY_SECRET_KEY; unset one of them";
-    assert_eq!(told, both);
-    let told = mistake(&[&OIDC, &[("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE", "/no/such/file")]]);
+    assert_eq!(message, both);
+    let message = mistake(&[&OIDC, &[("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE", "/no/such/file")]]);
     assert!(
-        told.starts_with("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE: the file /no/such/file cannot be read"),
-        "{told}"
+        message
+            .starts_with("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET_FILE: the file /no/such/file cannot be read"),
+        "{message}"
     );
-    // What is missing may stand in the file, so nothing is said of that.
-    let told =
+    // With an unusable file, missing settings are not reported: the file may contain them.
+    let message =
         mistake(&[&[("PORTICO_CONFIG", "/no/such.toml"), ("PORTICO_SECURITY_OIDC_PROVIDERS", "google")]]);
-    assert!(told.starts_with("PORTICO_CONFIG: the file /no/such.toml cannot be read"), "{told}");
+    assert!(message.starts_with("PORTICO_CONFIG: the file /no/such.toml cannot be read"), "{message}");
 }
 
 #[test]
@@ -73,7 +77,7 @@ fn mistakes_in_the_file_name_path_and_file() {
         mistakes,
         [
             format!("log.levle in {name}: is no setting; did you mean log.level?"),
-            format!("log.level in {name}: must be a text, in quotes"),
+            format!("log.level in {name}: must be a string, in quotes"),
             format!("server.listen in {name}: must be an IP address and a port, such as 127.0.0.1:8080"),
         ]
     );
@@ -81,7 +85,7 @@ fn mistakes_in_the_file_name_path_and_file() {
 
 #[test]
 fn variables_that_no_setting_reads_are_mistakes() {
-    for (name, told) in [
+    for (name, message) in [
         ("PORTICO_SECURITY_SING_ALG", "is no setting; did you mean PORTICO_SECURITY_SIGNING_ALG?"),
         (
             "PORTICO_OIDC_PROVIDER1_DISPLAY_LABLE",
@@ -93,7 +97,7 @@ fn variables_that_no_setting_reads_are_mistakes() {
         ("PORTICO_DATABASE_URL", "is no setting; did you mean PORTICO_STORAGE_URL?"),
         ("PORTICO_NONSENSE", "is no setting"),
     ] {
-        assert_eq!(mistake(&[&[(name, "CANARY")]]), format!("{name}: {told}"));
+        assert_eq!(mistake(&[&[(name, "CANARY")]]), format!("{name}: {message}"));
     }
     fine(&[&[
         ("PORTICO_SERVICE_HOST", "10.0.0.1"),
@@ -142,7 +146,7 @@ fn another_prefix_moves_a_deployment_unchanged() {
         ("INFRAHUB_SECURITY_INITIAL_ADMIN_PASSWORD", "x"),
         ("INFRAHUB_OIDC_PROVIDER1_CLIENT_IDD", "x"),
         ("PORTICO_SERVICE_HOST", "x"),
-        // Ours wins; what is wrong with theirs does not matter.
+        // The value under PORTICO wins, and a mistake in the other is ignored.
         ("INFRAHUB_SECURITY_SECRET_KEY", "327f747f-efac-42be-9e73-999f08f86b92"),
         ("INFRAHUB_PUBLIC_URL", "nonsense"),
     ];
@@ -153,15 +157,15 @@ fn another_prefix_moves_a_deployment_unchanged() {
     let near: Vec<_> = loaded.warnings.iter().filter(|warning| warning.contains("INFRAHUB")).collect();
     assert_eq!(
         near,
-        [
-            "INFRAHUB_OIDC_PROVIDER1_CLIENT_IDD is no setting and was ignored; did you mean INFRAHUB_OIDC_PROVIDER1_CLIENT_ID?"
-        ]
+        ["INFRAHUB_OIDC_PROVIDER1_CLIENT_IDD is no setting and was ignored; \
+             did you mean INFRAHUB_OIDC_PROVIDER1_CLIENT_ID?"]
     );
     all.insert("PORTICO_LOG_LEVEL".to_owned(), "info".to_owned());
-    let told = "PORTICO_LOG_LEVEL: is not read, because the prefix is INFRAHUB; name it INFRAHUB_LOG_LEVEL, or unset it";
-    assert_eq!(load_exactly(all.clone()).map(|_| ()).unwrap_err(), [told]);
+    let message = "PORTICO_LOG_LEVEL: is not read, because the prefix is INFRAHUB; \
+                name it INFRAHUB_LOG_LEVEL, or unset it";
+    assert_eq!(load_exactly(all.clone()).map(|_| ()).unwrap_err(), [message]);
     all.remove("PORTICO_LOG_LEVEL");
-    // Theirs are read where ours are missing.
+    // Without a value under PORTICO, the other prefix is read.
     all.remove("PORTICO_PUBLIC_URL");
     assert!(load_exactly(all).map(|_| ()).unwrap_err()[0].starts_with("INFRAHUB_PUBLIC_URL: "));
     for wrong in ["", "infrahub", "INFRAHUB_", "9X", "A-B"] {
@@ -174,9 +178,9 @@ fn another_prefix_moves_a_deployment_unchanged() {
 
 #[test]
 fn nothing_at_all_names_what_is_needed() {
-    let told = load_exactly(BTreeMap::new()).map(|_| ()).unwrap_err();
+    let message = load_exactly(BTreeMap::new()).map(|_| ()).unwrap_err();
     assert_eq!(
-        told,
+        message,
         [
             "PORTICO_PUBLIC_URL: is missing; set it, or main.public_url in the TOML file",
             "PORTICO_SECURITY_SECRET_KEY: is missing; set it, or security.secret_key in the TOML file",

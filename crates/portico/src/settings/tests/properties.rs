@@ -1,11 +1,11 @@
-//! What holds for every text that somebody may write into a setting.
+//! Properties of the settings for arbitrary texts.
 
 use proptest::prelude::*;
 
 use super::super::table::{Setting, SettingKind as Form};
 use super::*;
 
-/// Every variable of a service with one slot of each protocol.
+/// All settings of a service with one slot of each protocol.
 fn any_setting() -> impl Strategy<Value = Setting> {
     let lists = ["security.oidc_providers", "security.oauth2_providers"];
     let all: Vec<_> = Setting::all()
@@ -28,15 +28,19 @@ fn any_text() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// It is taken, or refused by name; and a secret's text is repeated neither way.
+    /// A text is accepted or refused by name. The text of a secret never appears in the output.
     #[test]
     fn m15_h09_any_text_is_taken_or_refused_by_name(setting in any_setting(), text in any_text()) {
         let variable = format!("PORTICO_{}", setting.variable());
         let all = [&OIDC[..], &OAUTH2[..], &[(variable.as_str(), text.as_str())][..]];
         let said = match load(&all) {
-            Ok(loaded) => [render(&loaded, false), render(&loaded, true), format!("{loaded:?}"), loaded.warnings.join("\n")].concat(),
+            Ok(loaded) => {
+                let warnings = loaded.warnings.join("\n");
+                [render(&loaded, false), render(&loaded, true), format!("{loaded:?}"), warnings].concat()
+            }
             Err(mistakes) => {
-                prop_assert!(mistakes.iter().any(|mistake| mistake.contains(&variable)), "{variable}: {mistakes:?}");
+                let names_it = mistakes.iter().any(|mistake| mistake.contains(&variable));
+                prop_assert!(names_it, "{variable}: {mistakes:?}");
                 prop_assert!(mistakes.iter().all(|mistake| !mistake.contains('\n')), "{mistakes:?}");
                 mistakes.join("\n")
             }
@@ -46,7 +50,7 @@ proptest! {
         }
     }
 
-    /// A file is read, or refused by its name.
+    /// A file is accepted, or refused by its name.
     #[test]
     fn m15_any_file_is_read_or_refused_by_name(
         content in prop_oneof![
@@ -57,8 +61,10 @@ proptest! {
     ) {
         let file = TempFile::new(&content);
         if let Err(mistakes) = load(&[&[("PORTICO_CONFIG", file.name())]]) {
-            let named = |mistake: &String| mistake.contains(file.name()) || mistake.contains("PORTICO_CONFIG");
-            prop_assert!(mistakes.iter().all(named), "{mistakes:?}");
+            let by_name = |mistake: &String| {
+                mistake.contains(file.name()) || mistake.contains("PORTICO_CONFIG")
+            };
+            prop_assert!(mistakes.iter().all(by_name), "{mistakes:?}");
         }
     }
 }

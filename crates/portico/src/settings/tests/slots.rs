@@ -34,13 +34,13 @@ fn slot_settings_that_are_wrong() {
         ("CA_BUNDLE", "/no/such.pem"),
     ] {
         let name = format!("PORTICO_OIDC_PROVIDER1_{name}");
-        let told = mistake(&[&OIDC, &[(&name, wrong)]]);
-        assert!(told.starts_with(&format!("{name}: ")), "{told}");
-        assert!(!told.contains("CANARY"), "{told}");
+        let message = mistake(&[&OIDC, &[(&name, wrong)]]);
+        assert!(message.starts_with(&format!("{name}: ")), "{message}");
+        assert!(!message.contains("CANARY"), "{message}");
     }
-    let told = mistake(&[&OIDC, &[("PORTICO_OIDC_PROVIDER1_ALLOWED_ALGS", "HS256")]]);
+    let message = mistake(&[&OIDC, &[("PORTICO_OIDC_PROVIDER1_ALLOWED_ALGS", "HS256")]]);
     for alg in SigningAlg::ALL {
-        assert!(told.contains(alg.as_str()), "{told}");
+        assert!(message.contains(alg.as_str()), "{message}");
     }
 }
 
@@ -75,9 +75,14 @@ fn q_cfg_2_slot_settings_that_are_right() {
         slot.claims.name.iter().map(portico_core::claims::ClaimPath::as_str).collect::<Vec<_>>(),
         ["nickname", "name"]
     );
-    assert!(slot.claims.groups_wanted, "somebody set the claim");
+    assert!(slot.claims.groups_wanted, "the claim is set");
     assert_eq!(slot.clock_skew, Duration::from_mins(5));
     assert_eq!(slot.transport.extra_roots.as_deref(), Some(certificate.as_bytes()));
+    check_discovery_urls();
+}
+
+/// A missing well-known path is added to the discovery URL.
+fn check_discovery_urls() {
     for (written, fetched) in [
         ("https://idp.example.com/realm/", "https://idp.example.com/realm/.well-known/openid-configuration"),
         (
@@ -119,7 +124,7 @@ fn plain_http_is_for_this_host_or_for_who_asks_for_it() {
     }
 }
 
-// RFC 6749 2.3: one way to prove who we are.
+// RFC 6749 2.3: one method of client authentication.
 #[test]
 fn client_authentication_has_exactly_what_it_needs() {
     const METHOD: &str = "PORTICO_OIDC_PROVIDER1_TOKEN_ENDPOINT_AUTH_METHOD";
@@ -132,13 +137,13 @@ fn client_authentication_has_exactly_what_it_needs() {
     assert!(matches!(with("client_secret_basic", &secret), ClientAuth::Basic(_)));
     assert!(matches!(with("client_secret_post", &secret), ClientAuth::Post(_)));
     for method in ["client_secret_basic", "client_secret_post"] {
-        let told = mistake(&[&OIDC, &[(METHOD, method)]]);
-        assert!(told.starts_with("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET: is missing"), "{told}");
+        let message = mistake(&[&OIDC, &[(METHOD, method)]]);
+        assert!(message.starts_with("PORTICO_OIDC_PROVIDER1_CLIENT_SECRET: is missing"), "{message}");
     }
     assert!(mistake(&[&OIDC, &[(METHOD, "none")], &secret]).starts_with(METHOD));
 }
 
-// RFC 6749 4.1.1, RFC 9101: what Portico sets, nobody sets beside it.
+// RFC 6749 4.1.1, RFC 9101: extra parameters must not repeat those of Portico.
 #[test]
 fn parameters_that_portico_sets_are_refused() {
     const NAME: &str = "PORTICO_OIDC_PROVIDER1_EXTRA_AUTHORIZATION_PARAMS";
@@ -157,8 +162,8 @@ fn parameters_that_portico_sets_are_refused() {
         "request_uri",
         "State",
     ] {
-        let told = mistake(&[&OIDC, &[(NAME, &json!({ reserved: "x" }).to_string())]]);
-        assert!(told.starts_with(NAME) && told.contains(&reserved.to_lowercase()), "{told}");
+        let message = mistake(&[&OIDC, &[(NAME, &json!({ reserved: "x" }).to_string())]]);
+        assert!(message.starts_with(NAME) && message.contains(&reserved.to_lowercase()), "{message}");
     }
     for free in ["prompt", "access_type", "hd", "acr_values", "max_age", "login_hint", "claims"] {
         slot_with("EXTRA_AUTHORIZATION_PARAMS", &json!({ free: "x" }).to_string());
@@ -174,7 +179,7 @@ fn the_name_fallback_narrows_and_never_widens() {
     {
         assert_eq!(slot(&[&OIDC, &[(GLOBAL, global), (OWN, own)]]).name_fallback, is, "{global} {own}");
     }
-    assert!(!slot_with("ID_TOKEN_VERIFY_SIGNATURE", "false").name_fallback, "nobody verified the name");
+    assert!(!slot_with("ID_TOKEN_VERIFY_SIGNATURE", "false").name_fallback, "the name is not verified");
 }
 
 #[test]

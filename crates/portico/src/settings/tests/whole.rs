@@ -1,4 +1,4 @@
-//! Defaults, lists of slots, global settings, and the files that are shipped.
+//! Defaults, lists of slots, global settings, and the shipped files.
 
 use super::*;
 
@@ -25,6 +25,12 @@ fn every_default_is_as_documented() {
     assert_eq!(settings.log_filter, "info");
     let [first, second] = &settings.slots[..] else { panic!() };
     assert_eq!(first.id().to_string(), "oidc/provider1");
+    check_slot_defaults(first);
+    assert_eq!(oauth2(second).identity_namespace, "https://git.example.com/token");
+    assert!(oauth2(second).issuer.is_none());
+}
+
+fn check_slot_defaults(first: &Slot) {
     assert_eq!(
         (first.button.label.as_str(), first.button.icon.as_str()),
         ("Single Sign on", "mdi:account-key")
@@ -46,8 +52,6 @@ fn every_default_is_as_documented() {
         (own.signature, own.nonce, own.userinfo),
         (SignatureCheck::Verify, NonceMode::Required, UserinfoUse::IfNeeded)
     );
-    assert_eq!(oauth2(second).identity_namespace, "https://git.example.com/token");
-    assert!(oauth2(second).issuer.is_none());
 }
 
 #[test]
@@ -65,11 +69,11 @@ fn google_needs_an_id_and_a_secret_only() {
     assert_eq!(oauth2(second).authorization_url.as_str(), "https://accounts.google.com/o/oauth2/v2/auth");
     assert_eq!(oauth2(second).token_url.as_str(), "https://oauth2.googleapis.com/token");
     assert_eq!(oauth2(second).userinfo_url.as_str(), "https://openidconnect.googleapis.com/v1/userinfo");
-    // Google's alias does not follow to another issuer.
+    // The default alias is only for Google's issuer.
     let elsewhere = fine(&[&GOOGLE, &[("PORTICO_OIDC_GOOGLE_ISSUER", "https://idp.example.com")]]);
     assert!(oidc(&elsewhere.settings.slots[0]).issuer_aliases.is_empty());
-    let told = mistake(&[&GOOGLE[..2], &OIDC[1..2]]);
-    assert_eq!(told, "PORTICO_OIDC_GOOGLE_CLIENT_SECRET: is missing; oidc/google is enabled and needs it");
+    let message = mistake(&[&GOOGLE[..2], &OIDC[1..2]]);
+    assert_eq!(message, "PORTICO_OIDC_GOOGLE_CLIENT_SECRET: is missing; oidc/google is enabled and needs it");
 }
 
 #[test]
@@ -85,17 +89,18 @@ fn lists_keep_the_operators_order_and_oidc_comes_first() {
     ]);
     let names: Vec<_> = loaded.settings.slots.iter().map(|slot| slot.id().to_string()).collect();
     assert_eq!(names, ["oidc/google", "oidc/provider1", "oauth2/google", "oauth2/provider1"]);
-    for (list, told) in [
+    for (list, message) in [
         ("PROVIDER1", "must have slot names in lower case: provider1"),
         (
             "oidc/provider1",
-            r#"has "oidc/provider1", which is no slot; there are provider1, provider2, google, with commas between them"#,
+            "contains \"oidc/provider1\", which is not a slot; \
+             the slots are provider1, provider2, google, separated by commas",
         ),
         ("provider1,provider1", "names provider1 twice"),
         ("provider1,", "has an empty entry between its commas"),
     ] {
-        let told = format!("PORTICO_SECURITY_OIDC_PROVIDERS: {told}");
-        assert_eq!(mistake(&[&OIDC, &[("PORTICO_SECURITY_OIDC_PROVIDERS", list)]]), told);
+        let message = format!("PORTICO_SECURITY_OIDC_PROVIDERS: {message}");
+        assert_eq!(mistake(&[&OIDC, &[("PORTICO_SECURITY_OIDC_PROVIDERS", list)]]), message);
     }
     assert!(fine(&[&OIDC, &[("PORTICO_SECURITY_OIDC_PROVIDERS", "")]]).settings.slots.is_empty());
 }
@@ -131,7 +136,10 @@ fn global_settings_that_are_wrong() {
     ] {
         let name = format!("PORTICO_{name}");
         let mistakes = load(&[&[(&name, wrong)]]).map(|_| ()).expect_err(&name);
-        assert!(mistakes.iter().all(|told| told.starts_with(&format!("{name}: "))), "{wrong}: {mistakes:?}");
+        assert!(
+            mistakes.iter().all(|message| message.starts_with(&format!("{name}: "))),
+            "{wrong}: {mistakes:?}"
+        );
         assert!(!mistakes.concat().contains("CANARY"), "{mistakes:?}");
     }
 }
@@ -176,7 +184,7 @@ fn the_shipped_files_work() {
     let secret = ("PORTICO_OIDC_GOOGLE_CLIENT_SECRET", "hush");
     let loaded = load_exactly(variables(&[&LEAST[1..], &[("PORTICO_CONFIG", &example), secret]])).unwrap();
     assert!(!loaded.settings.slots.is_empty());
-    // With each # taken away, the file of defaults changes nothing.
+    // Without its comment marks, the file of defaults changes no value.
     let text = std::fs::read_to_string(format!("{root}/default.toml")).unwrap();
     let shown = |line: &&str| !line.contains('…');
     let line = |line: &'_ str| match line.strip_prefix('#') {

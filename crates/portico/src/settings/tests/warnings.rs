@@ -1,4 +1,4 @@
-//! Where traces go, what is warned about, and what is never shown.
+//! The collector of traces, the warnings, and the masking of secrets.
 
 use super::*;
 
@@ -12,18 +12,21 @@ fn traces_go_to_an_address_or_nowhere() {
     assert_eq!(endpoint(""), None);
     assert_eq!(fine(&[]).settings.otlp_endpoint, None);
     for wrong in ["collector:4318", "grpc://collector:4317", "http://user:hush@collector", "http://"] {
-        let told = mistake(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)]]);
-        assert!(told.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: ") && !told.contains("hush"), "{told}");
+        let message = mistake(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)]]);
+        assert!(
+            message.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: ") && !message.contains("hush"),
+            "{message}"
+        );
     }
 }
 
-fn told(groups: &[&[(&str, &str)]], words: &str) -> bool {
+fn has_warning(groups: &[&[(&str, &str)]], words: &str) -> bool {
     fine(groups).warnings.iter().any(|warning| warning.contains(words))
 }
 
 #[test]
 fn what_is_weak_is_warned_about() {
-    assert!(told(&[], "no slot is enabled") && !told(&[&OIDC], "no slot is enabled"));
+    assert!(has_warning(&[], "no slot is enabled") && !has_warning(&[&OIDC], "no slot is enabled"));
     for (name, value, words) in [
         ("OIDC_PROVIDER1_PKCE_ENABLED", "false", "pkce_enabled is false; only the nonce"),
         ("OIDC_PROVIDER1_ID_TOKEN_VERIFY_SIGNATURE", "0", "id_token_verify_signature is false"),
@@ -34,26 +37,41 @@ fn what_is_weak_is_warned_about() {
         ("STORAGE_URL", "postgres://db.example.org/portico", "clear text"),
     ] {
         let name = format!("PORTICO_{name}");
-        assert!(!told(&[&OIDC, &OAUTH2], words), "{words}");
-        assert!(told(&[&OIDC, &OAUTH2, &[(&name, value)]], words), "{words}");
+        assert!(!has_warning(&[&OIDC, &OAUTH2], words), "{words}");
+        assert!(has_warning(&[&OIDC, &OAUTH2, &[(&name, value)]], words), "{words}");
     }
-    assert!(told(&[&OIDC], "oidc/provider1: everybody whom the provider knows may log in"));
-    assert!(told(&[&GOOGLE], "oidc/google: ANYBODY WITH AN ACCOUNT AT accounts.google.com MAY LOG IN"));
-    // Only a slot that admits everyone.
+    assert!(has_warning(&[&OIDC], "oidc/provider1: every user of the provider may log in"));
+    assert!(has_warning(
+        &[&GOOGLE],
+        "oidc/google: ANYBODY WITH AN ACCOUNT AT accounts.google.com MAY LOG IN"
+    ));
+    check_access_warnings();
+    check_email_warnings();
+    check_fallback_warnings();
+}
+
+/// Only a slot without an access rule has the warning about access.
+fn check_access_warnings() {
     for name in ["ALLOWED_GROUPS", "ALLOWED_EMAIL_DOMAINS", "ALLOWED_SUBJECTS", "ALLOWED_TENANTS"] {
         let names = ["PROVIDER1", "GOOGLE"].map(|slot| format!("PORTICO_OIDC_{slot}_{name}"));
         let rules = [(names[0].as_str(), "x"), (names[1].as_str(), "x")];
         let both = [("PORTICO_SECURITY_OIDC_PROVIDERS", "provider1,google")];
         let groups = [&OIDC[..], &GOOGLE[..3], &both, &rules];
-        assert!(!told(&groups, "because the slot has no access rule"), "{name}");
+        assert!(!has_warning(&groups, "because the slot has no access rule"), "{name}");
     }
-    // Addresses that nobody calls verified.
+}
+
+/// `allowed_email_domains` at a provider that does not mark verified addresses.
+fn check_email_warnings() {
     let domains = ("PORTICO_OIDC_PROVIDER1_ALLOWED_EMAIL_DOMAINS", "example.com");
     let entra = ("PORTICO_OIDC_PROVIDER1_DISCOVERY_URL", "https://login.microsoftonline.com/t/v2.0");
     let own = ("PORTICO_OIDC_PROVIDER1_EMAIL_VERIFIED_CLAIM", "xms_edov");
-    assert!(told(&[&OIDC, &[domains, entra]], "oidc/provider1: allowed_email_domains will refuse everybody"));
+    assert!(has_warning(
+        &[&OIDC, &[domains, entra]],
+        "oidc/provider1: allowed_email_domains will refuse every login"
+    ));
     for fine in [&[domains][..], &[entra], &[domains, entra, own]] {
-        assert!(!told(&[&OIDC, fine], "will refuse everybody"), "{fine:?}");
+        assert!(!has_warning(&[&OIDC, fine], "will refuse every login"), "{fine:?}");
     }
     let github = [
         ("PORTICO_OAUTH2_PROVIDER1_AUTHORIZATION_URL", "https://github.com/login/oauth/authorize"),
@@ -61,24 +79,33 @@ fn what_is_weak_is_warned_about() {
     ];
     let list = [("PORTICO_OAUTH2_PROVIDER1_EMAILS_URL", "https://api.github.com/user/emails")];
     let oauth2 = [OAUTH2[0], OAUTH2[1], OAUTH2[3], OAUTH2[4]];
-    assert!(told(&[&oauth2, &github], "will refuse everybody"));
-    assert!(!told(&[&oauth2, &github, &list], "will refuse everybody"), "its list of addresses says so");
-    // The name fallback, where names can be chosen.
+    assert!(has_warning(&[&oauth2, &github], "will refuse every login"));
+    assert!(
+        !has_warning(&[&oauth2, &github, &list], "will refuse every login"),
+        "its list of addresses says so"
+    );
+}
+
+/// The name fallback at a provider where users choose their names.
+fn check_fallback_warnings() {
     let off = [("PORTICO_SECURITY_SSO_ACCOUNT_NAME_FALLBACK", "false")];
     let own = [("PORTICO_OAUTH2_PROVIDER1_ACCOUNT_NAME_FALLBACK", "false")];
-    assert!(!told(&[&OIDC], "name fallback"));
-    assert!(told(&[&OAUTH2], "the name fallback is on for oauth2/provider1"));
-    assert!(told(&[&GOOGLE], "the name fallback is on for oidc/google, oauth2/google"));
-    assert!(!told(&[&OAUTH2, &off], "name fallback") && !told(&[&OAUTH2, &own], "name fallback"));
+    assert!(!has_warning(&[&OIDC], "name fallback"));
+    assert!(has_warning(&[&OAUTH2], "the name fallback is on for oauth2/provider1"));
+    assert!(has_warning(&[&GOOGLE], "the name fallback is on for oidc/google, oauth2/google"));
+    assert!(
+        !has_warning(&[&OAUTH2, &off], "name fallback") && !has_warning(&[&OAUTH2, &own], "name fallback")
+    );
 }
 
 #[test]
 fn what_is_forgotten_or_comes_to_nothing_is_warned_about() {
-    // A slot that somebody forgot to list.
-    let forgotten = "oidc/provider1 has a client_id (PORTICO_OIDC_PROVIDER1_CLIENT_ID) and is not enabled; name it in security.oidc_providers";
-    assert!(told(&[&OIDC[1..]], forgotten) && told(&[&OIDC[1..], &OAUTH2], forgotten));
-    assert!(!told(&[&OIDC, &OAUTH2], "and is not enabled"));
-    // Times that nothing can come of.
+    // A configured slot that no list names.
+    let forgotten = "oidc/provider1 has a client_id (PORTICO_OIDC_PROVIDER1_CLIENT_ID) but is not enabled; \
+                     name it in security.oidc_providers";
+    assert!(has_warning(&[&OIDC[1..]], forgotten) && has_warning(&[&OIDC[1..], &OAUTH2], forgotten));
+    assert!(!has_warning(&[&OIDC, &OAUTH2], "but is not enabled"));
+    // Lifetimes longer than the session.
     for (name, words) in [
         (
             "ACCESS_TOKEN_LIFETIME",
@@ -90,7 +117,10 @@ fn what_is_forgotten_or_comes_to_nothing_is_warned_about() {
         ),
     ] {
         let name = format!("PORTICO_SECURITY_{name}");
-        assert!(told(&[&[(&name, "31d")]], words) && !told(&[&[(&name, "30d")]], words), "{words}");
+        assert!(
+            has_warning(&[&[(&name, "31d")]], words) && !has_warning(&[&[(&name, "30d")]], words),
+            "{words}"
+        );
     }
 }
 
