@@ -76,7 +76,7 @@ impl Dressed {
     /// All knobs as the persona has them, at the present time.
     pub fn dress(&self) {
         let realm = self.realm();
-        self.persona.dress(&realm);
+        self.persona.apply_to(&realm);
         let now = self.app.now();
         realm.knobs(|knobs| knobs.clock.now = Some(now));
     }

@@ -1,6 +1,7 @@
-//! The demo identity provider as a process of its own, for the benchmark and for tests from outside.
+//! The demo identity provider as a separate process, for the benchmark and for tests in other languages.
 //!
-//! Prints one JSON line, `{"base_url": …, "slots": […]}`, and serves until its standard input closes or a signal ends it.
+//! The process prints one JSON line, `{"base_url": …, "slots": […]}`. It serves until its standard input
+//! closes or a signal terminates it.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -10,22 +11,22 @@ use portico_demo_idp::knobs::AutoLogin;
 use portico_demo_idp::{DemoIdp, IdpConfig};
 use serde_json::json;
 
-/// Serves six made-up realms, one for each slot of a Portico.
+/// Serves six demo realms, one for each slot of Portico.
 #[derive(Parser)]
 struct Arguments {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The port on 127.0.0.1; 0 selects a free port.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// The public URL of the Portico whose callbacks are registered.
+    /// The public URL of Portico, used to register its callback URLs.
     #[arg(long)]
     public_url: String,
-    /// Signs this person in without asking (`ada-1`, `bruno-2` or `chidi-3`).
+    /// Signs this person in without a login page (`ada-1`, `bruno-2` or `chidi-3`).
     #[arg(long, conflicts_with = "auto_login_new")]
     auto_login: Option<String>,
-    /// Signs a person never seen before in at each login, without asking.
+    /// Signs a new person in at each login, without a login page.
     #[arg(long)]
     auto_login_new: bool,
-    /// Worker threads.
+    /// The number of worker threads.
     #[arg(long, default_value_t = 1)]
     workers: usize,
 }

@@ -1,4 +1,4 @@
-//! How an endpoint delivers what it has to say: late, elsewhere, too much of it, or not at all.
+//! Delivery of an endpoint's response: delayed, redirected, replaced, oversized or slow.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,44 +11,46 @@ use futures_util::stream;
 use serde_json::Value;
 use tokio::sync::watch;
 
-/// The longest an answer is held back by a gate that nobody opens.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// The end of "endless": 1 GiB.
-const ENDLESS: u64 = 1 << 30;
-const CHUNK: usize = 16 * 1024;
+/// The maximum time a response waits for a closed gate.
+const MAX_GATE_WAIT: Duration = Duration::from_mins(1);
+/// The size of an "endless" body in bytes: 1 GiB.
+const ENDLESS_BYTES: u64 = 1 << 30;
+const CHUNK_BYTES: usize = 16 * 1024;
 
-/// Delivery of one endpoint's answer. The default delivers honestly and at once.
+/// Delivery of one endpoint's response. The default sends the usual response immediately.
 ///
-/// Order: wait for `gate`, sleep for `delay`, then `redirect`, else `body`, else the usual answer; then `status`, `content_type`
-/// and `headers` are laid over it. With `redirect` or `body` the request is counted but not processed (a code stays unspent).
+/// The endpoint waits for `gate`, sleeps for `delay`, and then sends the first of `redirect`, `body` and the
+/// usual response. `status`, `content_type` and `headers` change a response that is not a redirect.
+///
+/// With `redirect` or `body` the request is counted but not processed: a code stays unused.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
-    /// Requests wait here until it opens.
+    /// Requests wait until this gate opens.
     pub gate: Option<Gate>,
-    /// Time to pass before anything is said.
+    /// The delay before the response.
     pub delay: Option<Duration>,
-    /// A status and a `Location` instead of an answer.
+    /// A status and a `Location` that replace the response.
     pub redirect: Option<(u16, String)>,
-    /// Another body.
+    /// A body that replaces the usual one.
     pub body: Option<Body>,
-    /// Another status.
+    /// A status that replaces the usual one.
     pub status: Option<u16>,
-    /// Another `Content-Type`.
+    /// A `Content-Type` that replaces the usual one.
     pub content_type: Option<String>,
-    /// More headers; those with a name or value HTTP does not allow are left out.
+    /// Additional headers. Headers with an invalid name or value are omitted.
     pub headers: Vec<(String, String)>,
 }
 
 /// A body that replaces the usual one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Exactly these bytes.
+    /// These bytes.
     Bytes(Vec<u8>),
-    /// This many spaces, in chunks without a length announced.
+    /// This many spaces, in chunks and without `Content-Length`.
     Spaces(u64),
-    /// Spaces until the other side has had enough (or 1 GiB).
+    /// Spaces until the client closes the connection, at most 1 GiB.
     Endless,
-    /// These bytes one by one, with a pause before each.
+    /// These bytes one at a time, with a pause before each.
     Drip {
         /// The bytes.
         bytes: Vec<u8>,
@@ -69,14 +71,14 @@ impl From<Value> for Body {
     }
 }
 
-/// A gate where requests wait until a test lets them through. Clones are the same gate.
+/// A gate at which requests wait until a test opens it. Clones share one gate.
 #[derive(Debug, Clone)]
 pub struct Gate(Arc<GateState>);
 
 #[derive(Debug)]
 struct GateState {
     open: watch::Sender<bool>,
-    waiting: watch::Sender<usize>,
+    arrived: watch::Sender<usize>,
 }
 
 impl Default for Gate {
@@ -88,34 +90,34 @@ impl Default for Gate {
 impl Gate {
     /// A closed gate.
     pub fn new() -> Self {
-        Self(Arc::new(GateState { open: watch::Sender::new(false), waiting: watch::Sender::new(0) }))
+        Self(Arc::new(GateState { open: watch::Sender::new(false), arrived: watch::Sender::new(0) }))
     }
 
-    /// How many requests have arrived at the gate so far.
+    /// The number of requests that have arrived at the gate.
     pub fn arrived(&self) -> usize {
-        *self.0.waiting.borrow()
+        *self.0.arrived.borrow()
     }
 
-    /// Waits until `count` requests have arrived; false after `limit`.
+    /// Waits until `count` requests have arrived; false if `limit` expires first.
     pub async fn wait_for_arrivals(&self, count: usize, limit: Duration) -> bool {
-        let mut waiting = self.0.waiting.subscribe();
-        let reached = waiting.wait_for(|arrived| *arrived >= count);
+        let mut arrived = self.0.arrived.subscribe();
+        let reached = arrived.wait_for(|arrived| *arrived >= count);
         matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
     }
 
-    /// Opens the gate, for those who wait and for all who come later.
+    /// Opens the gate for waiting and later requests.
     pub fn open(&self) {
         self.0.open.send_replace(true);
     }
 
     async fn pass(&self) {
         let mut open = self.0.open.subscribe();
-        self.0.waiting.send_modify(|arrived| *arrived += 1);
-        let _ = tokio::time::timeout(LONGEST_WAIT, open.wait_for(|open| *open)).await;
+        self.0.arrived.send_modify(|arrived| *arrived += 1);
+        let _ = tokio::time::timeout(MAX_GATE_WAIT, open.wait_for(|open| *open)).await;
     }
 }
 
-/// What an endpoint usually answers.
+/// The usual response of an endpoint.
 pub(crate) struct IdpResponse {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
@@ -132,8 +134,8 @@ impl IdpResponse {
         Self { status, content_type, headers: Vec::new(), body: body.into_bytes() }
     }
 
-    /// Marks the answer as one no cache may keep (RFC 6749, 5.1).
-    pub(crate) fn not_stored(self) -> Self {
+    /// Adds `Cache-Control: no-store` (RFC 6749, 5.1).
+    pub(crate) fn no_store(self) -> Self {
         self.with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
@@ -144,8 +146,8 @@ impl IdpResponse {
 }
 
 impl Answer {
-    /// Delivers `usual` by these knobs.
-    pub(crate) async fn deliver(&self, usual: impl FnOnce() -> IdpResponse) -> HttpResponse {
+    /// Sends the response of `usual`, or what these knobs put in its place.
+    pub(crate) async fn respond(&self, usual: impl FnOnce() -> IdpResponse) -> HttpResponse {
         if let Some(gate) = &self.gate {
             gate.pass().await;
         }
@@ -153,12 +155,12 @@ impl Answer {
             tokio::time::sleep(delay).await;
         }
         if let Some((status, location)) = &self.redirect {
-            let mut builder = HttpResponse::build(status_of(*status));
+            let mut builder = HttpResponse::build(status_code(*status));
             return builder.insert_header((LOCATION, location.as_str())).finish();
         }
         if let Some(body) = &self.body {
             let mut builder = self.builder(StatusCode::OK, "application/json");
-            return send(&mut builder, body.clone());
+            return replacement(&mut builder, body.clone());
         }
         let response = usual();
         let mut builder = self.builder(response.status, response.content_type);
@@ -169,11 +171,11 @@ impl Answer {
     }
 
     fn builder(&self, status: StatusCode, content_type: &str) -> HttpResponseBuilder {
-        let mut builder = HttpResponse::build(self.status.map_or(status, status_of));
-        let wanted = self.content_type.as_deref().unwrap_or(content_type);
-        let typed = std::iter::once((CONTENT_TYPE.as_str(), wanted));
-        let more = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in typed.chain(more) {
+        let mut builder = HttpResponse::build(self.status.map_or(status, status_code));
+        let content_type = self.content_type.as_deref().unwrap_or(content_type);
+        let first = std::iter::once((CONTENT_TYPE.as_str(), content_type));
+        let extra = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in first.chain(extra) {
             let (name, value) = (HeaderName::try_from(name), HeaderValue::try_from(value));
             if let (Ok(name), Ok(value)) = (name, value) {
                 builder.append_header((name, value));
@@ -183,30 +185,30 @@ impl Answer {
     }
 }
 
-fn status_of(code: u16) -> StatusCode {
+fn status_code(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn send(builder: &mut HttpResponseBuilder, body: Body) -> HttpResponse {
+fn replacement(builder: &mut HttpResponseBuilder, body: Body) -> HttpResponse {
     match body {
         Body::Bytes(bytes) => builder.body(bytes),
         Body::Spaces(count) => spaces(builder, count),
-        Body::Endless => spaces(builder, ENDLESS),
+        Body::Endless => spaces(builder, ENDLESS_BYTES),
         Body::Drip { bytes, every } => {
-            let drops = stream::unfold(bytes.into_iter(), move |mut rest| async move {
+            let bytes = stream::unfold(bytes.into_iter(), move |mut rest| async move {
                 tokio::time::sleep(every).await;
-                let drop = rest.next()?;
-                Some((Ok::<_, std::io::Error>(Bytes::copy_from_slice(&[drop])), rest))
+                let byte = rest.next()?;
+                Some((Ok::<_, std::io::Error>(Bytes::copy_from_slice(&[byte])), rest))
             });
-            builder.streaming(drops)
+            builder.streaming(bytes)
         }
     }
 }
 
 fn spaces(builder: &mut HttpResponseBuilder, count: u64) -> HttpResponse {
-    let chunk = Bytes::from(vec![b' '; CHUNK]);
+    let chunk = Bytes::from(vec![b' '; CHUNK_BYTES]);
     let chunks = stream::unfold(count, move |left| {
-        let size = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        let size = usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         let part = chunk.slice(..size);
         let next = (size > 0).then(|| (Ok::<_, std::io::Error>(part), left - size as u64));
         async move { next }

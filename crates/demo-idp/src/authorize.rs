@@ -1,172 +1,195 @@
-//! The authorization endpoint: checks the request, lets a person choose who they are, sends the browser back.
+//! The authorization endpoint: validates the request, shows the login page and redirects the browser to the
+//! client.
 
 use std::sync::Arc;
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
 use crate::config::{Client, ClientAuth, Person, RealmKind};
 use crate::grants::{Binding, Consent, Scope, is_pkce_text};
 use crate::knobs::{AutoLogin, IssKnob, StateKnob};
-use crate::pages;
+use crate::pages::{self, LoginPrompt};
 use crate::params::Params;
 use crate::realm::Realm;
+use crate::state::RealmFromPath;
 use crate::traffic::Endpoint;
-use crate::world::InRealm;
 
-/// The most people listed on the page.
-const MOST_LISTED: usize = 50;
+/// The maximum number of people on the login page.
+const MAX_LISTED_PEOPLE: usize = 50;
 
-/// A browser arrives.
-pub(crate) async fn arrive(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
-    realm.traffic.record(Endpoint::Authorize, &request, &[]);
-    let checked = Params::parse(request.query_string().as_bytes())
-        .map_err(|_| Fault::Page("A parameter came twice."))
-        .and_then(|params| Ok((AuthorizeRequest::check(&realm, &params)?, params)));
-    let (ask, params) = match checked {
-        Ok(checked) => checked,
-        Err(fault) => return fault.answer(&realm),
+/// `GET /authorize`: shows the login page, or completes the login if the knobs select a person.
+pub(crate) async fn show_login(RealmFromPath(realm): RealmFromPath, http: HttpRequest) -> HttpResponse {
+    realm.traffic.record(Endpoint::Authorize, &http, &[]);
+    let (request, params) = match AuthorizeRequest::parse(&realm, http.query_string().as_bytes()) {
+        Ok(parsed) => parsed,
+        Err(error) => return error.response(&realm),
     };
     let knobs = realm.current_knobs();
     if let Some(error) = &knobs.authorize.error {
-        return ask.back.refuse(&realm, error);
+        return request.target.send_error(&realm, error);
     }
     match &knobs.authorize.auto_login {
-        AutoLogin::As(sub) => resolve(&realm, ask, realm.find_person(sub)),
+        AutoLogin::As(sub) => complete_login(&realm, request, realm.find_person(sub)),
         AutoLogin::NewPersonEachTime => {
             let visitor = realm.new_visitor();
-            resolve(&realm, ask, Some(visitor))
+            complete_login(&realm, request, Some(visitor))
         }
-        // Nobody is ever signed in here beforehand (OIDC Core 3.1.2.6).
-        AutoLogin::ShowLogin if ask.silent => ask.back.refuse(&realm, "login_required"),
-        AutoLogin::ShowLogin => pages::login(&realm, &ask, &realm.people(MOST_LISTED), &params),
+        // The provider has no sessions, so `prompt=none` always fails (OIDC Core 3.1.2.6).
+        AutoLogin::ShowLogin if request.prompt_none => request.target.send_error(&realm, "login_required"),
+        AutoLogin::ShowLogin => login_page(&realm, &request, &params),
     }
 }
 
-/// A person chose on the page. The form carries the whole request again, and it is checked again.
-pub(crate) async fn choose(InRealm(realm): InRealm, request: HttpRequest, body: web::Bytes) -> HttpResponse {
-    realm.traffic.record(Endpoint::Choice, &request, &body);
-    let checked = Params::parse(&body)
-        .map_err(|_| Fault::Page("A parameter came twice."))
-        .and_then(|params| Ok((AuthorizeRequest::check(&realm, &params)?, params)));
-    match checked {
-        Ok((ask, params)) if params.find("deny").is_some() => ask.back.refuse(&realm, "access_denied"),
-        Ok((ask, params)) => {
-            resolve(&realm, ask, params.find("person").and_then(|sub| realm.find_person(sub)))
+/// `POST /authorize`: completes the login for the chosen person.
+///
+/// The form contains the parameters of the authorization request, which are validated again.
+pub(crate) async fn choose_person(
+    RealmFromPath(realm): RealmFromPath,
+    http: HttpRequest,
+    body: web::Bytes,
+) -> HttpResponse {
+    realm.traffic.record(Endpoint::Choice, &http, &body);
+    match AuthorizeRequest::parse(&realm, &body) {
+        Ok((request, params)) if params.find("deny").is_some() => {
+            request.target.send_error(&realm, "access_denied")
         }
-        Err(fault) => fault.answer(&realm),
+        Ok((request, params)) => {
+            let person = params.find("person").and_then(|sub| realm.find_person(sub));
+            complete_login(&realm, request, person)
+        }
+        Err(error) => error.response(&realm),
     }
 }
 
-fn resolve(realm: &Realm, ask: AuthorizeRequest, person: Option<Arc<Person>>) -> HttpResponse {
-    let Some(person) = person else { return ask.back.refuse(realm, "access_denied") };
+fn login_page(realm: &Realm, request: &AuthorizeRequest, params: &Params) -> HttpResponse {
+    let origin = Url::parse(&request.target.redirect_uri).map(|uri| uri.origin().ascii_serialization());
+    let prompt = LoginPrompt {
+        client: origin.unwrap_or_else(|_| request.client.id.clone()),
+        scopes: request.scope.values(),
+        fields: params.without(&["person", "deny"]),
+    };
+    pages::login(realm, prompt, &realm.people(MAX_LISTED_PEOPLE))
+}
+
+fn complete_login(realm: &Realm, request: AuthorizeRequest, person: Option<Arc<Person>>) -> HttpResponse {
+    let Some(person) = person else { return request.target.send_error(realm, "access_denied") };
     let now = realm.now();
     let consent = Consent {
-        client_id: ask.client.id.clone(),
+        client_id: request.client.id.clone(),
         person,
-        scope: ask.scope,
-        nonce: ask.nonce,
+        scope: request.scope,
+        nonce: request.nonce,
         auth_time: now,
         sid: Uuid::new_v4().simple().to_string(),
     };
-    let binding = Binding { redirect_uri: ask.back.redirect_uri.clone(), challenge: ask.challenge };
+    let binding = Binding { redirect_uri: request.target.redirect_uri.clone(), challenge: request.challenge };
     let code = realm.grants.issue_code(consent, binding, now);
-    ask.back.admit(realm, code)
+    request.target.send_code(realm, code)
 }
 
-/// A request that passed every check.
-pub(crate) struct AuthorizeRequest {
-    pub(crate) client: Arc<Client>,
-    pub(crate) scope: Scope,
-    pub(crate) back: WayBack,
+/// A validated authorization request.
+struct AuthorizeRequest {
+    client: Arc<Client>,
+    scope: Scope,
+    target: ResponseTarget,
     nonce: Option<String>,
     challenge: Option<String>,
-    silent: bool,
+    prompt_none: bool,
 }
 
 impl AuthorizeRequest {
-    /// Client and redirect URI first: before they are known to be good, nothing may be sent to the redirect URI (RFC 6749, 4.1.2.1).
-    fn check(realm: &Realm, params: &Params) -> Result<Self, Fault> {
+    /// Decodes and validates the parameters of a query or a form.
+    fn parse(realm: &Realm, encoded: &[u8]) -> Result<(Self, Params), RequestError> {
+        let params = Params::parse(encoded).map_err(|_| RequestError::Page(pages::REPEATED_PARAMETER))?;
+        Ok((Self::validate(realm, &params)?, params))
+    }
+
+    /// Validates the client and the redirect URI first.
+    ///
+    /// Without a valid redirect URI no response may be sent to it (RFC 6749, 4.1.2.1).
+    fn validate(realm: &Realm, params: &Params) -> Result<Self, RequestError> {
         let client = params.find("client_id").and_then(|id| realm.find_client(id));
-        let client = client.ok_or(Fault::Page("This client is not registered here."))?;
+        let client = client.ok_or(RequestError::Page("This client is not registered."))?;
         let redirect_uri = params
             .find("redirect_uri")
             .filter(|uri| client.redirect_uris.iter().any(|known| known == uri))
-            .ok_or(Fault::Page("This redirect URI is not registered for the client."))?;
+            .ok_or(RequestError::Page("This redirect URI is not registered for the client."))?;
         let form_post = params.find("response_mode") == Some("form_post");
         let state = params.find("state").map(str::to_owned);
-        let back = WayBack { redirect_uri: redirect_uri.to_owned(), state, form_post };
-        match Self::check_rest(&client, params) {
+        let target = ResponseTarget { redirect_uri: redirect_uri.to_owned(), state, form_post };
+        match validate_parameters(&client, params) {
             Ok(challenge) => Ok(Self {
                 client,
                 scope: Scope::parse(params.find("scope").unwrap_or_default()),
-                back,
+                target,
                 nonce: params.find("nonce").map(str::to_owned),
                 challenge,
-                silent: params.find("prompt") == Some("none"),
+                prompt_none: params.find("prompt") == Some("none"),
             }),
-            Err(error) => Err(Fault::Redirect { back, error }),
-        }
-    }
-
-    /// The S256 challenge, if there is one, or the error to send back.
-    fn check_rest(client: &Client, params: &Params) -> Result<Option<String>, &'static str> {
-        match params.find("response_type") {
-            Some("code") => {}
-            Some(_) => return Err("unsupported_response_type"),
-            None => return Err("invalid_request"),
-        }
-        if !matches!(params.find("response_mode"), None | Some("query" | "form_post")) {
-            return Err("invalid_request");
-        }
-        if params.find("request").is_some() {
-            return Err("request_not_supported");
-        }
-        if params.find("request_uri").is_some() {
-            return Err("request_uri_not_supported");
-        }
-        match (params.find("code_challenge"), params.find("code_challenge_method")) {
-            (Some(challenge), Some("S256")) if is_pkce_text(challenge) => Ok(Some(challenge.to_owned())),
-            // An absent method means "plain" (RFC 7636, 4.3), which is not offered.
-            (Some(_), _) | (None, Some(_)) => Err("invalid_request"),
-            (None, None) if client.pkce_required || client.auth == ClientAuth::Public => {
-                Err("invalid_request")
-            }
-            (None, None) => Ok(None),
+            Err(error) => Err(RequestError::Redirect { target, error }),
         }
     }
 }
 
-enum Fault {
+/// The S256 challenge, if the request has one, or the error code for the client.
+fn validate_parameters(client: &Client, params: &Params) -> Result<Option<String>, &'static str> {
+    match params.find("response_type") {
+        Some("code") => {}
+        Some(_) => return Err("unsupported_response_type"),
+        None => return Err("invalid_request"),
+    }
+    if !matches!(params.find("response_mode"), None | Some("query" | "form_post")) {
+        return Err("invalid_request");
+    }
+    if params.find("request").is_some() {
+        return Err("request_not_supported");
+    }
+    if params.find("request_uri").is_some() {
+        return Err("request_uri_not_supported");
+    }
+    match (params.find("code_challenge"), params.find("code_challenge_method")) {
+        (Some(challenge), Some("S256")) if is_pkce_text(challenge) => Ok(Some(challenge.to_owned())),
+        // An absent method means "plain" (RFC 7636, 4.3), which the provider does not support.
+        (Some(_), _) | (None, Some(_)) => Err("invalid_request"),
+        (None, None) if client.pkce_required || client.auth == ClientAuth::Public => Err("invalid_request"),
+        (None, None) => Ok(None),
+    }
+}
+
+/// An invalid authorization request, by the way the error is reported.
+enum RequestError {
+    /// An error page, because the redirect URI is not valid.
     Page(&'static str),
-    Redirect { back: WayBack, error: &'static str },
+    /// An error response to the client.
+    Redirect { target: ResponseTarget, error: &'static str },
 }
 
-impl Fault {
-    fn answer(&self, realm: &Realm) -> HttpResponse {
+impl RequestError {
+    fn response(&self, realm: &Realm) -> HttpResponse {
         match self {
-            Self::Page(sentence) => pages::refusal(realm, sentence),
-            Self::Redirect { back, error } => back.refuse(realm, error),
+            Self::Page(message) => pages::error(realm, message),
+            Self::Redirect { target, error } => target.send_error(realm, error),
         }
     }
 }
 
-/// Where the browser goes with the result.
-pub(crate) struct WayBack {
-    pub(crate) redirect_uri: String,
+/// The redirect URI, the `state` and the response mode of the authorization response.
+struct ResponseTarget {
+    redirect_uri: String,
     state: Option<String>,
     form_post: bool,
 }
 
-impl WayBack {
-    fn admit(&self, realm: &Realm, code: String) -> HttpResponse {
+impl ResponseTarget {
+    fn send_code(&self, realm: &Realm, code: String) -> HttpResponse {
         let code = realm.current_knobs().authorize.code.clone().unwrap_or(code);
         self.send(realm, vec![("code".to_owned(), code)])
     }
 
-    fn refuse(&self, realm: &Realm, error: &str) -> HttpResponse {
+    fn send_error(&self, realm: &Realm, error: &str) -> HttpResponse {
         let description = "The demo identity provider did not sign anyone in.".to_owned();
         let pairs = [("error".to_owned(), error.to_owned()), ("error_description".to_owned(), description)];
         self.send(realm, pairs.to_vec())
@@ -180,7 +203,7 @@ impl WayBack {
             StateKnob::Replace(other) => Some(other.clone()),
         };
         let iss = match &knobs.authorize.iss {
-            IssKnob::Honest => (realm.kind() == RealmKind::Oidc).then(|| realm.issuer().to_owned()),
+            IssKnob::Correct => (realm.kind() == RealmKind::Oidc).then(|| realm.issuer().to_owned()),
             IssKnob::Omit => None,
             IssKnob::Send(other) => Some(other.clone()),
         };
@@ -198,11 +221,11 @@ impl WayBack {
     }
 }
 
-/// Appends to whatever query the URI has, leaving every byte of it as registered.
+/// Appends parameters to the URI. The existing bytes of the URI stay unchanged.
 pub(crate) fn with_query(uri: &str, pairs: &[(String, String)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    let joint = if uri.contains('?') { '&' } else { '?' };
-    format!("{uri}{joint}{query}")
+    let separator = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{separator}{query}")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a provider starts with: its realms, their clients and their people.
+//! Configuration of a provider: its realms, their clients and their people.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::keys::SigningAlgorithm;
 use crate::knobs::Knobs;
 
-/// The protocol a realm speaks.
+/// The protocol of a realm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RealmKind {
@@ -32,35 +32,35 @@ impl RealmKind {
     }
 }
 
-/// A whole provider: one port, several realms.
+/// Configuration of a provider: one port, several realms.
 #[derive(Debug, Clone)]
 pub struct IdpConfig {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The port on 127.0.0.1; 0 selects a free port.
     pub port: u16,
-    /// How many worker threads serve.
+    /// The number of worker threads.
     pub workers: usize,
-    /// The realms. Of two with the same kind and name the later one counts.
+    /// The realms. A later realm replaces an earlier one with the same kind and name.
     pub realms: Vec<RealmConfig>,
 }
 
 /// One issuer (OIDC) or one authorization server (OAuth 2.0), under `/<kind>/<name>`.
 #[derive(Debug, Clone)]
 pub struct RealmConfig {
-    /// The protocol it speaks.
+    /// The protocol of the realm.
     pub kind: RealmKind,
-    /// Its name in the path; letters, digits, `-` and `_`.
+    /// The name in the paths; letters, digits, `-` and `_`.
     pub name: String,
-    /// Its name on the login page.
+    /// The title on the login page.
     pub title: String,
-    /// The icon a client may show for it, as `mdi:<name>`.
+    /// The icon that the slot settings name, as `mdi:<name>`.
     pub icon: String,
-    /// How ID tokens are signed at first.
+    /// The algorithm of the first signing key.
     pub algorithm: SigningAlgorithm,
-    /// Who may ask for a login.
+    /// The registered clients.
     pub clients: Vec<Client>,
-    /// Who may log in.
+    /// The people who can log in.
     pub people: Vec<Person>,
-    /// The knobs at first.
+    /// The initial knobs.
     pub knobs: Knobs,
 }
 
@@ -81,7 +81,7 @@ impl RealmConfig {
     }
 }
 
-/// How a client proves itself at the token endpoint. Anything else it tries is refused.
+/// The authentication method of a client at the token endpoint. Every other method is refused.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ClientAuth {
     /// `none`: a public client, which must use PKCE and must not send a secret.
@@ -90,7 +90,7 @@ pub enum ClientAuth {
     Basic(Vec<String>),
     /// `client_secret_post`, with any of these secrets.
     Post(Vec<String>),
-    /// `private_key_jwt` by ES256, with this public key: an uncompressed point on P-256.
+    /// `private_key_jwt` with ES256 and this public key, an uncompressed point on P-256.
     PrivateKey(Vec<u8>),
 }
 
@@ -105,7 +105,7 @@ impl ClientAuth {
         Self::Post(vec![secret.into()])
     }
 
-    /// The registered name of the method.
+    /// The name in the IANA registry of authentication methods.
     pub const fn method(&self) -> &'static str {
         match self {
             Self::Public => "none",
@@ -133,15 +133,15 @@ impl fmt::Debug for ClientAuth {
 /// A registered client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// Its identifier.
+    /// The `client_id`.
     pub id: String,
-    /// How it proves itself.
+    /// The authentication method and its secrets.
     pub auth: ClientAuth,
-    /// Where codes may go; compared byte by byte.
+    /// The registered redirect URIs; compared byte by byte.
     pub redirect_uris: Vec<String>,
-    /// Where a browser may go after logout; compared byte by byte.
+    /// The registered post-logout redirect URIs; compared byte by byte.
     pub post_logout_redirect_uris: Vec<String>,
-    /// Whether a login without PKCE is refused. Public clients need it always.
+    /// Whether a login without PKCE is refused. PKCE is always required for public clients.
     pub pkce_required: bool,
 }
 
@@ -158,10 +158,10 @@ impl Client {
     }
 }
 
-/// A made-up person.
+/// A fictitious person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// The subject: what never changes about them.
+    /// `sub`, the identifier that never changes.
     pub sub: String,
     /// `name`.
     pub name: Option<String>,
@@ -193,7 +193,7 @@ impl Person {
         }
     }
 
-    /// The three people every realm knows at first: `ada-1`, `bruno-2` and `chidi-3`.
+    /// The three default people of each realm: `ada-1`, `bruno-2` and `chidi-3`.
     pub fn examples() -> Vec<Self> {
         let groups = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         vec![
@@ -209,19 +209,19 @@ impl Person {
 }
 
 impl IdpConfig {
-    /// Six realms with one client each, one for every slot of a Portico at this public URL.
+    /// Six realms with one client each, one realm per slot of a Portico at this public URL.
     ///
-    /// They differ in what a client must cope with: authentication by header, by body or not at all, claims in the ID token or
-    /// only at userinfo, three signature algorithms. Secrets are new at each call.
+    /// The realms differ in client authentication (header, body or none), in the source of the profile claims
+    /// (ID token or userinfo) and in the signature algorithm. Each call generates new secrets.
     pub fn demo(portico_public_url: &str) -> Self {
         let public = portico_public_url.trim_end_matches('/');
         let mut realms = vec![
-            realm(RealmKind::Oidc, "provider1", "Example Identity", "mdi:shield-account", basic()),
-            realm(RealmKind::Oidc, "provider2", "Sample Directory", "mdi:domain", ClientAuth::Public),
-            realm(RealmKind::Oidc, "google", "Google (demo)", "mdi:google", post()),
-            realm(RealmKind::OAuth2, "provider1", "Example Forge", "mdi:source-branch", basic()),
-            realm(RealmKind::OAuth2, "provider2", "Sample Chat", "mdi:chat-outline", post()),
-            realm(RealmKind::OAuth2, "google", "Google (demo)", "mdi:google", post()),
+            demo_realm(RealmKind::Oidc, "provider1", "Example Identity", "mdi:shield-account", basic()),
+            demo_realm(RealmKind::Oidc, "provider2", "Sample Directory", "mdi:domain", ClientAuth::Public),
+            demo_realm(RealmKind::Oidc, "google", "Google (demo)", "mdi:google", post()),
+            demo_realm(RealmKind::OAuth2, "provider1", "Example Forge", "mdi:source-branch", basic()),
+            demo_realm(RealmKind::OAuth2, "provider2", "Sample Chat", "mdi:chat-outline", post()),
+            demo_realm(RealmKind::OAuth2, "google", "Google (demo)", "mdi:google", post()),
         ];
         for realm in &mut realms {
             let callback = format!("{public}/auth/{}/{}/callback", realm.kind.as_str(), realm.name);
@@ -242,7 +242,7 @@ impl IdpConfig {
     }
 }
 
-fn realm(kind: RealmKind, name: &str, title: &str, icon: &str, auth: ClientAuth) -> RealmConfig {
+fn demo_realm(kind: RealmKind, name: &str, title: &str, icon: &str, auth: ClientAuth) -> RealmConfig {
     let id = format!("portico-{}-{name}", kind.as_str());
     let client = Client { redirect_uris: Vec::new(), ..Client::new(id, auth, "") };
     RealmConfig {
@@ -265,16 +265,16 @@ fn new_secret() -> String {
     format!("demo-{}", Uuid::new_v4().simple())
 }
 
-/// What a Portico slot needs to know to use a realm's first client.
+/// The settings with which a Portico slot uses the first client of a realm.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct SlotSettings {
     /// The protocol of the slot.
     pub protocol: RealmKind,
-    /// The name of the slot, which is the realm's name.
+    /// The name of the slot, equal to the name of the realm.
     pub slot: String,
     /// `client_id`.
     pub client_id: String,
-    /// `client_secret`; none for a public client.
+    /// `client_secret`; `None` for a public client.
     pub client_secret: Option<String>,
     /// `token_endpoint_auth_method`.
     pub token_endpoint_auth_method: &'static str,
@@ -282,7 +282,7 @@ pub struct SlotSettings {
     pub display_label: String,
     /// `icon`.
     pub icon: String,
-    /// Where the realm is found.
+    /// The URLs of the realm.
     #[serde(flatten)]
     pub endpoints: SlotEndpoints,
 }
@@ -299,16 +299,16 @@ impl fmt::Debug for SlotSettings {
     }
 }
 
-/// The URLs a slot is configured with.
+/// The URLs in the configuration of a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum SlotEndpoints {
-    /// An OIDC slot finds the rest in this document.
+    /// An OIDC slot reads its endpoints from the discovery document.
     Discovery {
         /// `discovery_url`.
         discovery_url: String,
     },
-    /// An OAuth 2.0 slot is told each endpoint.
+    /// An OAuth 2.0 slot has a setting for each endpoint.
     Endpoints {
         /// `authorization_url`.
         authorization_url: String,

@@ -1,4 +1,4 @@
-//! What an OIDC realm publishes about itself: the discovery document and the key set.
+//! The public documents of an OIDC realm: the discovery document and the JWKS.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
@@ -7,26 +7,26 @@ use serde_json::{Map, Value, json};
 use crate::answer::IdpResponse;
 use crate::config::RealmKind;
 use crate::realm::Realm;
+use crate::state::RealmFromPath;
 use crate::traffic::Endpoint;
-use crate::world::InRealm;
 
 /// `GET /.well-known/openid-configuration` (OIDC Discovery 4).
-pub(crate) async fn document(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
+pub(crate) async fn document(RealmFromPath(realm): RealmFromPath, request: HttpRequest) -> HttpResponse {
     realm.traffic.record(Endpoint::Discovery, &request, &[]);
     if realm.kind() != RealmKind::Oidc {
         return HttpResponse::NotFound().finish();
     }
     let knobs = realm.current_knobs();
     let usual = || {
-        let mut members = describe(&realm);
+        let mut members = metadata(&realm);
         knobs.discovery.fields.apply(&mut members);
         IdpResponse::json(StatusCode::OK, &Value::Object(members))
     };
-    knobs.discovery.answer.deliver(usual).await
+    knobs.discovery.answer.respond(usual).await
 }
 
 /// `GET /jwks` (RFC 7517).
-pub(crate) async fn jwks(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
+pub(crate) async fn jwks(RealmFromPath(realm): RealmFromPath, request: HttpRequest) -> HttpResponse {
     realm.traffic.record(Endpoint::Jwks, &request, &[]);
     if realm.kind() != RealmKind::Oidc {
         return HttpResponse::NotFound().finish();
@@ -39,10 +39,10 @@ pub(crate) async fn jwks(InRealm(realm): InRealm, request: HttpRequest) -> HttpR
         }
         IdpResponse::json(StatusCode::OK, &set)
     };
-    knobs.jwks.answer.deliver(usual).await
+    knobs.jwks.answer.respond(usual).await
 }
 
-fn describe(realm: &Realm) -> Map<String, Value> {
+fn metadata(realm: &Realm) -> Map<String, Value> {
     let algorithm = realm.key_ring().signing.algorithm.as_str();
     let document = json!({
         "issuer": realm.issuer(),

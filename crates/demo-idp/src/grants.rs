@@ -1,4 +1,4 @@
-//! Codes and access tokens: what they stand for, and that a code works once.
+//! Authorization codes and access tokens: the consent they stand for, and single use of codes.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,17 +6,17 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use uuid::Uuid;
 
-use crate::bounded::{Bounded, CAPACITY};
+use crate::bounded_map::{BoundedMap, CAPACITY};
 use crate::config::Person;
 use crate::keys::base64url;
-use crate::realm::locked;
+use crate::sync::lock;
 
-/// Seconds an authorization code lives.
+/// Lifetime of an authorization code, in seconds.
 pub(crate) const CODE_LIFETIME: i64 = 60;
-/// Seconds an access token lives.
+/// Lifetime of an access token, in seconds.
 pub(crate) const TOKEN_LIFETIME: i64 = 300;
 
-/// Who agreed to what, when. Codes and access tokens both stand for one.
+/// The result of a login: the person, the client and the granted scope. Each code and access token has one.
 #[derive(Clone)]
 pub(crate) struct Consent {
     pub(crate) client_id: String,
@@ -27,7 +27,7 @@ pub(crate) struct Consent {
     pub(crate) sid: String,
 }
 
-/// The granted scope, in the order of the request.
+/// The granted scope values, in the order of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Scope(Vec<String>);
 
@@ -36,20 +36,20 @@ impl Scope {
         Self(text.split_ascii_whitespace().map(str::to_owned).collect())
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|known| known == name)
     }
 
-    pub(crate) fn words(&self) -> &[String] {
+    pub(crate) fn values(&self) -> &[String] {
         &self.0
     }
 
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         self.0.join(" ")
     }
 }
 
-/// What a code is bound to besides the consent.
+/// The redirect URI and the PKCE challenge that a code is bound to.
 pub(crate) struct Binding {
     pub(crate) redirect_uri: String,
     pub(crate) challenge: Option<String>,
@@ -59,21 +59,25 @@ struct Code {
     consent: Consent,
     binding: Binding,
     expires: i64,
-    spent: Spent,
+    status: CodeStatus,
 }
 
-enum Spent {
-    No,
-    Refused,
-    For { access_token: String },
+/// Whether a code can still be redeemed.
+enum CodeStatus {
+    Unused,
+    /// A redemption by the client of the code failed.
+    Invalidated,
+    Redeemed {
+        access_token: String,
+    },
 }
 
-struct Access {
+struct AccessToken {
     consent: Consent,
     expires: i64,
 }
 
-/// A request to turn a code into a token.
+/// The parameters of a token request that redeems a code.
 pub(crate) struct Redemption<'a> {
     pub(crate) code: &'a str,
     pub(crate) client_id: &'a str,
@@ -81,7 +85,7 @@ pub(crate) struct Redemption<'a> {
     pub(crate) verifier: Option<&'a str>,
 }
 
-/// Why a code was not accepted; the client only learns `invalid_grant`.
+/// The reason why a code is refused. The response to the client is always `invalid_grant`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CodeRefused {
     Unknown,
@@ -92,71 +96,78 @@ pub(crate) enum CodeRefused {
     WrongVerifier,
 }
 
-/// The open codes and access tokens of a realm.
+/// The codes and access tokens of a realm.
 pub(crate) struct Grants {
-    codes: Mutex<Bounded<Code>>,
-    tokens: Mutex<Bounded<Access>>,
+    codes: Mutex<BoundedMap<Code>>,
+    tokens: Mutex<BoundedMap<AccessToken>>,
 }
 
 impl Default for Grants {
     fn default() -> Self {
-        Self { codes: Mutex::new(Bounded::new(CAPACITY)), tokens: Mutex::new(Bounded::new(CAPACITY)) }
+        Self { codes: Mutex::new(BoundedMap::new(CAPACITY)), tokens: Mutex::new(BoundedMap::new(CAPACITY)) }
     }
 }
 
 impl Grants {
-    /// A new code, good until 60 seconds after `now`.
+    /// Issues a code that is valid for [`CODE_LIFETIME`] seconds from `now`.
     pub(crate) fn issue_code(&self, consent: Consent, binding: Binding, now: i64) -> String {
-        let name = random_name("code");
+        let code = random_token("code");
         let expires = now.saturating_add(CODE_LIFETIME);
-        locked(&self.codes).insert(name.clone(), Code { consent, binding, expires, spent: Spent::No });
-        name
+        let entry = Code { consent, binding, expires, status: CodeStatus::Unused };
+        lock(&self.codes).insert(code.clone(), entry);
+        code
     }
 
-    /// Spends a code for an access token, good until 300 seconds after `now`.
+    /// Redeems a code for an access token that is valid for [`TOKEN_LIFETIME`] seconds from `now`.
     ///
-    /// A code presented again takes back the token it was spent for (RFC 6749, 4.1.2). An attempt by its own client spends it even
-    /// when the attempt is refused; one by another client does not.
-    pub(crate) fn redeem(&self, ask: &Redemption<'_>, now: i64) -> Result<(String, Consent), CodeRefused> {
-        let mut codes = locked(&self.codes);
-        let code = codes.find_mut(ask.code).ok_or(CodeRefused::Unknown)?;
-        if code.consent.client_id != ask.client_id {
+    /// A second redemption of the same code fails and revokes the access token of the first (RFC 6749,
+    /// 4.1.2). A failed attempt by the client of the code invalidates the code; an attempt by another client
+    /// does not.
+    pub(crate) fn redeem(
+        &self,
+        request: &Redemption<'_>,
+        now: i64,
+    ) -> Result<(String, Consent), CodeRefused> {
+        let mut codes = lock(&self.codes);
+        let code = codes.find_mut(request.code).ok_or(CodeRefused::Unknown)?;
+        if code.consent.client_id != request.client_id {
             return Err(CodeRefused::OtherClient);
         }
-        match std::mem::replace(&mut code.spent, Spent::Refused) {
-            Spent::No => {}
-            Spent::Refused => return Err(CodeRefused::Replayed),
-            Spent::For { access_token } => {
-                locked(&self.tokens).remove(&access_token);
+        match std::mem::replace(&mut code.status, CodeStatus::Invalidated) {
+            CodeStatus::Unused => {}
+            CodeStatus::Invalidated => return Err(CodeRefused::Replayed),
+            CodeStatus::Redeemed { access_token } => {
+                lock(&self.tokens).remove(&access_token);
                 return Err(CodeRefused::Replayed);
             }
         }
         if now >= code.expires {
             return Err(CodeRefused::Expired);
         }
-        if ask.redirect_uri != Some(code.binding.redirect_uri.as_str()) {
+        if request.redirect_uri != Some(code.binding.redirect_uri.as_str()) {
             return Err(CodeRefused::OtherRedirectUri);
         }
-        if !verifier_fits(code.binding.challenge.as_deref(), ask.verifier) {
+        if !verifier_matches(code.binding.challenge.as_deref(), request.verifier) {
             return Err(CodeRefused::WrongVerifier);
         }
-        let access_token = random_name("access");
-        code.spent = Spent::For { access_token: access_token.clone() };
+        let access_token = random_token("access");
+        code.status = CodeStatus::Redeemed { access_token: access_token.clone() };
         let consent = code.consent.clone();
-        let access = Access { consent: consent.clone(), expires: now.saturating_add(TOKEN_LIFETIME) };
-        locked(&self.tokens).insert(access_token.clone(), access);
+        let access = AccessToken { consent: consent.clone(), expires: now.saturating_add(TOKEN_LIFETIME) };
+        lock(&self.tokens).insert(access_token.clone(), access);
         Ok((access_token, consent))
     }
 
-    /// What an access token stands for, if it is good at `now`.
-    pub(crate) fn find_access(&self, access_token: &str, now: i64) -> Option<Consent> {
-        let tokens = locked(&self.tokens);
-        tokens.find(access_token).filter(|access| now < access.expires).map(|access| access.consent.clone())
+    /// The consent of an access token, if the token is valid at `now`.
+    pub(crate) fn find_consent(&self, access_token: &str, now: i64) -> Option<Consent> {
+        let tokens = lock(&self.tokens);
+        tokens.find(access_token).filter(|token| now < token.expires).map(|token| token.consent.clone())
     }
 }
 
-/// RFC 7636, 4.6, S256 only. A verifier for a code that never had a challenge is refused (RFC 9700, 2.1.1).
-fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
+/// Verifies the PKCE verifier by S256 (RFC 7636, 4.6). A verifier without a challenge is refused (RFC 9700,
+/// 2.1.1).
+fn verifier_matches(challenge: Option<&str>, verifier: Option<&str>) -> bool {
     match (challenge, verifier) {
         (None, None) => true,
         (Some(challenge), Some(verifier)) => {
@@ -168,13 +179,13 @@ fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
     }
 }
 
-/// RFC 7636, 4.1 and 4.2: 43 to 128 unreserved letters.
+/// Whether the text has 43 to 128 unreserved characters (RFC 7636, 4.1 and 4.2).
 pub(crate) fn is_pkce_text(text: &str) -> bool {
     (43..=128).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-fn random_name(kind: &str) -> String {
+fn random_token(kind: &str) -> String {
     format!("{kind}-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
@@ -198,14 +209,14 @@ mod tests {
         grants.issue_code(consent, binding, 1000)
     }
 
-    fn ask(code: &str) -> Redemption<'_> {
+    fn redemption(code: &str) -> Redemption<'_> {
         Redemption { code, client_id: "ours", redirect_uri: Some("http://x/cb"), verifier: Some(VERIFIER) }
     }
 
     fn refusal(change: impl FnOnce(&mut Redemption<'_>), challenge: Option<&str>, now: i64) -> CodeRefused {
         let grants = Grants::default();
         let code = issue(&grants, challenge);
-        let mut request = ask(&code);
+        let mut request = redemption(&code);
         change(&mut request);
         grants.redeem(&request, now).err().unwrap()
     }
@@ -213,13 +224,16 @@ mod tests {
     #[test]
     fn one_fault_at_a_time_is_refused() {
         let s256 = Some(CHALLENGE);
-        assert_eq!(refusal(|ask| ask.code = "code-of-nobody", s256, 1000), CodeRefused::Unknown);
-        assert_eq!(refusal(|ask| ask.client_id = "theirs", s256, 1000), CodeRefused::OtherClient);
-        assert_eq!(refusal(|ask| ask.redirect_uri = None, s256, 1000), CodeRefused::OtherRedirectUri);
-        let slash = refusal(|ask| ask.redirect_uri = Some("http://x/cb/"), s256, 1000);
+        assert_eq!(refusal(|request| request.code = "code-unknown", s256, 1000), CodeRefused::Unknown);
+        assert_eq!(refusal(|request| request.client_id = "theirs", s256, 1000), CodeRefused::OtherClient);
+        assert_eq!(refusal(|request| request.redirect_uri = None, s256, 1000), CodeRefused::OtherRedirectUri);
+        let slash = refusal(|request| request.redirect_uri = Some("http://x/cb/"), s256, 1000);
         assert_eq!(slash, CodeRefused::OtherRedirectUri);
-        assert_eq!(refusal(|ask| ask.verifier = None, s256, 1000), CodeRefused::WrongVerifier);
-        assert_eq!(refusal(|ask| ask.verifier = Some(CHALLENGE), s256, 1000), CodeRefused::WrongVerifier);
+        assert_eq!(refusal(|request| request.verifier = None, s256, 1000), CodeRefused::WrongVerifier);
+        assert_eq!(
+            refusal(|request| request.verifier = Some(CHALLENGE), s256, 1000),
+            CodeRefused::WrongVerifier
+        );
         assert_eq!(refusal(|_| (), None, 1000), CodeRefused::WrongVerifier);
         assert_eq!(refusal(|_| (), s256, 1060), CodeRefused::Expired);
     }
@@ -228,30 +242,30 @@ mod tests {
     fn the_twins_pass() {
         let grants = Grants::default();
         let code = issue(&grants, Some(CHALLENGE));
-        assert!(grants.redeem(&ask(&code), 1059).is_ok());
+        assert!(grants.redeem(&redemption(&code), 1059).is_ok());
         let plain = issue(&grants, None);
-        assert!(grants.redeem(&Redemption { verifier: None, ..ask(&plain) }, 1000).is_ok());
+        assert!(grants.redeem(&Redemption { verifier: None, ..redemption(&plain) }, 1000).is_ok());
     }
 
     #[test]
     fn a_replay_is_refused_and_takes_the_token_back() {
         let grants = Grants::default();
         let code = issue(&grants, Some(CHALLENGE));
-        let (token, _) = grants.redeem(&ask(&code), 1000).unwrap();
-        assert!(grants.find_access(&token, 1299).is_some());
-        assert!(grants.find_access(&token, 1300).is_none());
-        assert_eq!(grants.redeem(&ask(&code), 1000).err(), Some(CodeRefused::Replayed));
-        assert!(grants.find_access(&token, 1000).is_none());
+        let (token, _) = grants.redeem(&redemption(&code), 1000).unwrap();
+        assert!(grants.find_consent(&token, 1299).is_some());
+        assert!(grants.find_consent(&token, 1300).is_none());
+        assert_eq!(grants.redeem(&redemption(&code), 1000).err(), Some(CodeRefused::Replayed));
+        assert!(grants.find_consent(&token, 1000).is_none());
     }
 
     #[test]
     fn a_stranger_cannot_burn_a_code_but_its_client_can() {
         let grants = Grants::default();
         let code = issue(&grants, Some(CHALLENGE));
-        let stranger = Redemption { client_id: "theirs", ..ask(&code) };
-        assert_eq!(grants.redeem(&stranger, 1000).err(), Some(CodeRefused::OtherClient));
-        let wrong = Redemption { verifier: Some(CHALLENGE), ..ask(&code) };
+        let other_client = Redemption { client_id: "theirs", ..redemption(&code) };
+        assert_eq!(grants.redeem(&other_client, 1000).err(), Some(CodeRefused::OtherClient));
+        let wrong = Redemption { verifier: Some(CHALLENGE), ..redemption(&code) };
         assert_eq!(grants.redeem(&wrong, 1000).err(), Some(CodeRefused::WrongVerifier));
-        assert_eq!(grants.redeem(&ask(&code), 1000).err(), Some(CodeRefused::Replayed));
+        assert_eq!(grants.redeem(&redemption(&code), 1000).err(), Some(CodeRefused::Replayed));
     }
 }

@@ -1,6 +1,7 @@
-//! Signing keys: how an ID token gets its signature and how the key shows itself in the JWKS.
+//! Signing keys and their public halves in the JWKS.
 //!
-//! Keys are made and used through `aws-lc-rs` directly, so that whatever reads the tokens shares no code with what wrote them.
+//! Keys are generated and used through `aws-lc-rs` directly. The code that signs a token therefore shares
+//! nothing with the JWT library that verifies it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A JWS signature algorithm the provider can sign with.
+/// A JWS signature algorithm that the provider supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SigningAlgorithm {
     /// ECDSA on P-256 with SHA-256.
@@ -62,7 +63,7 @@ impl SigningAlgorithm {
         }
     }
 
-    /// The hash whose left half makes `at_hash` (OIDC Core 3.1.3.6); Ed25519 hashes with SHA-512.
+    /// The hash function for `at_hash` (OIDC Core 3.1.3.6); Ed25519 uses SHA-512.
     pub(crate) fn digest(self) -> &'static digest::Algorithm {
         match self {
             Self::Es256 | Self::Rs256 | Self::Ps256 => &digest::SHA256,
@@ -111,13 +112,13 @@ struct Curve {
     algorithm: &'static EcdsaSigningAlgorithm,
 }
 
-/// A key could not be made, or cannot sign with the algorithm asked for.
+/// A key could not be generated, or does not support the requested algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyError;
 
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the demo identity provider could not make or use a signing key")
+        f.write_str("the demo identity provider could not generate or use a signing key")
     }
 }
 
@@ -135,7 +136,7 @@ enum Material {
     Rsa(RsaKeyPair),
 }
 
-/// One private key with the name it is published under.
+/// A private key with its `kid`.
 pub(crate) struct Key {
     pub(crate) kid: String,
     pub(crate) algorithm: SigningAlgorithm,
@@ -143,7 +144,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Makes a new key under a new `kid`. RSA keys have 2048 bits and take a moment.
+    /// Generates a key with a new `kid`. RSA keys have 2048 bits.
     pub(crate) fn generate(algorithm: SigningAlgorithm) -> Result<Self, KeyError> {
         let material = match (algorithm.curve(), algorithm.padding()) {
             (Some(curve), _) => Material::Ec(EcdsaKeyPair::generate(curve.algorithm)?),
@@ -153,12 +154,12 @@ impl Key {
         Ok(Self { kid: Uuid::new_v4().simple().to_string(), algorithm, material })
     }
 
-    /// Signs `message` with the key's own algorithm.
+    /// Signs `message` with the algorithm of the key.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         self.sign_as(self.algorithm, message)
     }
 
-    /// Signs `message` with another algorithm of the same family; only RSA keys know more than one.
+    /// Signs `message` with this algorithm. Only RSA keys support an algorithm other than their own.
     pub(crate) fn sign_as(&self, algorithm: SigningAlgorithm, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.material {
             Material::Ec(pair) if algorithm == self.algorithm => {
@@ -203,15 +204,15 @@ impl Key {
         json!({ "kty": "EC", "crv": name, "x": base64url(x), "y": base64url(y) })
     }
 
-    /// The public half as a PEM text, the way an attacker would feed it to an HMAC.
+    /// The public half as PEM text, which an algorithm-confusion attack uses as an HMAC secret.
     pub(crate) fn public_pem(&self) -> Result<String, KeyError> {
         let text = STANDARD.encode(self.public_der()?);
         let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
-        for (place, letter) in text.chars().enumerate() {
-            if place > 0 && place % 64 == 0 {
+        for (index, character) in text.chars().enumerate() {
+            if index > 0 && index % 64 == 0 {
                 pem.push('\n');
             }
-            pem.push(letter);
+            pem.push(character);
         }
         pem.push_str("\n-----END PUBLIC KEY-----\n");
         Ok(pem)
@@ -238,7 +239,7 @@ fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((modulus.strip_prefix(&[0]).unwrap_or(modulus), exponent))
 }
 
-/// The content of the DER value at the front, if it has this tag, and what follows it.
+/// The content of the first DER value, if it has this tag, and the remaining bytes.
 fn der_value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (first, rest) = der.split_first()?;
     let (size, rest) = rest.split_first()?;
@@ -251,16 +252,16 @@ fn der_value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     (*first == tag).then(|| rest.split_at_checked(length)).flatten()
 }
 
-/// What becomes of the keys published so far when a new one takes over.
+/// The treatment of the published keys when a new key replaces the signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OldKeys {
-    /// They stay in the JWKS, so tokens signed before still verify.
+    /// The old keys stay in the JWKS, so tokens signed with them still verify.
     Keep,
-    /// They vanish from the JWKS at once.
+    /// The old keys are removed from the JWKS immediately.
     Withdraw,
 }
 
-/// A realm's keys: exactly one signs, the others are only published.
+/// The keys of a realm: one signing key, and retired keys that are only published.
 #[derive(Clone)]
 pub(crate) struct KeyRing {
     pub(crate) signing: Arc<Key>,
@@ -273,7 +274,7 @@ impl KeyRing {
         Ok(Self { signing: Arc::new(Key::generate(algorithm)?), retired: Vec::new() })
     }
 
-    /// The ring after a new key took over. At most eight old keys are kept.
+    /// The ring with a new signing key. At most eight old keys stay published.
     pub(crate) fn rotated(&self, algorithm: SigningAlgorithm, old: OldKeys) -> Result<Self, KeyError> {
         let mut next = Self::generate(algorithm)?;
         if old == OldKeys::Keep {
@@ -283,7 +284,7 @@ impl KeyRing {
         Ok(next)
     }
 
-    /// The published set, newest first.
+    /// The JWKS, newest key first.
     pub(crate) fn jwks(&self) -> Value {
         let keys: Vec<Value> =
             std::iter::once(&self.signing).chain(&self.retired).map(|key| key.jwk()).collect();
@@ -291,7 +292,7 @@ impl KeyRing {
     }
 }
 
-/// Base64url without padding, as in every JOSE structure.
+/// Base64url without padding, the encoding of JOSE.
 pub(crate) fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -313,7 +314,7 @@ mod tests {
         SigningAlgorithm::Ps512,
     ];
 
-    /// jsonwebtoken knows no ES512; every other algorithm is checked by it.
+    /// The `jsonwebtoken` crate supports every algorithm except ES512.
     #[test]
     fn an_independent_library_verifies_every_algorithm() {
         for algorithm in ALL {

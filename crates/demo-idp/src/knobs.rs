@@ -1,6 +1,7 @@
-//! Knobs: everything about a realm that a test may bend while it runs.
+//! Knobs: the settings of a realm that a test changes at run time.
 //!
-//! With all knobs at their default the provider is honest. A knob changes one thing and leaves the rest as it is.
+//! With the default knobs the provider follows the specifications. A knob changes only the behaviour it
+//! documents.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +14,13 @@ use crate::keys::SigningAlgorithm;
 /// All knobs of one realm.
 #[derive(Debug, Clone, Default)]
 pub struct Knobs {
-    /// The realm's clock, used for tokens and for the life of codes.
+    /// The realm's clock, used for token claims and for the expiry of codes and tokens.
     pub clock: ClockKnobs,
     /// The discovery document.
     pub discovery: DocumentKnobs,
-    /// The key set.
+    /// The JWKS.
     pub jwks: JwksKnobs,
-    /// The authorization endpoint and its answer through the browser.
+    /// The authorization endpoint and the authorization response.
     pub authorize: AuthorizeKnobs,
     /// The token endpoint.
     pub token: TokenKnobs,
@@ -29,35 +30,35 @@ pub struct Knobs {
     pub logout_token: LogoutTokenKnobs,
     /// The userinfo endpoint.
     pub userinfo: UserinfoKnobs,
-    /// The list of e-mail addresses (GitHub's form), on plain OAuth 2.0 realms.
+    /// The list of e-mail addresses in GitHub's format, on OAuth 2.0 realms.
     pub emails: EmailsKnobs,
-    /// The look-up of groups (Google Cloud Identity's form).
+    /// The group look-up in Google Cloud Identity's format.
     pub groups: GroupsKnobs,
 }
 
-/// Members of a JSON object to set to any value or to take away.
+/// Changes to the members of a JSON object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides(BTreeMap<String, Option<Value>>);
 
 impl Overrides {
-    /// Gives the member this value, whatever it was.
+    /// Sets the member to this value.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) -> &mut Self {
         self.0.insert(name.into(), Some(value.into()));
         self
     }
 
-    /// Leaves the member out.
+    /// Removes the member.
     pub fn remove(&mut self, name: impl Into<String>) -> &mut Self {
         self.0.insert(name.into(), None);
         self
     }
 
-    /// The value that the member is given, if it is given one.
+    /// The value that the member is set to, if any.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)?.as_ref()
     }
 
-    /// Forgets every change.
+    /// Discards all changes.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -72,138 +73,139 @@ impl Overrides {
     }
 }
 
-/// Knobs of a JSON document.
+/// Knobs of the discovery document.
 #[derive(Debug, Clone, Default)]
 pub struct DocumentKnobs {
-    /// Members to set or remove.
+    /// Changes to the members.
     pub fields: Overrides,
-    /// How the document is delivered.
+    /// The delivery of the document.
     pub answer: Answer,
 }
 
-/// Knobs of the key set.
+/// Knobs of the JWKS.
 #[derive(Debug, Clone, Default)]
 pub struct JwksKnobs {
-    /// Another document in place of the real one.
+    /// A document that replaces the real one.
     pub replace: Option<Value>,
-    /// Keys listed before the real ones, for sets with odd members.
+    /// Additional keys, listed before the real ones.
     pub extra_keys: Vec<Value>,
-    /// How the document is delivered.
+    /// The delivery of the document.
     pub answer: Answer,
 }
 
-/// Who logs in when the browser arrives.
+/// The person who logs in at the authorization endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum AutoLogin {
-    /// A page asks.
+    /// The login page asks for the person.
     #[default]
     ShowLogin,
-    /// The person with this `sub`, at once. An unknown one is answered with `access_denied`.
+    /// The person with this `sub`, without a login page. An unknown `sub` leads to `access_denied`.
     As(String),
-    /// A person never seen before, made up for each login.
+    /// A new person at each login, without a login page.
     NewPersonEachTime,
 }
 
-/// What happens to `state` on the way back.
+/// The `state` parameter of the authorization response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum StateKnob {
-    /// It comes back as it was sent.
+    /// The value of the request.
     #[default]
     Echo,
-    /// It is left out.
+    /// No parameter.
     Drop,
-    /// This comes back instead.
+    /// Another value.
     Replace(String),
 }
 
-/// What happens to `iss` (RFC 9207) on the way back.
+/// The `iss` parameter of the authorization response (RFC 9207).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum IssKnob {
-    /// The issuer on OIDC realms, nothing on plain OAuth 2.0 ones.
+    /// The issuer on OIDC realms, no parameter on OAuth 2.0 realms.
     #[default]
-    Honest,
-    /// It is left out.
+    Correct,
+    /// No parameter.
     Omit,
-    /// This is sent.
+    /// This value.
     Send(String),
 }
 
 /// Knobs of the authorization endpoint.
 #[derive(Debug, Clone, Default)]
 pub struct AuthorizeKnobs {
-    /// Who logs in without being asked.
+    /// The person who logs in.
     pub auto_login: AutoLogin,
-    /// An error code (`access_denied`, …) sent back instead of a code.
+    /// An error (`access_denied`, …) in place of the code.
     pub error: Option<String>,
-    /// Another code in place of the one issued.
+    /// A code that replaces the issued one.
     pub code: Option<String>,
-    /// The `state` sent back.
+    /// The `state` parameter of the response.
     pub state: StateKnob,
-    /// The `iss` sent back.
+    /// The `iss` parameter of the response.
     pub iss: IssKnob,
-    /// More parameters sent back, after the others; a name may repeat one of theirs.
+    /// Additional parameters at the end of the response. A name may repeat an earlier one.
     pub extra: Vec<(String, String)>,
 }
 
-/// An OAuth error answer.
+/// An error response of the token endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenError {
-    /// The HTTP status; 200 is a status some servers use.
+    /// The HTTP status. Some real servers send errors with status 200.
     pub status: u16,
     /// The value of `error`.
     pub error: String,
 }
 
-/// How the token answer is written.
+/// The format of the token response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TokenFormat {
     /// `application/json`.
     #[default]
     Json,
-    /// `application/x-www-form-urlencoded`, as GitHub does when it is not asked for JSON.
+    /// `application/x-www-form-urlencoded`, the format of GitHub without `Accept: application/json`.
     Form,
 }
 
 /// Knobs of the token endpoint.
 #[derive(Debug, Clone, Default)]
 pub struct TokenKnobs {
-    /// Members of a successful answer to set or remove.
+    /// Changes to the members of a successful response.
     pub fields: Overrides,
-    /// How the answer is written.
+    /// The format of a successful response.
     pub format: TokenFormat,
-    /// This error whatever the request says; a code sent along stays unspent.
+    /// An error for each request. The code in the request stays unused.
     pub error: Option<TokenError>,
-    /// How the answer is delivered.
+    /// The delivery of the response.
     pub answer: Answer,
 }
 
-/// How an ID token is signed.
+/// The signature of a token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Signing {
-    /// With the published key.
+    /// The published key signs.
     #[default]
     Right,
-    /// With the published RSA key but another algorithm of its family; the token endpoint fails on other keys.
+    /// The published RSA key signs with another RSA algorithm. With a key of another type, issuing the token
+    /// fails.
     RightKeyAs(SigningAlgorithm),
-    /// With a key nobody published, under the published key's `kid`.
+    /// An unpublished key signs; the header has the `kid` of the published key.
     UnpublishedKey,
-    /// With a key nobody published that the header brings along as `jwk`.
+    /// An unpublished key signs; the header contains it as `jwk`.
     KeyInHeader,
-    /// With the key of another realm of the same protocol, under this realm's `kid`.
+    /// The key of another realm with the same protocol signs; the header has the `kid` of this realm's key.
     KeyOfRealm(String),
-    /// Not at all: `alg` is `none` and the last segment is empty.
+    /// No signature: `alg` is `none` and the last segment is empty.
     None,
-    /// Not at all, but the header says nothing of it.
+    /// The last segment is empty, but `alg` is the algorithm of the published key.
     EmptySignature,
-    /// With zero bytes of the right length.
+    /// The signature consists of zero bytes and has the correct length.
     ZeroSignature,
-    /// With bytes of another message's signature.
+    /// The signature belongs to another message.
     GarbageSignature,
-    /// HS256 with the text of the public key in PEM as the secret.
+    /// HS256 with the PEM text of the public key as the secret.
     HmacWithPublicPem,
-    /// HS256 with the public key in DER as the secret.
+    /// HS256 with the DER bytes of the public key as the secret.
     HmacWithPublicDer,
-    /// HS256 with the client's secret; with an empty one for public clients.
+    /// HS256 with the client secret, or with an empty secret for a public client.
     HmacWithClientSecret,
     /// HS256 with an empty secret.
     HmacWithEmptyKey,
@@ -212,63 +214,63 @@ pub enum Signing {
 /// Knobs of the ID token.
 #[derive(Debug, Clone, Default)]
 pub struct IdTokenKnobs {
-    /// Claims to set or remove.
+    /// Changes to the claims.
     pub claims: Overrides,
-    /// Header members to set or remove, after `signing` wrote its own.
+    /// Changes to the header, applied after `signing`.
     pub header: Overrides,
-    /// How it is signed.
+    /// The signature.
     pub signing: Signing,
-    /// This text instead of a token.
+    /// A text that replaces the token.
     pub raw: Option<String>,
-    /// No `id_token` in the answer at all.
+    /// Omits `id_token` from the response.
     pub omit: bool,
-    /// Claims of the person (name, e-mail, …) only at userinfo, not in the token.
+    /// Sends the claims of the person (name, e-mail, …) only at the userinfo endpoint.
     pub profile_only_at_userinfo: bool,
-    /// An ID token from a plain OAuth 2.0 realm too, if the scope has `openid`.
+    /// Issues an ID token on OAuth 2.0 realms too, if the scope contains `openid`.
     pub in_oauth2: bool,
 }
 
 /// Knobs of logout tokens.
 #[derive(Debug, Clone, Default)]
 pub struct LogoutTokenKnobs {
-    /// Claims to set or remove.
+    /// Changes to the claims.
     pub claims: Overrides,
-    /// Header members to set or remove, after `signing` wrote its own.
+    /// Changes to the header, applied after `signing`.
     pub header: Overrides,
-    /// How it is signed.
+    /// The signature.
     pub signing: Signing,
 }
 
 /// Knobs of the userinfo endpoint.
 #[derive(Debug, Clone, Default)]
 pub struct UserinfoKnobs {
-    /// Members to set or remove.
+    /// Changes to the members.
     pub fields: Overrides,
-    /// `application/jwt`: the same members with `iss` and `aud`, signed as the ID token is.
+    /// Sends `application/jwt`: the same members with `iss` and `aud`, signed like the ID token.
     pub as_jwt: bool,
-    /// GET is answered with 405.
+    /// Refuses GET with status 405.
     pub only_post: bool,
-    /// How the answer is delivered.
+    /// The delivery of the response.
     pub answer: Answer,
 }
 
 /// Knobs of the list of e-mail addresses.
 #[derive(Debug, Clone, Default)]
 pub struct EmailsKnobs {
-    /// Another list in place of the person's one primary address.
+    /// A list that replaces the person's single address.
     pub replace: Option<Value>,
-    /// How the list is delivered.
+    /// The delivery of the list.
     pub answer: Answer,
 }
 
-/// Knobs of the look-up of groups.
+/// Knobs of the group look-up.
 #[derive(Debug, Clone, Default)]
 pub struct GroupsKnobs {
-    /// How many groups a page has at most; all of them when unset.
+    /// The maximum number of groups per page; `None` puts all groups on one page.
     pub page: Option<usize>,
-    /// Another document in place of each page.
+    /// A document that replaces each page.
     pub replace: Option<Value>,
-    /// How the pages are delivered.
+    /// The delivery of the pages.
     pub answer: Answer,
 }
 

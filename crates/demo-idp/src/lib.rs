@@ -1,12 +1,17 @@
 //! A small real OIDC provider and OAuth 2.0 server on loopback.
 //!
-//! `portico demo` starts it so that a person has somewhere to log in; the tests and the benchmark start it as an identity provider
-//! whose every answer can be bent. It *behaves*: codes work once, for 60 seconds, for the client, redirect URI and PKCE challenge
-//! they were issued for; redirect URIs are compared byte by byte; a client must authenticate exactly as registered; keys rotate; calls
-//! are counted. It knows nothing of Portico's own crates and nothing of the OIDC library Portico uses, so a mistake of either
-//! cannot hide on both sides.
+//! `portico demo` starts it as the login page of the demonstration. The tests and the benchmark start it as
+//! an identity provider whose responses a test can change.
 //!
-//! One port serves several *realms*: `/oidc/<name>` is an OIDC issuer, `/oauth2/<name>` a plain OAuth 2.0 server.
+//! The provider follows the specifications. A code works once, for 60 seconds, and only with the client,
+//! redirect URI and PKCE challenge it was issued for. Redirect URIs are compared byte by byte. A client must
+//! authenticate with its registered method. Keys can be rotated, and calls are counted.
+//!
+//! The crate depends neither on Portico's crates nor on the OIDC library that Portico uses. An error in
+//! either is therefore not repeated here, and the tests detect it.
+//!
+//! One port serves several *realms*: `/oidc/<name>` is an OIDC issuer, `/oauth2/<name>` a plain OAuth 2.0
+//! server.
 //!
 //! ```
 //! use portico_demo_idp::{Client, ClientAuth, DemoIdp, IdpConfig, RealmKind, RealmConfig, knobs::AutoLogin};
@@ -28,7 +33,7 @@
 mod answer;
 mod assertion;
 mod authorize;
-mod bounded;
+mod bounded_map;
 mod client_auth;
 mod clock;
 mod config;
@@ -43,10 +48,11 @@ mod params;
 pub mod personas;
 mod realm;
 mod server;
+mod state;
+mod sync;
 mod token;
 mod traffic;
 mod userinfo;
-mod world;
 
 pub use config::{
     Client, ClientAuth, IdpConfig, Person, RealmConfig, RealmKind, SlotEndpoints, SlotSettings,

@@ -1,4 +1,4 @@
-//! Claims and tokens: what a realm says about a person, and the JWT it says it in.
+//! ID tokens and logout tokens: their claims and their signatures.
 
 use std::sync::Arc;
 
@@ -11,26 +11,26 @@ use crate::grants::Consent;
 use crate::keys::{Key, KeyError, SigningAlgorithm, base64url};
 use crate::knobs::{Knobs, Overrides, Signing};
 use crate::realm::Realm;
-use crate::world::World;
+use crate::state::ProviderState;
 
-/// Seconds an ID token lives.
+/// Lifetime of an ID token, in seconds.
 const ID_TOKEN_LIFETIME: i64 = 300;
 
-/// Seconds a logout token lives.
+/// Lifetime of a logout token, in seconds.
 const LOGOUT_TOKEN_LIFETIME: i64 = 120;
 
 type Claims = Map<String, Value>;
 
-/// The ID token for a consent, bent as the knobs say; `None` if none is due.
+/// The ID token for a consent, with the knobs applied; `None` if the realm issues no ID token for it.
 pub(crate) fn id_token(
-    world: &World,
+    state: &ProviderState,
     realm: &Realm,
     consent: &Consent,
     access_token: Option<&str>,
 ) -> Result<Option<String>, KeyError> {
     let knobs = realm.current_knobs();
-    let due = realm.kind() == RealmKind::Oidc || knobs.id_token.in_oauth2;
-    if knobs.id_token.omit || !due || !consent.scope.has("openid") {
+    let issued = realm.kind() == RealmKind::Oidc || knobs.id_token.in_oauth2;
+    if knobs.id_token.omit || !issued || !consent.scope.contains("openid") {
         return Ok(None);
     }
     if let Some(raw) = &knobs.id_token.raw {
@@ -41,12 +41,12 @@ pub(crate) fn id_token(
         claims.extend(person_claims(consent));
     }
     knobs.id_token.claims.apply(&mut claims);
-    sign(world, realm, &consent.client_id, claims, "JWT").map(Some)
+    sign(state, realm, &consent.client_id, claims, "JWT").map(Some)
 }
 
-/// OIDC Core 2 and 3.1.3.6; `sid` from OIDC Back-Channel Logout 2.1.
+/// The claims of OIDC Core 2 and 3.1.3.6, and `sid` of OIDC Back-Channel Logout 2.1.
 fn protocol_claims(realm: &Realm, consent: &Consent, access_token: Option<&str>, knobs: &Knobs) -> Claims {
-    let now = knobs.clock.read();
+    let now = knobs.clock.unix_time();
     let mut claims = Map::new();
     claims.insert("iss".into(), json!(realm.issuer()));
     claims.insert("sub".into(), json!(consent.person.sub));
@@ -66,7 +66,7 @@ fn protocol_claims(realm: &Realm, consent: &Consent, access_token: Option<&str>,
     claims
 }
 
-/// The claims of the granted scope (OIDC Core 5.4); `groups` comes with `profile` or with a scope of its own name.
+/// The claims of the granted scope (OIDC Core 5.4). The scopes `profile` and `groups` grant `groups`.
 pub(crate) fn person_claims(consent: &Consent) -> Claims {
     let person = &consent.person;
     let mut claims = Map::new();
@@ -75,30 +75,30 @@ pub(crate) fn person_claims(consent: &Consent) -> Claims {
             claims.insert(name.to_owned(), value);
         }
     };
-    if consent.scope.has("profile") {
+    if consent.scope.contains("profile") {
         put("name", person.name.as_ref().map(|name| json!(name)));
         put("preferred_username", person.preferred_username.as_ref().map(|name| json!(name)));
         put("picture", person.picture.as_ref().map(|url| json!(url)));
     }
-    if consent.scope.has("email") {
+    if consent.scope.contains("email") {
         put("email", person.email.as_ref().map(|email| json!(email)));
         put("email_verified", person.email.as_ref().map(|_| json!(person.email_verified)));
     }
-    if consent.scope.has("profile") || consent.scope.has("groups") {
+    if consent.scope.contains("profile") || consent.scope.contains("groups") {
         put("groups", (!person.groups.is_empty()).then(|| json!(person.groups)));
     }
     claims
 }
 
-/// A logout token, bent as the knobs say.
+/// A logout token, with the knobs applied.
 pub(crate) fn logout_token(
-    world: &World,
+    state: &ProviderState,
     realm: &Realm,
     client_id: &str,
     (sub, sid): (Option<&str>, Option<&str>),
 ) -> Result<String, KeyError> {
     let knobs = realm.current_knobs();
-    let now = knobs.clock.read();
+    let now = knobs.clock.unix_time();
     let mut claims = Map::new();
     claims.insert("iss".into(), json!(realm.issuer()));
     claims.insert("aud".into(), json!(client_id));
@@ -109,61 +109,61 @@ pub(crate) fn logout_token(
     claims.extend(sub.map(|sub| ("sub".to_owned(), json!(sub))));
     claims.extend(sid.map(|sid| ("sid".to_owned(), json!(sid))));
     knobs.logout_token.claims.apply(&mut claims);
-    let bent = (&knobs.logout_token.header, &knobs.logout_token.signing);
-    sign_as(world, realm, client_id, claims, "logout+jwt", bent)
+    let signature = (&knobs.logout_token.header, &knobs.logout_token.signing);
+    sign_with(state, realm, client_id, claims, "logout+jwt", signature)
 }
 
-/// Makes a compact JWS of the claims, signed as the realm's knobs say of ID tokens.
+/// A compact JWS of the claims, with the header and signature knobs of ID tokens applied.
 pub(crate) fn sign(
-    world: &World,
+    state: &ProviderState,
     realm: &Realm,
     client_id: &str,
     claims: Claims,
     typ: &str,
 ) -> Result<String, KeyError> {
     let knobs = realm.current_knobs();
-    sign_as(world, realm, client_id, claims, typ, (&knobs.id_token.header, &knobs.id_token.signing))
+    sign_with(state, realm, client_id, claims, typ, (&knobs.id_token.header, &knobs.id_token.signing))
 }
 
-fn sign_as(
-    world: &World,
+fn sign_with(
+    state: &ProviderState,
     realm: &Realm,
     client_id: &str,
     claims: Claims,
     typ: &str,
-    (bent, signing): (&Overrides, &Signing),
+    (header_overrides, signing): (&Overrides, &Signing),
 ) -> Result<String, KeyError> {
     let published = realm.key_ring().signing;
-    let signer = Signer::choose(world, realm, client_id, &published, signing)?;
+    let signer = Signer::new(state, realm, client_id, &published, signing)?;
     let mut header = Map::new();
     header.insert("alg".into(), json!(signer.alg()));
     header.insert("kid".into(), json!(published.kid));
     header.insert("typ".into(), json!(typ));
-    if let Signer::Carried(key) = &signer {
+    if let Signer::EmbeddedKey(key) = &signer {
         header.insert("kid".into(), json!(key.kid));
         header.insert("jwk".into(), key.jwk());
     }
-    bent.apply(&mut header);
+    header_overrides.apply(&mut header);
     let (header, claims) = (Value::Object(header).to_string(), Value::Object(claims).to_string());
     let message = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
     let signature = signer.sign(message.as_bytes())?;
     Ok(format!("{message}.{}", base64url(&signature)))
 }
 
-/// Where a signature comes from.
+/// The source of a signature.
 enum Signer {
     Key(Arc<Key>),
     KeyAs(Arc<Key>, SigningAlgorithm),
-    Carried(Key),
+    EmbeddedKey(Key),
     Hmac(Vec<u8>),
-    Nothing { alg: &'static str },
-    Zeros(Arc<Key>),
+    Unsigned { alg: &'static str },
+    ZeroBytes(Arc<Key>),
     OtherMessage(Arc<Key>),
 }
 
 impl Signer {
-    fn choose(
-        world: &World,
+    fn new(
+        state: &ProviderState,
         realm: &Realm,
         client_id: &str,
         published: &Arc<Key>,
@@ -174,14 +174,14 @@ impl Signer {
             Signing::Right => Self::Key(key),
             Signing::RightKeyAs(algorithm) => Self::KeyAs(key, *algorithm),
             Signing::UnpublishedKey => Self::Key(Arc::new(Key::generate(key.algorithm)?)),
-            Signing::KeyInHeader => Self::Carried(Key::generate(key.algorithm)?),
+            Signing::KeyInHeader => Self::EmbeddedKey(Key::generate(key.algorithm)?),
             Signing::KeyOfRealm(name) => {
-                let other = world.find(realm.kind(), name).ok_or(KeyError)?;
+                let other = state.find(realm.kind(), name).ok_or(KeyError)?;
                 Self::Key(other.key_ring().signing)
             }
-            Signing::None => Self::Nothing { alg: "none" },
-            Signing::EmptySignature => Self::Nothing { alg: key.algorithm.as_str() },
-            Signing::ZeroSignature => Self::Zeros(key),
+            Signing::None => Self::Unsigned { alg: "none" },
+            Signing::EmptySignature => Self::Unsigned { alg: key.algorithm.as_str() },
+            Signing::ZeroSignature => Self::ZeroBytes(key),
             Signing::GarbageSignature => Self::OtherMessage(key),
             Signing::HmacWithPublicPem => Self::Hmac(key.public_pem()?.into_bytes()),
             Signing::HmacWithPublicDer => Self::Hmac(key.public_der()?),
@@ -192,25 +192,25 @@ impl Signer {
 
     fn alg(&self) -> &'static str {
         match self {
-            Self::Key(key) | Self::Zeros(key) | Self::OtherMessage(key) => key.algorithm.as_str(),
-            Self::Carried(key) => key.algorithm.as_str(),
+            Self::Key(key) | Self::ZeroBytes(key) | Self::OtherMessage(key) => key.algorithm.as_str(),
+            Self::EmbeddedKey(key) => key.algorithm.as_str(),
             Self::KeyAs(_, algorithm) => algorithm.as_str(),
             Self::Hmac(_) => "HS256",
-            Self::Nothing { alg } => alg,
+            Self::Unsigned { alg } => alg,
         }
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match self {
             Self::Key(key) => key.sign(message),
-            Self::Carried(key) => key.sign(message),
+            Self::EmbeddedKey(key) => key.sign(message),
             Self::KeyAs(key, algorithm) => key.sign_as(*algorithm, message),
             Self::Hmac(secret) => {
                 let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
                 Ok(hmac::sign(&key, message).as_ref().to_vec())
             }
-            Self::Nothing { .. } => Ok(Vec::new()),
-            Self::Zeros(key) => Ok(vec![0; key.sign(message)?.len()]),
+            Self::Unsigned { .. } => Ok(Vec::new()),
+            Self::ZeroBytes(key) => Ok(vec![0; key.sign(message)?.len()]),
             Self::OtherMessage(key) => key.sign(b"something else entirely"),
         }
     }

@@ -1,17 +1,20 @@
-//! Pages for people. Nothing on them comes from elsewhere: one style sheet of our own, no images, one script for `form_post`.
+//! HTML pages of the provider.
+//!
+//! The pages load one style sheet and, for `form_post`, one script. Both come from the provider itself.
 
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
-use url::Url;
 
-use crate::authorize::AuthorizeRequest;
 use crate::config::Person;
-use crate::params::Params;
 use crate::realm::Realm;
 
+/// The error message for a request with a repeated parameter.
+pub(crate) const REPEATED_PARAMETER: &str = "A request parameter is repeated.";
+
+/// The `Content-Security-Policy` of all pages.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -19,14 +22,22 @@ const POLICY: &str =
 #[template(path = "login.html")]
 struct LoginPage<'a> {
     title: &'a str,
-    asker: String,
-    scopes: &'a [String],
-    fields: Vec<(String, String)>,
-    people: Vec<Face>,
+    prompt: LoginPrompt<'a>,
+    people: Vec<PersonEntry>,
 }
 
-/// A person as the page shows them.
-struct Face {
+/// The part of the login page that depends on the authorization request.
+pub(crate) struct LoginPrompt<'a> {
+    /// The name of the client on the page.
+    pub(crate) client: String,
+    /// The requested scope values.
+    pub(crate) scopes: &'a [String],
+    /// The hidden fields of the form.
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+/// A person in the list of the login page.
+struct PersonEntry {
     sub: String,
     initial: String,
     name: String,
@@ -34,8 +45,8 @@ struct Face {
     groups: String,
 }
 
-impl Face {
-    fn of(person: &Person) -> Self {
+impl PersonEntry {
+    fn from_person(person: &Person) -> Self {
         let name = person.name.clone().unwrap_or_else(|| person.sub.clone());
         Self {
             sub: person.sub.clone(),
@@ -52,7 +63,7 @@ impl Face {
 struct NoticePage<'a> {
     title: &'a str,
     heading: &'a str,
-    sentence: &'a str,
+    message: &'a str,
 }
 
 #[derive(Template)]
@@ -62,37 +73,29 @@ struct FormPostPage<'a> {
     fields: &'a [(String, String)],
 }
 
-/// The page that asks who is logging in.
-pub(crate) fn login(
-    realm: &Realm,
-    ask: &AuthorizeRequest,
-    people: &[Arc<Person>],
-    params: &Params,
-) -> HttpResponse {
-    let origin = Url::parse(&ask.back.redirect_uri).map(|uri| uri.origin().ascii_serialization());
+/// The login page, on which the user chooses a person.
+pub(crate) fn login(realm: &Realm, prompt: LoginPrompt<'_>, people: &[Arc<Person>]) -> HttpResponse {
     let page = LoginPage {
         title: realm.title(),
-        asker: origin.unwrap_or_else(|_| ask.client.id.clone()),
-        scopes: ask.scope.words(),
-        fields: params.without(&["person", "deny"]),
-        people: people.iter().map(|person| Face::of(person)).collect(),
+        prompt,
+        people: people.iter().map(|person| PersonEntry::from_person(person)).collect(),
     };
     html(StatusCode::OK, &page)
 }
 
-/// A request that cannot be sent back to the client.
-pub(crate) fn refusal(realm: &Realm, sentence: &str) -> HttpResponse {
-    let page = NoticePage { title: realm.title(), heading: "This login cannot go on", sentence };
+/// The error page for a request that has no valid redirect URI.
+pub(crate) fn error(realm: &Realm, message: &str) -> HttpResponse {
+    let page = NoticePage { title: realm.title(), heading: "Invalid request", message };
     html(StatusCode::BAD_REQUEST, &page)
 }
 
-/// After a logout without a place to go back to.
+/// The page after a logout without `post_logout_redirect_uri`.
 pub(crate) fn signed_out(realm: &Realm) -> HttpResponse {
-    let sentence = "The demo identity provider keeps nobody signed in.";
-    html(StatusCode::OK, &NoticePage { title: realm.title(), heading: "You are signed out", sentence })
+    let message = "The demo identity provider has no sessions.";
+    html(StatusCode::OK, &NoticePage { title: realm.title(), heading: "You are signed out", message })
 }
 
-/// The page that posts the result to the client (OAuth 2.0 Form Post Response Mode).
+/// The page that posts the authorization response to the client (OAuth 2.0 Form Post Response Mode).
 pub(crate) fn form_post(target: &str, fields: &[(String, String)]) -> HttpResponse {
     html(StatusCode::OK, &FormPostPage { target, fields })
 }
@@ -102,7 +105,7 @@ pub(crate) async fn style() -> HttpResponse {
     asset("text/css; charset=utf-8", include_str!("../templates/style.css"))
 }
 
-/// The script that sends the `form_post` page.
+/// The script that submits the form of the `form_post` page.
 pub(crate) async fn script() -> HttpResponse {
     asset("text/javascript; charset=utf-8", "document.forms[0].submit();\n")
 }

@@ -1,7 +1,8 @@
-//! Well-known providers, as their documents and other people's bug reports tell of them: a canned set of knobs each.
+//! Personas: predefined knobs that imitate well-known providers, after their documentation and public bug
+//! reports.
 //!
-//! None of them is the real thing. A persona behaves where it matters to a client: the spelling of the issuer, where claims
-//! stand and of which type they are, how a client proves itself, what comes back through the browser.
+//! A persona is not the real provider. It imitates what affects a client: the form of the issuer, the
+//! location and type of claims, the client authentication method, and the authorization response.
 
 use serde_json::{Value, json};
 
@@ -10,36 +11,36 @@ use crate::keys::{OldKeys, SigningAlgorithm};
 use crate::knobs::{IssKnob, TokenFormat};
 use crate::realm::Realm;
 
-/// A provider to behave like.
+/// A provider that a realm can imitate.
 #[derive(Debug, Clone, Copy)]
 pub struct Persona {
-    /// Its name, in lower case with hyphens.
+    /// The name, in lower case with hyphens.
     pub name: &'static str,
-    /// The protocol it speaks.
+    /// The protocol of the realm.
     pub kind: RealmKind,
-    /// Where its discovery document stands, below the realm.
+    /// The path of the discovery document, relative to the realm.
     pub discovery: &'static str,
-    dress: fn(&Realm),
+    configure: fn(&Realm),
 }
 
 impl Persona {
-    /// Makes a realm behave like it, whatever its knobs were.
-    pub fn dress(&self, realm: &Realm) {
+    /// Resets the knobs of the realm and applies those of the persona.
+    pub fn apply_to(&self, realm: &Realm) {
         realm.reset_knobs();
-        (self.dress)(realm);
+        (self.configure)(realm);
     }
 }
 
-/// A tenant of Entra ID.
+/// The tenant identifier that the Entra ID personas use.
 pub const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-const fn oidc(name: &'static str, dress: fn(&Realm)) -> Persona {
-    Persona { name, kind: RealmKind::Oidc, discovery: WELL_KNOWN, dress }
+const fn oidc(name: &'static str, configure: fn(&Realm)) -> Persona {
+    Persona { name, kind: RealmKind::Oidc, discovery: WELL_KNOWN, configure }
 }
 
-/// All of them.
+/// All personas.
 pub const ALL: [Persona; 17] = [
     oidc("google", google),
     oidc("entra-id", entra_id),
@@ -60,8 +61,8 @@ pub const ALL: [Persona; 17] = [
     oidc("lemonldap", lemonldap),
 ];
 
-/// The issuer that documents and tokens name: the realm's own address with this after it.
-fn name_issuer(realm: &Realm, suffix: &str) -> String {
+/// Appends the suffix to the issuer in the discovery document and in ID tokens, and returns that issuer.
+fn set_issuer_suffix(realm: &Realm, suffix: &str) -> String {
     let issuer = format!("{}{suffix}", realm.issuer());
     realm.knobs(|knobs| {
         knobs.discovery.fields.set("issuer", issuer.as_str());
@@ -70,8 +71,9 @@ fn name_issuer(realm: &Realm, suffix: &str) -> String {
     issuer
 }
 
-/// Whether `iss` comes back through the browser (RFC 9207), and is promised.
-fn answer_with_iss(realm: &Realm, issuer: Option<&str>) {
+/// Sets or removes `iss` in authorization responses (RFC 9207) and its announcement in the discovery
+/// document.
+fn set_response_iss(realm: &Realm, issuer: Option<&str>) {
     realm.knobs(|knobs| {
         let name = "authorization_response_iss_parameter_supported";
         if let Some(issuer) = issuer {
@@ -84,10 +86,11 @@ fn answer_with_iss(realm: &Realm, issuer: Option<&str>) {
     });
 }
 
-fn register(realm: &Realm, auth: fn(String) -> ClientAuth) {
+/// Changes the authentication method of the first client.
+fn set_client_auth(realm: &Realm, auth: fn(String) -> ClientAuth) {
     let Some(client) = realm.first_client() else { return };
     let mut client = (*client).clone();
-    client.auth = auth(client.auth.secret().unwrap_or("a secret of the persona").to_owned());
+    client.auth = auth(client.auth.secret().unwrap_or("persona-secret").to_owned());
     realm.put_client(client);
 }
 
@@ -99,29 +102,29 @@ fn post(secret: String) -> ClientAuth {
     ClientAuth::post(secret)
 }
 
-fn claim(realm: &Realm, name: &str, value: Value) {
+fn set_claim(realm: &Realm, name: &str, value: Value) {
     realm.knobs(|knobs| {
         knobs.id_token.claims.set(name, value);
     });
 }
 
-fn at_userinfo(realm: &Realm, name: &str, value: Value) {
+fn set_userinfo(realm: &Realm, name: &str, value: Value) {
     realm.knobs(|knobs| {
         knobs.userinfo.fields.set(name, value);
     });
 }
 
-/// A key signs whatever a client may expect of the provider; a realm that cannot change its key keeps it.
+/// Changes the signing algorithm. The realm keeps its key if no new key can be generated.
 fn sign_with(realm: &Realm, algorithm: SigningAlgorithm) {
     let _ = realm.sign_with(algorithm, OldKeys::Keep);
 }
 
-/// Google: an issuer and `hd` to rely on, no groups, no logout, scopes that come back spelt differently.
+/// Google: `hd` claim, no groups, no logout, and a token response with scopes in another spelling.
 fn google(realm: &Realm) {
-    register(realm, post);
+    set_client_auth(realm, post);
     sign_with(realm, SigningAlgorithm::Rs256);
-    answer_with_iss(realm, Some(realm.issuer()));
-    claim(realm, "hd", json!("example.com"));
+    set_response_iss(realm, Some(realm.issuer()));
+    set_claim(realm, "hd", json!("example.com"));
     realm.knobs(|knobs| {
         knobs.id_token.claims.remove("groups").remove("preferred_username").remove("sid");
         knobs.userinfo.fields.remove("groups").remove("preferred_username");
@@ -130,16 +133,16 @@ fn google(realm: &Realm) {
     });
 }
 
-/// Entra ID, one tenant: a version in the issuer, GUIDs as groups, no `email_verified`, nothing said of PKCE.
+/// Entra ID, one tenant: a version in the issuer, GUIDs as groups, no `email_verified`, PKCE not announced.
 fn entra_id(realm: &Realm) {
-    register(realm, post);
+    set_client_auth(realm, post);
     sign_with(realm, SigningAlgorithm::Rs256);
-    name_issuer(realm, &format!("/{TENANT}/v2.0"));
-    answer_with_iss(realm, None);
+    set_issuer_suffix(realm, &format!("/{TENANT}/v2.0"));
+    set_response_iss(realm, None);
     entra_claims(realm);
 }
 
-/// Entra ID, `organizations`: the issuer is a template, the token names the tenant's.
+/// Entra ID, `organizations`: the issuer is a template, and the token has the issuer of the tenant.
 fn entra_id_tenants(realm: &Realm) {
     entra_id(realm);
     realm.knobs(|knobs| {
@@ -149,10 +152,10 @@ fn entra_id_tenants(realm: &Realm) {
 }
 
 fn entra_claims(realm: &Realm) {
-    claim(realm, "tid", json!(TENANT));
-    claim(realm, "oid", json!("00000000-0000-0000-66f3-3332eca7ea81"));
-    claim(realm, "ver", json!("2.0"));
-    claim(realm, "groups", json!(["0f1e2d3c-0000-4000-8000-00000000aaaa"]));
+    set_claim(realm, "tid", json!(TENANT));
+    set_claim(realm, "oid", json!("00000000-0000-0000-66f3-3332eca7ea81"));
+    set_claim(realm, "ver", json!("2.0"));
+    set_claim(realm, "groups", json!(["0f1e2d3c-0000-4000-8000-00000000aaaa"]));
     realm.knobs(|knobs| {
         knobs.id_token.claims.remove("email_verified");
         knobs.userinfo.fields.remove("email_verified").remove("groups");
@@ -162,110 +165,116 @@ fn entra_claims(realm: &Realm) {
     });
 }
 
-/// Auth0: a slash at the issuer's end, claims under addresses, a date where a number should be.
+/// Auth0: an issuer with a trailing slash, claims named by URLs, `updated_at` as a date text.
 fn auth0(realm: &Realm) {
-    register(realm, post);
+    set_client_auth(realm, post);
     sign_with(realm, SigningAlgorithm::Rs256);
-    name_issuer(realm, "/");
-    answer_with_iss(realm, None);
-    claim(realm, "https://app.example.com/roles", json!(["engineering", "admins"]));
-    claim(realm, "updated_at", json!("2026-11-25T08:00:00.000Z"));
+    set_issuer_suffix(realm, "/");
+    set_response_iss(realm, None);
+    set_claim(realm, "https://app.example.com/roles", json!(["engineering", "admins"]));
+    set_claim(realm, "updated_at", json!("2026-11-25T08:00:00.000Z"));
     realm.knobs(|knobs| {
         knobs.id_token.claims.remove("groups");
         knobs.userinfo.fields.remove("groups").set("updated_at", "2026-11-25T08:00:00.000Z");
     });
 }
 
-/// Okta, a custom authorization server: a thin ID token with the groups in it.
+/// Okta, a custom authorization server: groups in the ID token, profile claims only at the userinfo endpoint.
 fn okta(realm: &Realm) {
-    register(realm, basic);
+    set_client_auth(realm, basic);
     sign_with(realm, SigningAlgorithm::Rs256);
-    name_issuer(realm, "/oauth2/default");
-    answer_with_iss(realm, None);
-    claim(realm, "groups", json!(["Everyone", "engineering"]));
+    set_issuer_suffix(realm, "/oauth2/default");
+    set_response_iss(realm, None);
+    set_claim(realm, "groups", json!(["Everyone", "engineering"]));
     realm.knobs(|knobs| knobs.id_token.profile_only_at_userinfo = true);
 }
 
-/// Keycloak: roles deep inside, a `session_state` beside the code, members nobody knows in the token answer.
+/// Keycloak: nested roles, `session_state` in the authorization response, non-standard token response
+/// members.
 fn keycloak(realm: &Realm) {
-    register(realm, basic);
+    set_client_auth(realm, basic);
     sign_with(realm, SigningAlgorithm::Rs256);
-    let issuer = name_issuer(realm, "/realms/demo");
-    answer_with_iss(realm, Some(&issuer));
-    claim(realm, "realm_access", json!({ "roles": ["offline_access", "engineering"] }));
-    claim(realm, "resource_access", json!({ "my.app/v1": { "roles": ["editor"] } }));
+    let issuer = set_issuer_suffix(realm, "/realms/demo");
+    set_response_iss(realm, Some(&issuer));
+    set_claim(realm, "realm_access", json!({ "roles": ["offline_access", "engineering"] }));
+    set_claim(realm, "resource_access", json!({ "my.app/v1": { "roles": ["editor"] } }));
     realm.knobs(|knobs| {
         knobs.authorize.extra = vec![("session_state".to_owned(), "b7f6".to_owned())];
-        knobs.token.fields.set("not-before-policy", 0).set("refresh_expires_in", 0).set("session_state", "b7f6");
-        knobs.jwks.extra_keys = vec![json!({ "kty": "RSA", "use": "enc", "alg": "RSA-OAEP", "kid": "enc-1", "n": "AQAB", "e": "AQAB" })];
+        knobs.token.fields.set("not-before-policy", 0).set("refresh_expires_in", 0);
+        knobs.token.fields.set("session_state", "b7f6");
+        let encryption_key = json!({
+            "kty": "RSA", "use": "enc", "alg": "RSA-OAEP", "kid": "enc-1", "n": "AQAB", "e": "AQAB",
+        });
+        knobs.jwks.extra_keys = vec![encryption_key];
     });
 }
 
-/// authentik: a slash at the issuer's end, an address that is never called verified.
+/// authentik: an issuer with a trailing slash, `email_verified` always false.
 fn authentik(realm: &Realm) {
-    register(realm, basic);
-    name_issuer(realm, "/");
-    answer_with_iss(realm, None);
-    claim(realm, "email_verified", json!(false));
-    at_userinfo(realm, "email_verified", json!(false));
+    set_client_auth(realm, basic);
+    set_issuer_suffix(realm, "/");
+    set_response_iss(realm, None);
+    set_claim(realm, "email_verified", json!(false));
+    set_userinfo(realm, "email_verified", json!(false));
 }
 
-/// Authelia: one way to authenticate, next to nothing in the ID token, `iss` promised, no logout.
+/// Authelia: profile claims only at the userinfo endpoint, `iss` announced, no logout.
 fn authelia(realm: &Realm) {
-    register(realm, basic);
+    set_client_auth(realm, basic);
     sign_with(realm, SigningAlgorithm::Rs256);
-    answer_with_iss(realm, Some(realm.issuer()));
+    set_response_iss(realm, Some(realm.issuer()));
     realm.knobs(|knobs| {
         knobs.id_token.profile_only_at_userinfo = true;
         knobs.discovery.fields.remove("end_session_endpoint").remove("backchannel_logout_supported");
     });
 }
 
-/// Pocket ID: `iss` promised, groups only when their scope is asked for.
+/// Pocket ID: `iss` announced.
 fn pocket_id(realm: &Realm) {
-    register(realm, basic);
+    set_client_auth(realm, basic);
     sign_with(realm, SigningAlgorithm::Rs256);
-    answer_with_iss(realm, Some(realm.issuer()));
+    set_response_iss(realm, Some(realm.issuer()));
 }
 
-/// Nextcloud's OIDC app: a document at an odd place.
+/// Nextcloud's OIDC app: the discovery document has another path.
 fn nextcloud(realm: &Realm) {
-    register(realm, basic);
+    set_client_auth(realm, basic);
     sign_with(realm, SigningAlgorithm::Rs256);
-    answer_with_iss(realm, None);
+    set_response_iss(realm, None);
 }
 
-/// ZITADEL: roles as the keys of an object under a name with colons, an audience of many.
+/// ZITADEL: roles as object keys in a claim with colons in its name, several audiences.
 fn zitadel(realm: &Realm) {
-    register(realm, basic);
+    set_client_auth(realm, basic);
     sign_with(realm, SigningAlgorithm::Rs256);
-    answer_with_iss(realm, None);
+    set_response_iss(realm, None);
     let client = realm.first_client().map(|client| client.id.clone()).unwrap_or_default();
-    claim(realm, "aud", json!(["311001234567890123@project", client, "311009876543210987"]));
-    claim(realm, "azp", json!(client));
+    set_claim(realm, "aud", json!(["311001234567890123@project", client, "311009876543210987"]));
+    set_claim(realm, "azp", json!(client));
     let roles = json!({ "editor": { "3110": "org.example.com" }, "admin": { "3110": "org.example.com" } });
-    claim(realm, "urn:zitadel:iam:org:project:roles", roles);
+    set_claim(realm, "urn:zitadel:iam:org:project:roles", roles);
     realm.knobs(|knobs| {
         knobs.id_token.claims.remove("groups");
     });
 }
 
-/// GitLab: groups at userinfo, their direct ones in the ID token under another name.
+/// GitLab: groups at the userinfo endpoint, direct groups in the ID token under another name.
 fn gitlab(realm: &Realm) {
-    register(realm, post);
+    set_client_auth(realm, post);
     sign_with(realm, SigningAlgorithm::Rs256);
-    answer_with_iss(realm, None);
-    claim(realm, "groups_direct", json!(["acme"]));
-    at_userinfo(realm, "groups", json!(["acme", "acme/backend"]));
+    set_response_iss(realm, None);
+    set_claim(realm, "groups_direct", json!(["acme"]));
+    set_userinfo(realm, "groups", json!(["acme", "acme/backend"]));
     realm.knobs(|knobs| {
         knobs.id_token.claims.remove("groups");
         knobs.discovery.fields.remove("end_session_endpoint").remove("backchannel_logout_supported");
     });
 }
 
-/// GitHub: a number as identifier, no name, an address elsewhere, form-encoded answers.
+/// GitHub: a number as identifier, no name, e-mail addresses at another endpoint, form-encoded token
+/// responses.
 fn github(realm: &Realm) {
-    register(realm, post);
+    set_client_auth(realm, post);
     realm.knobs(|knobs| {
         knobs.token.format = TokenFormat::Form;
         knobs.token.fields.set("scope", "read:user,user:email").remove("expires_in");
@@ -285,14 +294,14 @@ fn github(realm: &Realm) {
     });
 }
 
-/// Apple: a posted answer with a name that nobody signed, `"true"` as a text, no userinfo, no logout.
+/// Apple: an unsigned name in the authorization response, `"true"` as text, no userinfo endpoint, no logout.
 fn apple(realm: &Realm) {
-    register(realm, post);
+    set_client_auth(realm, post);
     sign_with(realm, SigningAlgorithm::Rs256);
-    answer_with_iss(realm, None);
-    claim(realm, "email_verified", json!("true"));
-    claim(realm, "is_private_email", json!("true"));
-    claim(realm, "nonce_supported", json!(true));
+    set_response_iss(realm, None);
+    set_claim(realm, "email_verified", json!("true"));
+    set_claim(realm, "is_private_email", json!("true"));
+    set_claim(realm, "nonce_supported", json!(true));
     realm.knobs(|knobs| {
         knobs.id_token.claims.remove("name").remove("preferred_username").remove("groups").remove("sid");
         knobs.discovery.fields.remove("userinfo_endpoint").remove("end_session_endpoint");
@@ -302,9 +311,9 @@ fn apple(realm: &Realm) {
     });
 }
 
-/// Discord: `id` where `sub` would be, `verified` where `email_verified` would be.
+/// Discord: `id` in place of `sub`, `verified` in place of `email_verified`.
 fn discord(realm: &Realm) {
-    register(realm, post);
+    set_client_auth(realm, post);
     realm.knobs(|knobs| {
         let fields = &mut knobs.userinfo.fields;
         fields
@@ -318,27 +327,27 @@ fn discord(realm: &Realm) {
     });
 }
 
-/// `LinkedIn`: no nonce comes back, PKCE is not known, `"true"` as a text, an object as locale.
+/// `LinkedIn`: no `nonce` in the ID token, PKCE not announced, `"true"` as text, `locale` as an object.
 fn linkedin(realm: &Realm) {
-    register(realm, post);
+    set_client_auth(realm, post);
     sign_with(realm, SigningAlgorithm::Rs256);
-    name_issuer(realm, "/oauth");
-    answer_with_iss(realm, None);
-    claim(realm, "email_verified", json!("true"));
-    claim(realm, "locale", json!({ "country": "US", "language": "en" }));
+    set_issuer_suffix(realm, "/oauth");
+    set_response_iss(realm, None);
+    set_claim(realm, "email_verified", json!("true"));
+    set_claim(realm, "locale", json!({ "country": "US", "language": "en" }));
     realm.knobs(|knobs| {
         knobs.id_token.claims.remove("nonce").remove("groups");
         knobs.discovery.fields.remove("end_session_endpoint").remove("code_challenge_methods_supported");
     });
 }
 
-/// `LemonLDAP::NG` in front of a directory: an audience of one in a list, groups of the directory in one text.
+/// `LemonLDAP::NG` with a directory: `aud` as a list of one, groups of the directory in one text.
 fn lemonldap(realm: &Realm) {
-    register(realm, basic);
+    set_client_auth(realm, basic);
     sign_with(realm, SigningAlgorithm::Rs256);
-    answer_with_iss(realm, None);
+    set_response_iss(realm, None);
     let client = realm.first_client().map(|client| client.id.clone()).unwrap_or_default();
-    claim(realm, "aud", json!([client]));
+    set_claim(realm, "aud", json!([client]));
     realm.knobs(|knobs| {
         knobs.id_token.profile_only_at_userinfo = true;
         knobs.userinfo.fields.set("groups", "engineering,admins");

@@ -1,8 +1,8 @@
-//! A realm at run time: one issuer or authorization server with its clients, people, keys, knobs and grants.
+//! A realm: one issuer or authorization server with its clients, people, keys, knobs and grants.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 
@@ -10,20 +10,22 @@ use crate::config::{Client, Person, RealmConfig, RealmKind, SlotEndpoints, SlotS
 use crate::grants::Grants;
 use crate::keys::{KeyError, KeyRing, OldKeys, SigningAlgorithm};
 use crate::knobs::Knobs;
+use crate::sync::lock;
 use crate::traffic::{CapturedRequest, Counters, Endpoint, Traffic};
 
-/// What a realm issued last, for tests that look for leaks.
+/// The tokens a realm issued last, for tests that search other output for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
     /// The access token.
     pub access_token: String,
     /// The ID token, if one was issued.
     pub id_token: Option<String>,
-    /// The subject they are about.
+    /// The `sub` of the person the tokens belong to.
     pub sub: String,
 }
 
-/// One issuer (OIDC) or authorization server (OAuth 2.0). Everything about it can be changed while it runs.
+/// One issuer (OIDC) or authorization server (OAuth 2.0). Clients, people, keys and knobs can change at run
+/// time.
 pub struct Realm {
     kind: RealmKind,
     name: String,
@@ -33,12 +35,12 @@ pub struct Realm {
     first_client: Option<String>,
     clients: Mutex<HashMap<String, Arc<Client>>>,
     people: Mutex<BTreeMap<String, Arc<Person>>>,
-    first_knobs: Arc<Knobs>,
+    initial_knobs: Arc<Knobs>,
     knobs: Mutex<Arc<Knobs>>,
     keys: Mutex<KeyRing>,
     last_issued: Mutex<Option<Issued>>,
-    visitors: AtomicU64,
-    statements: Mutex<HashSet<String>>,
+    visitor_count: AtomicU64,
+    used_jtis: Mutex<HashSet<String>>,
     pub(crate) grants: Grants,
     pub(crate) traffic: Traffic,
 }
@@ -46,7 +48,7 @@ pub struct Realm {
 impl Realm {
     pub(crate) fn new(config: RealmConfig, base_url: &str) -> Result<Self, KeyError> {
         let url = format!("{base_url}/{}/{}", config.kind.as_str(), config.name);
-        let first_knobs = Arc::new(config.knobs);
+        let initial_knobs = Arc::new(config.knobs);
         let first_client = config.clients.first().map(|client| client.id.clone());
         let clients = config.clients.into_iter().map(|client| (client.id.clone(), Arc::new(client)));
         let people = config.people.into_iter().map(|person| (person.sub.clone(), Arc::new(person)));
@@ -59,90 +61,90 @@ impl Realm {
             first_client,
             clients: Mutex::new(clients.collect()),
             people: Mutex::new(people.collect()),
-            knobs: Mutex::new(Arc::clone(&first_knobs)),
-            first_knobs,
+            knobs: Mutex::new(Arc::clone(&initial_knobs)),
+            initial_knobs,
             keys: Mutex::new(KeyRing::generate(config.algorithm)?),
             last_issued: Mutex::new(None),
-            visitors: AtomicU64::new(0),
-            statements: Mutex::default(),
+            visitor_count: AtomicU64::new(0),
+            used_jtis: Mutex::default(),
             grants: Grants::default(),
             traffic: Traffic::default(),
         })
     }
 
-    /// The protocol it speaks.
+    /// The protocol of the realm.
     pub fn kind(&self) -> RealmKind {
         self.kind
     }
 
-    /// Its name in the path.
+    /// The name of the realm in its paths.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its name on the login page.
+    /// The title on the login page.
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// The issuer identifier: the URL all endpoints lie under.
+    /// The issuer identifier: the base URL of all endpoints.
     pub fn issuer(&self) -> &str {
         &self.url
     }
 
-    /// The discovery document's URL.
+    /// The URL of the discovery document.
     pub fn discovery_url(&self) -> String {
         self.at("/.well-known/openid-configuration")
     }
 
-    /// The key set's URL.
+    /// The URL of the JWKS.
     pub fn jwks_url(&self) -> String {
         self.at("/jwks")
     }
 
-    /// The authorization endpoint.
+    /// The URL of the authorization endpoint.
     pub fn authorization_url(&self) -> String {
         self.at("/authorize")
     }
 
-    /// The token endpoint.
+    /// The URL of the token endpoint.
     pub fn token_url(&self) -> String {
         self.at("/token")
     }
 
-    /// The userinfo endpoint.
+    /// The URL of the userinfo endpoint.
     pub fn userinfo_url(&self) -> String {
         self.at("/userinfo")
     }
 
-    /// The list of e-mail addresses in GitHub's form; only on plain OAuth 2.0 realms.
+    /// The URL of the list of e-mail addresses in GitHub's format; OAuth 2.0 realms only.
     pub fn emails_url(&self) -> String {
         self.at("/emails")
     }
 
-    /// The look-up of groups in Google Cloud Identity's form.
+    /// The URL of the group look-up in Google Cloud Identity's format.
     pub fn groups_url(&self) -> String {
         self.at("/groups")
     }
 
-    /// The issuer that the discovery document names, whatever the knobs made of it.
+    /// The `issuer` of the discovery document, with the knobs applied.
     pub fn stated_issuer(&self) -> String {
-        let stated = self
+        let issuer = self
             .current_knobs()
             .discovery
             .fields
             .get("issuer")
             .and_then(serde_json::Value::as_str)
             .map(str::to_owned);
-        stated.unwrap_or_else(|| self.url.clone())
+        issuer.unwrap_or_else(|| self.url.clone())
     }
 
-    /// Whether a client's statement of this name comes for the first time.
-    pub(crate) fn first_use_of(&self, jti: &str) -> bool {
-        locked(&self.statements).insert(jti.to_owned())
+    /// Records the `jti` of a client assertion; false if it was recorded before.
+    pub(crate) fn is_first_use(&self, jti: &str) -> bool {
+        lock(&self.used_jtis).insert(jti.to_owned())
     }
 
-    /// The logout endpoint.
+    /// The URL of the logout endpoint.
     pub fn end_session_url(&self) -> String {
         self.at("/end_session")
     }
@@ -151,43 +153,43 @@ impl Realm {
         format!("{}{path}", self.url)
     }
 
-    /// Turns knobs. Requests that already began keep the knobs they saw.
-    pub fn knobs<T>(&self, turn: impl FnOnce(&mut Knobs) -> T) -> T {
-        turn(Arc::make_mut(&mut locked(&self.knobs)))
+    /// Changes knobs. A request uses the knobs as they were when it read them.
+    pub fn knobs<T>(&self, change: impl FnOnce(&mut Knobs) -> T) -> T {
+        change(Arc::make_mut(&mut lock(&self.knobs)))
     }
 
-    /// Turns every knob back to where it stood at the start.
+    /// Restores the knobs of the configuration.
     pub fn reset_knobs(&self) {
-        *locked(&self.knobs) = Arc::clone(&self.first_knobs);
+        *lock(&self.knobs) = Arc::clone(&self.initial_knobs);
     }
 
     pub(crate) fn current_knobs(&self) -> Arc<Knobs> {
-        Arc::clone(&locked(&self.knobs))
+        Arc::clone(&lock(&self.knobs))
     }
 
-    /// The time by the realm's clock, in Unix seconds.
+    /// The current time of the realm's clock, in Unix seconds.
     pub fn now(&self) -> i64 {
-        self.current_knobs().clock.read()
+        self.current_knobs().clock.unix_time()
     }
 
-    /// Adds a person, or changes the one with the same `sub` from the next login on.
+    /// Adds a person, or replaces the one with the same `sub`. A replacement takes effect at the next login.
     pub fn set_person(&self, person: Person) {
-        locked(&self.people).insert(person.sub.clone(), Arc::new(person));
+        lock(&self.people).insert(person.sub.clone(), Arc::new(person));
     }
 
     /// The person with this `sub`.
     pub fn find_person(&self, sub: &str) -> Option<Arc<Person>> {
-        locked(&self.people).get(sub).cloned()
+        lock(&self.people).get(sub).cloned()
     }
 
-    /// The people of the login page, by `sub`; at most `limit`.
+    /// The people on the login page, sorted by `sub`; at most `limit`.
     pub(crate) fn people(&self, limit: usize) -> Vec<Arc<Person>> {
-        locked(&self.people).values().take(limit).cloned().collect()
+        lock(&self.people).values().take(limit).cloned().collect()
     }
 
-    /// Someone never seen before, who is not kept.
+    /// A new person with unique identifiers, who is not added to the realm.
     pub(crate) fn new_visitor(&self) -> Arc<Person> {
-        let number = self.visitors.fetch_add(1, Ordering::Relaxed);
+        let number = self.visitor_count.fetch_add(1, Ordering::Relaxed);
         let id = Uuid::new_v4().simple().to_string();
         let mut person = Person::new(format!("visitor-{id}"), format!("Visitor {id}-{number}"));
         person.preferred_username = Some(format!("visitor-{id}"));
@@ -197,74 +199,74 @@ impl Realm {
 
     /// Registers a client, or replaces the one with the same identifier.
     pub fn put_client(&self, client: Client) {
-        locked(&self.clients).insert(client.id.clone(), Arc::new(client));
+        lock(&self.clients).insert(client.id.clone(), Arc::new(client));
     }
 
-    /// The client that slots are configured with.
+    /// The first client of the configuration, which the slot settings use.
     pub fn first_client(&self) -> Option<Arc<Client>> {
         self.find_client(self.first_client.as_deref()?)
     }
 
     /// The client with this identifier.
     pub fn find_client(&self, id: &str) -> Option<Arc<Client>> {
-        locked(&self.clients).get(id).cloned()
+        lock(&self.clients).get(id).cloned()
     }
 
-    /// The authentication methods its clients use, each once.
+    /// The distinct authentication methods of the registered clients.
     pub(crate) fn client_auth_methods(&self) -> Vec<&'static str> {
-        let mut methods: Vec<_> = locked(&self.clients).values().map(|client| client.auth.method()).collect();
+        let mut methods: Vec<_> = lock(&self.clients).values().map(|client| client.auth.method()).collect();
         methods.sort_unstable();
         methods.dedup();
         methods
     }
 
-    /// Lets a new key of the same algorithm sign from now on.
+    /// Replaces the signing key by a new one of the same algorithm.
     pub fn rotate_keys(&self, old: OldKeys) -> Result<(), KeyError> {
         let algorithm = self.key_ring().signing.algorithm;
         self.sign_with(algorithm, old)
     }
 
-    /// Lets a new key of this algorithm sign from now on.
+    /// Replaces the signing key by a new one of this algorithm.
     pub fn sign_with(&self, algorithm: SigningAlgorithm, old: OldKeys) -> Result<(), KeyError> {
-        let mut keys = locked(&self.keys);
+        let mut keys = lock(&self.keys);
         *keys = keys.rotated(algorithm, old)?;
         Ok(())
     }
 
-    /// The `kid` that signs at present.
+    /// The `kid` of the current signing key.
     pub fn signing_kid(&self) -> String {
         self.key_ring().signing.kid.clone()
     }
 
     pub(crate) fn key_ring(&self) -> KeyRing {
-        locked(&self.keys).clone()
+        lock(&self.keys).clone()
     }
 
-    /// How often each endpoint was called since the start.
+    /// The number of calls of each endpoint.
     pub fn counters(&self) -> Counters {
         self.traffic.counters()
     }
 
-    /// How often this endpoint was called since the start.
+    /// The number of calls of this endpoint.
     pub fn calls(&self, endpoint: Endpoint) -> u64 {
         self.traffic.calls(endpoint)
     }
 
-    /// The last request at this endpoint.
+    /// The last request to this endpoint.
     pub fn last_request(&self, endpoint: Endpoint) -> Option<CapturedRequest> {
         self.traffic.last(endpoint)
     }
 
-    /// What was issued last.
+    /// The tokens issued last.
     pub fn last_issued(&self) -> Option<Issued> {
-        locked(&self.last_issued).clone()
+        lock(&self.last_issued).clone()
     }
 
-    pub(crate) fn remember_issued(&self, issued: Issued) {
-        *locked(&self.last_issued) = Some(issued);
+    pub(crate) fn record_issued(&self, issued: Issued) {
+        *lock(&self.last_issued) = Some(issued);
     }
 
-    /// What a Portico slot needs for the realm's first client; `None` if it started without one.
+    /// The settings of a Portico slot for the first client; `None` if the configuration had no client.
     pub fn slot_settings(&self) -> Option<SlotSettings> {
         let client = self.first_client()?;
         let endpoints = match self.kind {
@@ -292,9 +294,4 @@ impl std::fmt::Debug for Realm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Realm").field("issuer", &self.url).finish_non_exhaustive()
     }
-}
-
-/// Locks even after another thread panicked: every value here is replaced as a whole.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The running provider: one listener on loopback, actix-web on threads of its own.
+//! The running provider: one listener on loopback, served by actix-web on background threads.
 
 use std::io;
 use std::net::TcpListener;
@@ -13,76 +13,78 @@ use uuid::Uuid;
 use crate::config::{IdpConfig, RealmKind, SlotSettings};
 use crate::grants::{Consent, Scope};
 use crate::keys::KeyError;
-use crate::realm::{Realm, locked};
-use crate::world::World;
+use crate::realm::Realm;
+use crate::state::ProviderState;
+use crate::sync::lock;
 use crate::{authorize, discovery, logout, mint, pages, token, userinfo};
 
-/// The largest body accepted.
-const LARGEST_BODY: usize = 32 * 1024;
+/// The maximum size of a request body, in bytes.
+const MAX_BODY_BYTES: usize = 32 * 1024;
 
-/// A provider that is serving. Dropping it stops it.
+/// A running provider. Dropping it stops the server.
 pub struct DemoIdp {
-    world: web::Data<World>,
+    state: web::Data<ProviderState>,
     handle: ServerHandle,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl DemoIdp {
-    /// Binds 127.0.0.1 and serves from background threads; when this returns, connections are accepted.
+    /// Binds 127.0.0.1 and serves from background threads. Connections are accepted when it returns.
     ///
-    /// It needs no runtime of the caller and may be called from inside one.
+    /// The caller needs no async runtime. A call from inside a runtime is allowed.
     pub fn start(config: IdpConfig) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", config.port))?;
         let base_url = format!("http://{}", listener.local_addr()?);
-        let world = web::Data::new(World::new(base_url, config.realms).map_err(io::Error::other)?);
+        let state = web::Data::new(ProviderState::new(base_url, config.realms).map_err(io::Error::other)?);
         let (sender, receiver) = mpsc::channel();
-        let shared = world.clone();
+        let shared = state.clone();
         let workers = config.workers.max(1);
         let thread = std::thread::Builder::new()
             .name("demo-idp".to_owned())
             .spawn(move || serve(shared, listener, workers, &sender))?;
         let handle = receiver.recv().map_err(io::Error::other)??;
-        Ok(Self { world, handle, thread: Mutex::new(Some(thread)) })
+        Ok(Self { state, handle, thread: Mutex::new(Some(thread)) })
     }
 
-    /// `http://127.0.0.1:<port>`, without a slash at the end.
+    /// `http://127.0.0.1:<port>`, without a trailing slash.
     pub fn base_url(&self) -> &str {
-        &self.world.base_url
+        &self.state.base_url
     }
 
     /// The OIDC realm of this name.
     pub fn oidc(&self, name: &str) -> Option<Arc<Realm>> {
-        self.world.find(RealmKind::Oidc, name)
+        self.state.find(RealmKind::Oidc, name)
     }
 
     /// The plain OAuth 2.0 realm of this name.
     pub fn oauth2(&self, name: &str) -> Option<Arc<Realm>> {
-        self.world.find(RealmKind::OAuth2, name)
+        self.state.find(RealmKind::OAuth2, name)
     }
 
     /// All realms in the order of the configuration.
     pub fn realms(&self) -> &[Arc<Realm>] {
-        self.world.realms()
+        self.state.realms()
     }
 
-    /// What a Portico needs to know to use the realms as its slots, in the order of the configuration.
+    /// The settings with which Portico uses the realms as its slots, in the order of the configuration.
     pub fn slot_settings(&self) -> Vec<SlotSettings> {
         self.realms().iter().filter_map(|realm| realm.slot_settings()).collect()
     }
 
-    /// An address nobody should ever call; every call is counted.
+    /// A URL that a correct client never calls. Each call is counted.
     pub fn canary_url(&self) -> String {
-        format!("{}/canary", self.world.base_url)
+        format!("{}/canary", self.state.base_url)
     }
 
-    /// How often the canary was called.
+    /// The number of calls of the canary URL.
     pub fn canary_calls(&self) -> u64 {
-        self.world.canary.load(Ordering::SeqCst)
+        self.state.canary_calls.load(Ordering::SeqCst)
     }
 
-    /// An ID token as a login would yield it, knobs included, without a login. Scope is `openid profile email`; there is no `at_hash`.
+    /// Issues an ID token without a login, with the current knobs applied.
     ///
-    /// `None` if the client or the person is unknown or the knobs say that no ID token is due.
+    /// The scope is `openid profile email`; the token has no `at_hash`. The result is `None` if the client or
+    /// the person is unknown, or if the knobs suppress the ID token.
     pub fn mint_id_token(
         &self,
         realm: &Realm,
@@ -101,14 +103,16 @@ impl DemoIdp {
             auth_time: realm.now(),
             sid: Uuid::new_v4().simple().to_string(),
         };
-        mint::id_token(&self.world, realm, &consent, None)
+        mint::id_token(&self.state, realm, &consent, None)
     }
 
-    /// A logout token (OIDC Back-Channel Logout 1.0, 2.4) for a client, about a person, one of their sessions, or both; bent as
-    /// the knobs say.
+    /// Issues a logout token (OIDC Back-Channel Logout 1.0, 2.4) for a client, with the current knobs
+    /// applied.
+    ///
+    /// The token names a person (`sub`), one of their sessions (`sid`), or both.
     ///
     /// # Errors
-    /// When the realm has no key that the knobs ask for.
+    /// Fails if the realm has no key that the knobs require.
     pub fn mint_logout_token(
         &self,
         realm: &Realm,
@@ -116,13 +120,13 @@ impl DemoIdp {
         sub: Option<&str>,
         sid: Option<&str>,
     ) -> Result<String, KeyError> {
-        mint::logout_token(&self.world, realm, client_id, (sub, sid))
+        mint::logout_token(&self.state, realm, client_id, (sub, sid))
     }
 
-    /// Stops serving and frees the port; requests in flight are cut off. Further calls do nothing.
+    /// Stops the server, aborts requests in flight and frees the port. Further calls do nothing.
     pub fn stop(&self) {
-        let Some(thread) = locked(&self.thread).take() else { return };
-        // The command is sent at once; the future would only wait for the end, and so does the join.
+        let Some(thread) = lock(&self.thread).take() else { return };
+        // `stop` sends the command immediately. Its future only waits for completion, as does the join.
         drop(self.handle.stop(false));
         let _ = thread.join();
     }
@@ -136,25 +140,25 @@ impl Drop for DemoIdp {
 
 impl std::fmt::Debug for DemoIdp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DemoIdp").field("base_url", &self.world.base_url).finish_non_exhaustive()
+        f.debug_struct("DemoIdp").field("base_url", &self.state.base_url).finish_non_exhaustive()
     }
 }
 
 fn serve(
-    world: web::Data<World>,
+    state: web::Data<ProviderState>,
     listener: TcpListener,
     workers: usize,
     started: &mpsc::Sender<io::Result<ServerHandle>>,
 ) {
     rt::System::new().block_on(async move {
-        let app = move || App::new().app_data(world.clone()).configure(routes);
+        let app = move || App::new().app_data(state.clone()).configure(routes);
         let server =
             HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(1).listen(listener);
         match server.map(HttpServer::run) {
             Ok(server) => {
                 let _ = started.send(Ok(server.handle()));
                 if let Err(error) = server.await {
-                    tracing::error!(%error, "the demo identity provider stopped");
+                    tracing::error!(%error, "demo identity provider stopped");
                 }
             }
             Err(error) => {
@@ -165,7 +169,7 @@ fn serve(
 }
 
 fn routes(app: &mut web::ServiceConfig) {
-    app.app_data(web::PayloadConfig::new(LARGEST_BODY))
+    app.app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
         .route("/assets/demo-idp.css", web::get().to(pages::style))
         .route("/assets/form-post.js", web::get().to(pages::script))
         .route("/canary", web::to(canary))
@@ -175,8 +179,8 @@ fn routes(app: &mut web::ServiceConfig) {
                 .route("/.well-known/openid-configuration", web::get().to(discovery::document))
                 .route("/apps/oidc/openid-configuration", web::get().to(discovery::document))
                 .route("/jwks", web::get().to(discovery::jwks))
-                .route("/authorize", web::get().to(authorize::arrive))
-                .route("/authorize", web::post().to(authorize::choose))
+                .route("/authorize", web::get().to(authorize::show_login))
+                .route("/authorize", web::post().to(authorize::choose_person))
                 .route("/token", web::post().to(token::exchange))
                 .route("/userinfo", web::get().to(userinfo::userinfo))
                 .route("/userinfo", web::post().to(userinfo::userinfo))
@@ -187,7 +191,7 @@ fn routes(app: &mut web::ServiceConfig) {
         );
 }
 
-async fn canary(world: web::Data<World>) -> HttpResponse {
-    world.canary.fetch_add(1, Ordering::SeqCst);
+async fn canary(state: web::Data<ProviderState>) -> HttpResponse {
+    state.canary_calls.fetch_add(1, Ordering::SeqCst);
     HttpResponse::Ok().json(serde_json::json!({}))
 }

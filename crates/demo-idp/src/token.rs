@@ -1,4 +1,4 @@
-//! The token endpoint: a code and a proven client in, tokens out.
+//! The token endpoint: authenticates the client and redeems its code for tokens.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
@@ -13,42 +13,43 @@ use crate::knobs::TokenFormat;
 use crate::mint;
 use crate::params::Params;
 use crate::realm::{Issued, Realm};
+use crate::state::{ProviderState, RealmFromPath};
 use crate::traffic::Endpoint;
-use crate::world::{InRealm, World};
 
 /// `POST /token`.
 pub(crate) async fn exchange(
-    InRealm(realm): InRealm,
-    world: web::Data<World>,
+    RealmFromPath(realm): RealmFromPath,
+    state: web::Data<ProviderState>,
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
     realm.traffic.record(Endpoint::Token, &request, &body);
     let knobs = realm.current_knobs();
-    let usual = || match answer(&world, &realm, &request, &body) {
-        Ok(members) => write(knobs.token.format, &members),
-        Err(refusal) => refusal.response(),
+    let usual = || match exchange_code(&state, &realm, &request, &body) {
+        Ok(members) => token_response(knobs.token.format, &members),
+        Err(error) => error.response(),
     };
-    knobs.token.answer.deliver(usual).await
+    knobs.token.answer.respond(usual).await
 }
 
-struct Refusal {
+/// An error response of the token endpoint (RFC 6749, 5.2).
+struct ErrorResponse {
     status: StatusCode,
     error: String,
     challenge: bool,
 }
 
-impl Refusal {
+impl ErrorResponse {
     fn new(status: StatusCode, error: &str) -> Self {
         Self { status, error: error.to_owned(), challenge: false }
     }
 
-    fn bad(error: &str) -> Self {
+    fn bad_request(error: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error)
     }
 
     fn response(self) -> IdpResponse {
-        let response = IdpResponse::json(self.status, &json!({ "error": self.error })).not_stored();
+        let response = IdpResponse::json(self.status, &json!({ "error": self.error })).no_store();
         if self.challenge {
             return response.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"token\""));
         }
@@ -56,70 +57,74 @@ impl Refusal {
     }
 }
 
-impl From<InvalidClient> for Refusal {
-    fn from(client: InvalidClient) -> Self {
-        Self { challenge: client.by_header, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client") }
+impl From<InvalidClient> for ErrorResponse {
+    fn from(error: InvalidClient) -> Self {
+        Self { challenge: error.used_header, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client") }
     }
 }
 
-fn answer(
-    world: &World,
+fn exchange_code(
+    state: &ProviderState,
     realm: &Realm,
     request: &HttpRequest,
     body: &[u8],
-) -> Result<Map<String, Value>, Refusal> {
+) -> Result<Map<String, Value>, ErrorResponse> {
     let knobs = realm.current_knobs();
     if let Some(forced) = &knobs.token.error {
         let status = StatusCode::from_u16(forced.status).unwrap_or(StatusCode::BAD_REQUEST);
-        return Err(Refusal::new(status, &forced.error));
+        return Err(ErrorResponse::new(status, &forced.error));
     }
     if !is_form(request) {
-        return Err(Refusal::bad("invalid_request"));
+        return Err(ErrorResponse::bad_request("invalid_request"));
     }
-    let params = Params::parse(body).map_err(|_| Refusal::bad("invalid_request"))?;
+    let params = Params::parse(body).map_err(|_| ErrorResponse::bad_request("invalid_request"))?;
     let client = authenticate(realm, request, &params)?;
     match params.find("grant_type") {
         Some("authorization_code") => {}
-        Some(_) => return Err(Refusal::bad("unsupported_grant_type")),
-        None => return Err(Refusal::bad("invalid_request")),
+        Some(_) => return Err(ErrorResponse::bad_request("unsupported_grant_type")),
+        None => return Err(ErrorResponse::bad_request("invalid_request")),
     }
     let redemption = Redemption {
-        code: params.find("code").ok_or_else(|| Refusal::bad("invalid_request"))?,
+        code: params.find("code").ok_or_else(|| ErrorResponse::bad_request("invalid_request"))?,
         client_id: &client.id,
         redirect_uri: params.find("redirect_uri"),
         verifier: params.find("code_verifier"),
     };
-    let mut members = redeem(world, realm, &redemption)?;
+    let mut members = issue_tokens(state, realm, &redemption)?;
     knobs.token.fields.apply(&mut members);
     Ok(members)
 }
 
-fn redeem(world: &World, realm: &Realm, ask: &Redemption<'_>) -> Result<Map<String, Value>, Refusal> {
-    let (access_token, consent) = realm.grants.redeem(ask, realm.now()).map_err(|reason| {
-        tracing::debug!(realm = realm.issuer(), ?reason, "the demo identity provider refused a code");
-        Refusal::bad("invalid_grant")
+fn issue_tokens(
+    state: &ProviderState,
+    realm: &Realm,
+    redemption: &Redemption<'_>,
+) -> Result<Map<String, Value>, ErrorResponse> {
+    let (access_token, consent) = realm.grants.redeem(redemption, realm.now()).map_err(|reason| {
+        tracing::debug!(realm = realm.issuer(), ?reason, "demo identity provider refused a code");
+        ErrorResponse::bad_request("invalid_grant")
     })?;
-    let id_token = mint::id_token(world, realm, &consent, Some(&access_token))
-        .map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error"))?;
+    let id_token = mint::id_token(state, realm, &consent, Some(&access_token))
+        .map_err(|_| ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error"))?;
     let mut members = Map::new();
     members.insert("access_token".into(), json!(access_token));
     members.insert("token_type".into(), json!("Bearer"));
     members.insert("expires_in".into(), json!(TOKEN_LIFETIME));
-    members.insert("scope".into(), json!(consent.scope.text()));
+    members.insert("scope".into(), json!(consent.scope.to_text()));
     if let Some(token) = &id_token {
         members.insert("id_token".into(), json!(token));
     }
-    realm.remember_issued(Issued { access_token, id_token, sub: consent.person.sub.clone() });
+    realm.record_issued(Issued { access_token, id_token, sub: consent.person.sub.clone() });
     Ok(members)
 }
 
 fn is_form(request: &HttpRequest) -> bool {
     let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let media_type = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-fn write(format: TokenFormat, members: &Map<String, Value>) -> IdpResponse {
+fn token_response(format: TokenFormat, members: &Map<String, Value>) -> IdpResponse {
     match format {
         TokenFormat::Json => IdpResponse::json(StatusCode::OK, &Value::Object(members.clone())),
         TokenFormat::Form => {
@@ -129,5 +134,5 @@ fn write(format: TokenFormat, members: &Map<String, Value>) -> IdpResponse {
             IdpResponse::text(StatusCode::OK, "application/x-www-form-urlencoded", body)
         }
     }
-    .not_stored()
+    .no_store()
 }

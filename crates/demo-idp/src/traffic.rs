@@ -1,11 +1,11 @@
-//! What came in: calls counted and the last request kept, per endpoint.
+//! Traffic of a realm: the number of calls and the last request of each endpoint.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::HttpRequest;
 
-use crate::realm::locked;
+use crate::sync::lock;
 
 /// An endpoint of a realm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,9 +14,9 @@ pub enum Endpoint {
     Discovery,
     /// `/jwks`.
     Jwks,
-    /// `GET /authorize`: a browser arrives.
+    /// `GET /authorize`: the browser starts a login.
     Authorize,
-    /// `POST /authorize`: a person chose on the page.
+    /// `POST /authorize`: the browser submits the login page.
     Choice,
     /// `/token`.
     Token,
@@ -30,30 +30,30 @@ pub enum Endpoint {
     EndSession,
 }
 
-/// How often each endpoint was called.
+/// The number of calls of each endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Calls of the discovery document.
     pub discovery: u64,
-    /// Calls of the key set.
+    /// Calls of the JWKS.
     pub jwks: u64,
-    /// Browsers that arrived at the authorization endpoint.
+    /// Logins started at the authorization endpoint.
     pub authorize: u64,
-    /// Choices made on its page.
+    /// Submissions of the login page.
     pub choice: u64,
     /// Calls of the token endpoint.
     pub token: u64,
-    /// Calls of userinfo.
+    /// Calls of the userinfo endpoint.
     pub userinfo: u64,
     /// Calls of the list of e-mail addresses.
     pub emails: u64,
-    /// Calls of the look-up of groups.
+    /// Calls of the group look-up.
     pub groups: u64,
-    /// Browsers that arrived to log out.
+    /// Calls of the logout endpoint.
     pub end_session: u64,
 }
 
-/// A request as it came in.
+/// A request as the provider received it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapturedRequest {
     /// The method.
@@ -81,24 +81,25 @@ impl CapturedRequest {
         }
     }
 
-    /// The first header of this name (lower case).
+    /// The value of the first header with this name; `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body read as a form.
+    /// The body, decoded as a form.
     pub fn form(&self) -> Vec<(String, String)> {
         url::form_urlencoded::parse(&self.body).into_owned().collect()
     }
 
-    /// The query as pairs.
+    /// The query, decoded as pairs.
     pub fn query_pairs(&self) -> Vec<(String, String)> {
         url::form_urlencoded::parse(self.query.as_bytes()).into_owned().collect()
     }
 }
 
+/// The traffic of one endpoint.
 #[derive(Default)]
-struct Line {
+struct EndpointTraffic {
     calls: AtomicU64,
     last: Mutex<Option<CapturedRequest>>,
 }
@@ -106,30 +107,30 @@ struct Line {
 /// The traffic of one realm.
 #[derive(Default)]
 pub(crate) struct Traffic {
-    discovery: Line,
-    jwks: Line,
-    authorize: Line,
-    choice: Line,
-    token: Line,
-    userinfo: Line,
-    emails: Line,
-    groups: Line,
-    end_session: Line,
+    discovery: EndpointTraffic,
+    jwks: EndpointTraffic,
+    authorize: EndpointTraffic,
+    choice: EndpointTraffic,
+    token: EndpointTraffic,
+    userinfo: EndpointTraffic,
+    emails: EndpointTraffic,
+    groups: EndpointTraffic,
+    end_session: EndpointTraffic,
 }
 
 impl Traffic {
     pub(crate) fn record(&self, endpoint: Endpoint, request: &HttpRequest, body: &[u8]) {
-        let line = self.line(endpoint);
-        *locked(&line.last) = Some(CapturedRequest::new(request, body));
-        line.calls.fetch_add(1, Ordering::SeqCst);
+        let traffic = self.endpoint(endpoint);
+        *lock(&traffic.last) = Some(CapturedRequest::new(request, body));
+        traffic.calls.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn last(&self, endpoint: Endpoint) -> Option<CapturedRequest> {
-        locked(&self.line(endpoint).last).clone()
+        lock(&self.endpoint(endpoint).last).clone()
     }
 
     pub(crate) fn calls(&self, endpoint: Endpoint) -> u64 {
-        self.line(endpoint).calls.load(Ordering::SeqCst)
+        self.endpoint(endpoint).calls.load(Ordering::SeqCst)
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -146,7 +147,7 @@ impl Traffic {
         }
     }
 
-    fn line(&self, endpoint: Endpoint) -> &Line {
+    fn endpoint(&self, endpoint: Endpoint) -> &EndpointTraffic {
         match endpoint {
             Endpoint::Discovery => &self.discovery,
             Endpoint::Jwks => &self.jwks,

@@ -1,4 +1,4 @@
-//! What an access token opens: userinfo, and the list of e-mail addresses in GitHub's form.
+//! The resources of an access token: userinfo, e-mail addresses in GitHub's format, and groups in Google's.
 
 use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::http::{Method, StatusCode};
@@ -11,13 +11,13 @@ use crate::grants::Consent;
 use crate::mint;
 use crate::params::Params;
 use crate::realm::Realm;
+use crate::state::{ProviderState, RealmFromPath};
 use crate::traffic::Endpoint;
-use crate::world::{InRealm, World};
 
 /// `GET` or `POST /userinfo` (OIDC Core 5.3).
 pub(crate) async fn userinfo(
-    InRealm(realm): InRealm,
-    world: web::Data<World>,
+    RealmFromPath(realm): RealmFromPath,
+    state: web::Data<ProviderState>,
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
@@ -27,47 +27,47 @@ pub(crate) async fn userinfo(
         if knobs.userinfo.only_post && request.method() != Method::POST {
             return IdpResponse::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "invalid_request" }));
         }
-        match bearer(&realm, &request) {
-            Ok(consent) => tell(&world, &realm, &consent),
-            Err(refused) => refused.response(),
+        match find_bearer_consent(&realm, &request) {
+            Ok(consent) => userinfo_response(&state, &realm, &consent),
+            Err(error) => error.response(),
         }
     };
-    knobs.userinfo.answer.deliver(usual).await
+    knobs.userinfo.answer.respond(usual).await
 }
 
 /// `GET /emails` on a plain OAuth 2.0 realm.
-pub(crate) async fn emails(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
+pub(crate) async fn emails(RealmFromPath(realm): RealmFromPath, request: HttpRequest) -> HttpResponse {
     realm.traffic.record(Endpoint::Emails, &request, &[]);
     if realm.kind() == RealmKind::Oidc {
         return HttpResponse::NotFound().finish();
     }
     let knobs = realm.current_knobs();
-    let usual = || match bearer(&realm, &request) {
+    let usual = || match find_bearer_consent(&realm, &request) {
         Ok(consent) => {
             let list = knobs.emails.replace.clone().unwrap_or_else(|| addresses(&consent));
-            IdpResponse::json(StatusCode::OK, &list).not_stored()
+            IdpResponse::json(StatusCode::OK, &list).no_store()
         }
-        Err(refused) => refused.response(),
+        Err(error) => error.response(),
     };
-    knobs.emails.answer.deliver(usual).await
+    knobs.emails.answer.respond(usual).await
 }
 
-/// `GET /groups`: the groups of a person, a page at a time, in the form of Google Cloud Identity.
-pub(crate) async fn groups(InRealm(realm): InRealm, request: HttpRequest) -> HttpResponse {
+/// `GET /groups`: one page of the person's groups, in the format of Google Cloud Identity.
+pub(crate) async fn groups(RealmFromPath(realm): RealmFromPath, request: HttpRequest) -> HttpResponse {
     realm.traffic.record(Endpoint::Groups, &request, &[]);
     let knobs = realm.current_knobs();
-    let usual = || match bearer(&realm, &request) {
-        Ok(consent) if !consent.scope.has(GROUPS_SCOPE) => Refused::InsufficientScope.response(),
+    let usual = || match find_bearer_consent(&realm, &request) {
+        Ok(consent) if !consent.scope.contains(GROUPS_SCOPE) => BearerError::InsufficientScope.response(),
         Ok(consent) => {
             let page = || memberships(&consent, &request, knobs.groups.page);
-            IdpResponse::json(StatusCode::OK, &knobs.groups.replace.clone().unwrap_or_else(page)).not_stored()
+            IdpResponse::json(StatusCode::OK, &knobs.groups.replace.clone().unwrap_or_else(page)).no_store()
         }
-        Err(refused) => refused.response(),
+        Err(error) => error.response(),
     };
-    knobs.groups.answer.deliver(usual).await
+    knobs.groups.answer.respond(usual).await
 }
 
-/// What opens the look-up of groups.
+/// The scope of the group look-up.
 const GROUPS_SCOPE: &str = "https://www.googleapis.com/auth/cloud-identity.groups.readonly";
 
 fn memberships(consent: &Consent, request: &HttpRequest, page: Option<usize>) -> Value {
@@ -75,28 +75,38 @@ fn memberships(consent: &Consent, request: &HttpRequest, page: Option<usize>) ->
     let find =
         |name: &str| params.as_ref().and_then(|params| params.find(name)).unwrap_or_default().to_owned();
     let person = &consent.person;
-    let asked = format!(
+    let expected_query = format!(
         "member_key_id == '{}' && 'cloudidentity.googleapis.com/groups.discussion_forum' in labels",
         person.email.as_deref().unwrap_or_default()
     );
-    let known: &[String] = if find("query") == asked { &person.groups } else { &[] };
-    let from: usize = find("pageToken").parse().unwrap_or_default();
-    let until = page.map_or(known.len(), |page| known.len().min(from + page));
-    let one = |name: &String| json!({ "group": format!("groups/{name}"), "groupKey": { "id": format!("{name}@example.com") }, "displayName": name });
-    let mut answer = json!({ "memberships": known.get(from..until).unwrap_or_default().iter().map(one).collect::<Vec<_>>() });
-    if let (true, Some(members)) = (until < known.len(), answer.as_object_mut()) {
-        members.insert("nextPageToken".into(), json!(until.to_string()));
+    let groups: &[String] = if find("query") == expected_query { &person.groups } else { &[] };
+    let start: usize = find("pageToken").parse().unwrap_or_default();
+    let end = page.map_or(groups.len(), |page| groups.len().min(start + page));
+    let listed: Vec<Value> =
+        groups.get(start..end).unwrap_or_default().iter().map(|name| membership(name)).collect();
+    let mut document = Map::new();
+    document.insert("memberships".into(), json!(listed));
+    if end < groups.len() {
+        document.insert("nextPageToken".into(), json!(end.to_string()));
     }
-    answer
+    Value::Object(document)
+}
+
+fn membership(group: &str) -> Value {
+    json!({
+        "group": format!("groups/{group}"),
+        "groupKey": { "id": format!("{group}@example.com") },
+        "displayName": group,
+    })
 }
 
 fn addresses(consent: &Consent) -> Value {
     let person = &consent.person;
-    let one = |email| json!({ "email": email, "primary": true, "verified": person.email_verified });
-    Value::Array(person.email.iter().map(one).collect())
+    let entry = |email| json!({ "email": email, "primary": true, "verified": person.email_verified });
+    Value::Array(person.email.iter().map(entry).collect())
 }
 
-fn tell(world: &World, realm: &Realm, consent: &Consent) -> IdpResponse {
+fn userinfo_response(state: &ProviderState, realm: &Realm, consent: &Consent) -> IdpResponse {
     let knobs = realm.current_knobs();
     let mut members = Map::new();
     members.insert("sub".into(), json!(consent.person.sub));
@@ -107,24 +117,24 @@ fn tell(world: &World, realm: &Realm, consent: &Consent) -> IdpResponse {
     }
     knobs.userinfo.fields.apply(&mut members);
     if !knobs.userinfo.as_jwt {
-        return IdpResponse::json(StatusCode::OK, &Value::Object(members)).not_stored();
+        return IdpResponse::json(StatusCode::OK, &Value::Object(members)).no_store();
     }
-    match mint::sign(world, realm, &consent.client_id, members, "JWT") {
-        Ok(token) => IdpResponse::text(StatusCode::OK, "application/jwt", token).not_stored(),
+    match mint::sign(state, realm, &consent.client_id, members, "JWT") {
+        Ok(token) => IdpResponse::text(StatusCode::OK, "application/jwt", token).no_store(),
         Err(_) => IdpResponse::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": "server_error" }))
-            .not_stored(),
+            .no_store(),
     }
 }
 
-/// Why an access token opens nothing (RFC 6750, 3.1).
+/// The reason why a bearer token is refused (RFC 6750, 3.1).
 #[derive(Clone, Copy)]
-enum Refused {
+enum BearerError {
     NoToken,
     InvalidToken,
     InsufficientScope,
 }
 
-impl Refused {
+impl BearerError {
     fn response(self) -> IdpResponse {
         let (status, challenge, error) = match self {
             Self::NoToken => (StatusCode::UNAUTHORIZED, "Bearer", "invalid_request"),
@@ -136,21 +146,23 @@ impl Refused {
             }
         };
         IdpResponse::json(status, &json!({ "error": error }))
-            .not_stored()
+            .no_store()
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 }
 
-/// What the bearer token in the `Authorization` header stands for. Query and body are not looked at (RFC 9700, 4.3.2).
-fn bearer(realm: &Realm, request: &HttpRequest) -> Result<Consent, Refused> {
+/// The consent of the bearer token in the `Authorization` header.
+///
+/// Tokens in the query or the body are ignored (RFC 9700, 4.3.2).
+fn find_bearer_consent(realm: &Realm, request: &HttpRequest) -> Result<Consent, BearerError> {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, token) = header.and_then(|value| value.split_once(' ')).ok_or(Refused::NoToken)?;
+    let (scheme, token) = header.and_then(|value| value.split_once(' ')).ok_or(BearerError::NoToken)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refused::NoToken);
+        return Err(BearerError::NoToken);
     }
-    let consent = realm.grants.find_access(token.trim(), realm.now()).ok_or(Refused::InvalidToken)?;
-    if realm.kind() == RealmKind::Oidc && !consent.scope.has("openid") {
-        return Err(Refused::InsufficientScope);
+    let consent = realm.grants.find_consent(token.trim(), realm.now()).ok_or(BearerError::InvalidToken)?;
+    if realm.kind() == RealmKind::Oidc && !consent.scope.contains("openid") {
+        return Err(BearerError::InsufficientScope);
     }
     Ok(consent)
 }
