@@ -1,4 +1,4 @@
-//! Knobs: each one changes what it says and leaves the rest honest.
+//! Knobs: each knob changes only the behaviour it documents.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use portico_demo_idp::knobs::{Answer, AutoLogin, Body, Gate, IssKnob, StateKnob,
 use portico_demo_idp::{DemoIdp, Endpoint, IdpConfig};
 use serde_json::{Value, json};
 
-use crate::site::{Proof, SECRET, Site, ask, json, landed, site, value};
+use crate::site::{Credentials, SECRET, Site, authorization_request, json, response_params, site, value};
 
-const HONEST: Proof = Proof::Header("basic", SECRET);
+const BASIC: Credentials = Credentials::Header("basic", SECRET);
 
 fn claims(tokens: &Value) -> Value {
     use base64::Engine;
@@ -24,12 +24,12 @@ async fn claims_can_be_anything_or_absent() {
         knobs.clock.now = Some(1_700_000_000);
         knobs.id_token.claims.set("aud", json!(["x", 1])).set("exp", "soon").remove("nonce");
     });
-    let bent = claims(&site.login(&site.oidc).await);
-    assert_eq!(bent["aud"], json!(["x", 1]));
-    assert_eq!(bent["exp"], "soon");
-    assert_eq!(bent["iat"], 1_700_000_000);
-    assert!(bent.get("nonce").is_none());
-    assert_eq!(bent["sub"], "ada-1");
+    let changed = claims(&site.login(&site.oidc).await);
+    assert_eq!(changed["aud"], json!(["x", 1]));
+    assert_eq!(changed["exp"], "soon");
+    assert_eq!(changed["iat"], 1_700_000_000);
+    assert!(changed.get("nonce").is_none());
+    assert_eq!(changed["sub"], "ada-1");
 }
 
 #[tokio::test]
@@ -50,10 +50,10 @@ async fn the_way_back_can_lie() {
         knobs.authorize.iss = IssKnob::Omit;
         knobs.authorize.extra.push(("code".to_owned(), "second".to_owned()));
     });
-    let back = landed(&site.authorize(&site.oidc, &ask("basic")).await);
-    assert_eq!(value(&back, "state"), Some("other"));
-    assert_eq!(value(&back, "iss"), None);
-    assert_eq!(back.iter().filter(|(name, _)| name == "code").count(), 2);
+    let params = response_params(&site.authorize(&site.oidc, &authorization_request("basic")).await);
+    assert_eq!(value(&params, "state"), Some("other"));
+    assert_eq!(value(&params, "iss"), None);
+    assert_eq!(params.iter().filter(|(name, _)| name == "code").count(), 2);
 
     site.oidc.reset_knobs();
     site.oidc.knobs(|knobs| {
@@ -61,10 +61,10 @@ async fn the_way_back_can_lie() {
         knobs.authorize.state = StateKnob::Drop;
         knobs.authorize.iss = IssKnob::Send("http://elsewhere".to_owned());
     });
-    let back = landed(&site.authorize(&site.oidc, &ask("basic")).await);
-    assert_eq!(value(&back, "error"), Some("temporarily_unavailable"));
-    assert_eq!([value(&back, "state"), value(&back, "code")], [None, None]);
-    assert_eq!(value(&back, "iss"), Some("http://elsewhere"));
+    let params = response_params(&site.authorize(&site.oidc, &authorization_request("basic")).await);
+    assert_eq!(value(&params, "error"), Some("temporarily_unavailable"));
+    assert_eq!([value(&params, "state"), value(&params, "code")], [None, None]);
+    assert_eq!(value(&params, "iss"), Some("http://elsewhere"));
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn documents_can_be_bent() {
     let site = site();
     site.oidc.knobs(|knobs| {
         knobs.discovery.fields.set("issuer", "http://other").remove("jwks_uri");
-        knobs.jwks.extra_keys.push(json!({ "kty": "odd" }));
+        knobs.jwks.extra_keys.push(json!({ "kty": "unknown" }));
     });
     let document = site.get_json(&site.oidc.discovery_url()).await;
     assert_eq!(document["issuer"], "http://other");
@@ -104,13 +104,13 @@ async fn a_token_answer_can_be_an_error_a_form_or_a_redirect() {
     let code = site.code(&site.oauth2, "basic").await;
     let error = TokenError { status: 200, error: "bad_verification_code".to_owned() };
     site.oauth2.knobs(|knobs| knobs.token.error = Some(error));
-    let answer = site.redeem(&site.oauth2, Site::exchange(&code), HONEST).await;
+    let answer = site.redeem(&site.oauth2, Site::exchange(&code), BASIC).await;
     assert_eq!(answer, (200, json!({ "error": "bad_verification_code" })));
 
     site.oauth2.reset_knobs();
     let canary = site.idp.canary_url();
     site.oauth2.knobs(|knobs| knobs.token.answer.redirect = Some((307, canary.clone())));
-    let response = site.token_request(&site.oauth2, Site::exchange(&code), HONEST).send().await.unwrap();
+    let response = site.token_request(&site.oauth2, Site::exchange(&code), BASIC).send().await.unwrap();
     assert_eq!(response.status(), 307);
     assert_eq!(response.headers()["location"], canary.as_str());
     assert_eq!(site.idp.canary_calls(), 0);
@@ -120,7 +120,7 @@ async fn a_token_answer_can_be_an_error_a_form_or_a_redirect() {
         knobs.token.format = TokenFormat::Form;
         knobs.token.fields.set("expires_in", "soon").remove("scope");
     });
-    let response = site.token_request(&site.oauth2, Site::exchange(&code), HONEST).send().await.unwrap();
+    let response = site.token_request(&site.oauth2, Site::exchange(&code), BASIC).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "application/x-www-form-urlencoded");
     let body = response.text().await.unwrap();
     assert!(body.contains("expires_in=soon") && !body.contains("scope="), "{body}");
@@ -134,12 +134,12 @@ async fn bodies_can_be_replaced_huge_or_slow() {
     let site = site();
     let fetch = |body: Body| {
         let answer =
-            Answer { body: Some(body), content_type: Some("text/odd".to_owned()), ..Answer::default() };
+            Answer { body: Some(body), content_type: Some("text/other".to_owned()), ..Answer::default() };
         site.oidc.knobs(|knobs| knobs.jwks.answer = answer);
         site.http.get(site.oidc.jwks_url()).send()
     };
     let response = fetch(Body::from("nonsense")).await.unwrap();
-    assert_eq!(response.headers()["content-type"], "text/odd");
+    assert_eq!(response.headers()["content-type"], "text/other");
     assert_eq!(response.text().await.unwrap(), "nonsense");
     assert_eq!(fetch(Body::Spaces(40_000)).await.unwrap().bytes().await.unwrap().len(), 40_000);
     let every = Duration::from_millis(1);
@@ -157,14 +157,14 @@ async fn a_gate_holds_requests_until_it_opens() {
     let mut waiting = Vec::new();
     for _ in 0..5 {
         let code = site.code(&site.oidc, "basic").await;
-        let request = site.token_request(&site.oidc, Site::exchange(&code), HONEST);
+        let request = site.token_request(&site.oidc, Site::exchange(&code), BASIC);
         waiting.push(tokio::spawn(request.send()));
     }
     assert!(gate.wait_for_arrivals(5, Duration::from_secs(10)).await);
-    assert!(waiting.iter().all(|one| !one.is_finished()));
+    assert!(waiting.iter().all(|request| !request.is_finished()));
     gate.open();
-    for one in waiting {
-        assert_eq!(one.await.unwrap().unwrap().status(), 200);
+    for request in waiting {
+        assert_eq!(request.await.unwrap().unwrap().status(), 200);
     }
     assert!(!gate.wait_for_arrivals(6, Duration::from_millis(1)).await);
     assert_eq!(site.oidc.calls(Endpoint::Token), 5);
@@ -201,13 +201,13 @@ async fn stopping_waits_for_nobody() {
         knobs.discovery.answer.gate = Some(gate.clone());
         knobs.jwks.answer.body = Some(Body::Drip { bytes: vec![b' '; 1000], every: Duration::from_secs(1) });
     });
-    let held = tokio::spawn(site.http.get(site.oidc.discovery_url()).send());
+    let waiting = tokio::spawn(site.http.get(site.oidc.discovery_url()).send());
     let dripping = site.http.get(site.oidc.jwks_url()).send().await.unwrap();
     assert!(gate.wait_for_arrivals(1, Duration::from_secs(10)).await);
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     site.idp.stop();
-    assert!(begun.elapsed() < Duration::from_secs(5));
-    assert!(held.await.unwrap().is_err());
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(waiting.await.unwrap().is_err());
     assert!(dripping.bytes().await.is_err());
 }
 

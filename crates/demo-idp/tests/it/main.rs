@@ -1,4 +1,4 @@
-//! The provider from outside: over HTTP, one hop at a time.
+//! Tests of the provider over HTTP. The client does not follow redirects.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! A client of the provider, written with nothing but HTTP.
+//! Fixture: a running provider and an HTTP client for it.
 
 use std::sync::Arc;
 
@@ -21,7 +21,9 @@ pub struct Site {
     pub http: reqwest::Client,
 }
 
-/// A provider with an OpenID realm `one` (and `two`) and a plain realm `plain`; each has the clients `basic`, `post` and `public`.
+/// A provider with the OIDC realms `one` and `two` and the OAuth 2.0 realm `plain`.
+///
+/// Each realm has the clients `basic`, `post` and `public`, and signs `ada-1` in without a login page.
 pub fn site() -> Site {
     let mut config = IdpConfig { port: 0, workers: 1, realms: Vec::new() };
     for (kind, name) in [(RealmKind::Oidc, "one"), (RealmKind::Oidc, "two"), (RealmKind::OAuth2, "plain")] {
@@ -43,8 +45,8 @@ pub fn site() -> Site {
 
 pub type Pairs = Vec<(&'static str, String)>;
 
-/// The parameters of an honest authorization request.
-pub fn ask(client_id: &str) -> Pairs {
+/// The parameters of a valid authorization request.
+pub fn authorization_request(client_id: &str) -> Pairs {
     vec![
         ("response_type", "code".into()),
         ("client_id", client_id.into()),
@@ -57,7 +59,7 @@ pub fn ask(client_id: &str) -> Pairs {
     ]
 }
 
-/// The parameters with one set to another value, or taken away.
+/// The parameters with one of them replaced or removed.
 pub fn with(mut pairs: Pairs, name: &'static str, value: Option<&str>) -> Pairs {
     pairs.retain(|(known, _)| *known != name);
     pairs.extend(value.map(|value| (name, value.to_owned())));
@@ -68,8 +70,8 @@ pub fn encode(pairs: &Pairs) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-/// The query parameters a redirect carries.
-pub fn landed(response: &Response) -> Vec<(String, String)> {
+/// The query parameters of a redirect to the client.
+pub fn response_params(response: &Response) -> Vec<(String, String)> {
     assert_eq!(response.status(), 303);
     let location = response.headers()["location"].to_str().unwrap();
     assert!(location.starts_with(CALLBACK), "{location}");
@@ -80,9 +82,9 @@ pub fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-/// How a token request proves its client.
+/// The client credentials of a token request.
 #[derive(Clone, Copy)]
-pub enum Proof {
+pub enum Credentials {
     Header(&'static str, &'static str),
     Body(&'static str, &'static str),
     Name(&'static str),
@@ -93,13 +95,13 @@ impl Site {
         self.http.get(format!("{}?{}", realm.authorization_url(), encode(pairs))).send().await.unwrap()
     }
 
-    /// A fresh code for this client.
+    /// A new code for this client.
     pub async fn code(&self, realm: &Realm, client_id: &str) -> String {
-        let response = self.authorize(realm, &ask(client_id)).await;
-        value(&landed(&response), "code").unwrap().to_owned()
+        let response = self.authorize(realm, &authorization_request(client_id)).await;
+        value(&response_params(&response), "code").unwrap().to_owned()
     }
 
-    /// An honest token request for this code.
+    /// The parameters of a valid token request for this code.
     pub fn exchange(code: &str) -> Pairs {
         vec![
             ("grant_type", "authorization_code".into()),
@@ -109,33 +111,33 @@ impl Site {
         ]
     }
 
-    pub fn token_request(&self, realm: &Realm, mut pairs: Pairs, proof: Proof) -> RequestBuilder {
+    pub fn token_request(&self, realm: &Realm, mut pairs: Pairs, credentials: Credentials) -> RequestBuilder {
         let mut request = self.http.post(realm.token_url());
-        match proof {
-            Proof::Header(id, secret) => {
+        match credentials {
+            Credentials::Header(id, secret) => {
                 let coded =
                     |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
                 request = request.basic_auth(coded(id), Some(coded(secret)));
             }
-            Proof::Body(id, secret) => {
+            Credentials::Body(id, secret) => {
                 pairs.extend([("client_id", id.to_owned()), ("client_secret", secret.to_owned())]);
             }
-            Proof::Name(id) => pairs.push(("client_id", id.to_owned())),
+            Credentials::Name(id) => pairs.push(("client_id", id.to_owned())),
         }
         request.header("content-type", "application/x-www-form-urlencoded").body(encode(&pairs))
     }
 
-    /// Status and JSON of a token request.
-    pub async fn redeem(&self, realm: &Realm, pairs: Pairs, proof: Proof) -> (u16, Value) {
-        let response = self.token_request(realm, pairs, proof).send().await.unwrap();
+    /// Sends a token request; returns the status and the JSON of the response.
+    pub async fn redeem(&self, realm: &Realm, pairs: Pairs, credentials: Credentials) -> (u16, Value) {
+        let response = self.token_request(realm, pairs, credentials).send().await.unwrap();
         (response.status().as_u16(), json(response).await)
     }
 
-    /// A whole login of the client `basic`: the token answer.
+    /// A complete login with the client `basic`; returns the token response.
     pub async fn login(&self, realm: &Realm) -> Value {
         let code = self.code(realm, "basic").await;
         let (status, tokens) =
-            self.redeem(realm, Self::exchange(&code), Proof::Header("basic", SECRET)).await;
+            self.redeem(realm, Self::exchange(&code), Credentials::Header("basic", SECRET)).await;
         assert_eq!(status, 200, "{tokens}");
         tokens
     }

@@ -1,4 +1,4 @@
-//! ID tokens, keys and userinfo, read by a library the provider does not use.
+//! ID tokens, keys and userinfo, verified by a library that the provider does not use.
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::site::{Site, json, site};
 
-/// Verifies by the published key set, as a client would.
+/// Verifies a token with the published JWKS.
 async fn verify(site: &Site, realm: &Realm, token: &str) -> Option<Value> {
     let set: JwkSet = serde_json::from_value(site.get_json(&realm.jwks_url()).await).unwrap();
     let header = decode_header(token).ok()?;
@@ -103,7 +103,7 @@ async fn no_forged_token_verifies() {
     assert_eq!(verify(&site, &site.oidc, &minted).await.unwrap()["sub"], "bruno-2");
 }
 
-/// Two forgeries that only a careless verifier takes must really be what they claim.
+/// Two forged tokens are valid for a verifier that trusts their header or the client secret.
 #[tokio::test]
 async fn forgeries_would_fool_a_careless_verifier() {
     let site = site();
@@ -146,7 +146,7 @@ async fn userinfo_wants_a_live_bearer_token() {
     let site = site();
     let bare = site.http.get(site.oidc.userinfo_url()).send().await.unwrap();
     assert_eq!(bare.status(), 401);
-    let wrong = site.userinfo(&site.oidc, "access-nobody").await;
+    let wrong = site.userinfo(&site.oidc, "access-unknown").await;
     assert_eq!(wrong.status(), 401);
     assert!(wrong.headers()["www-authenticate"].to_str().unwrap().contains("invalid_token"));
     let plain = site.login(&site.oauth2).await;
