@@ -49,7 +49,7 @@ impl CookieRules {
     }
 
     /// Deletes the three cookies of a session.
-    pub(crate) fn session_gone(&self) -> [Cookie<'static>; 3] {
+    pub(crate) fn delete_session(&self) -> [Cookie<'static>; 3] {
         [
             self.cookie(self.access_name(), String::new(), Duration::ZERO, Readable::No),
             self.refresh_cookie(String::new(), Duration::ZERO),
@@ -63,7 +63,7 @@ impl CookieRules {
     }
 
     /// Deletes the cookie that remembers a sign-out.
-    pub(crate) fn signed_out_gone(&self) -> Cookie<'static> {
+    pub(crate) fn delete_signed_out(&self) -> Cookie<'static> {
         self.cookie(self.signed_out_name(), String::new(), Duration::ZERO, Readable::No)
     }
 
@@ -79,7 +79,7 @@ impl CookieRules {
     }
 
     /// Deletes the cookie of a pending login.
-    pub(crate) fn login_gone(&self, tag: &LoginTag) -> Cookie<'static> {
+    pub(crate) fn delete_login(&self, tag: &LoginTag) -> Cookie<'static> {
         self.cookie(self.login_name(tag), String::new(), Duration::ZERO, Readable::No)
     }
 
@@ -148,7 +148,7 @@ mod tests {
     fn on_https_cookies_are_secure_and_bound_to_their_host() {
         let rules = rules("https://login.example.com/sso");
         assert_eq!(
-            rules.session_gone().map(|cookie| cookie.to_string()),
+            rules.delete_session().map(|cookie| cookie.to_string()),
             [
                 "__Host-portico_access=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
                 "__Secure-portico_refresh=; HttpOnly; SameSite=Lax; Secure; Path=/sso/auth; Max-Age=0",
@@ -166,7 +166,7 @@ mod tests {
     fn on_loopback_prefixes_and_secure_are_gone() {
         let rules = rules("http://127.0.0.1:8080");
         assert_eq!(
-            rules.session_gone().map(|cookie| cookie.to_string()),
+            rules.delete_session().map(|cookie| cookie.to_string()),
             [
                 "portico_access=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0",
                 "portico_refresh=; HttpOnly; SameSite=Lax; Path=/auth; Max-Age=0",
@@ -174,7 +174,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            rules.login_gone(&tag(255)).to_string(),
+            rules.delete_login(&tag(255)).to_string(),
             "portico_login_ff-AAAAAAAAAAAAAAAA=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0"
         );
     }

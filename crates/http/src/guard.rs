@@ -88,7 +88,7 @@ async fn respond<B: MessageBody + 'static>(
 /// What the origin of the request may do with the response.
 fn cors_grant(front: &Front, request: &ServiceRequest) -> CorsGrant {
     let path = request.path().strip_prefix(front.public_url.base_path()).unwrap_or_default();
-    CorsGrant::new(request.headers(), path, &front.cors, &front.returns)
+    CorsGrant::new(request.headers(), path, &front.cors, &front.return_origins)
 }
 
 fn oversized(request: &ServiceRequest) -> Option<Part> {

@@ -35,7 +35,7 @@ pub(crate) struct Front {
     /// Origins of other frontends that use the session cookies.
     pub(crate) cors: Vec<WebOrigin>,
     /// Origins of other frontends that a login may lead back to.
-    pub(crate) returns: Vec<WebOrigin>,
+    pub(crate) return_origins: Vec<WebOrigin>,
     pub(crate) proxies: Proxies,
     pub(crate) limits: Limits,
 }
@@ -70,9 +70,9 @@ impl Portico {
 
     fn with_limits(broker: Arc<Broker>, mut surface: Surface, limits: Limits) -> Self {
         let icons = Icons::load(broker.slots().iter().map(|slot| slot.settings.button.icon.as_str()));
-        let returns = broker.return_origins().to_vec();
+        let return_origins = broker.return_origins().to_vec();
         let proxy_probe = surface.proxy_probe.take();
-        let front = Front::new(broker.public_url().clone(), surface, returns, limits);
+        let front = Front::new(broker.public_url().clone(), surface, return_origins, limits);
         Self { broker, front: Arc::new(front), icons, proxy_probe }
     }
 
@@ -117,7 +117,7 @@ impl Front {
     pub(crate) fn new(
         public_url: PublicUrl,
         surface: Surface,
-        returns: Vec<WebOrigin>,
+        return_origins: Vec<WebOrigin>,
         limits: Limits,
     ) -> Self {
         let Surface { error_url, cors, trusted_proxies, .. } = surface;
@@ -126,7 +126,7 @@ impl Front {
             public_url,
             error_url,
             cors,
-            returns,
+            return_origins,
             proxies: Proxies::new(trusted_proxies),
             limits,
         }

@@ -52,7 +52,7 @@ pub(crate) async fn start_login(
     let mut response = HttpResponse::SeeOther();
     response.insert_header((header::LOCATION, location.as_str())).cookie(rules.login(cookie));
     for evicted in cookies.evicted() {
-        response.cookie(rules.login_gone(&evicted));
+        response.cookie(rules.delete_login(&evicted));
     }
     Ok(response.finish())
 }
@@ -76,7 +76,7 @@ pub(crate) async fn complete_login(
     let refused = |error: LoginError| ApiError::from(error).at(slot);
     let (state, cookie) = login.map_err(refused)?;
     // Every outcome ends this login.
-    let mut gone = vec![portico.front().cookies.login_gone(&cookie.tag)];
+    let mut deleted = vec![portico.front().cookies.delete_login(&cookie.tag)];
     let signed_out = cookies.signed_out;
     let finished = {
         let (browser, caller) = (cookies.into_tokens(), context.caller().clone());
@@ -85,10 +85,12 @@ pub(crate) async fn complete_login(
     };
     metrics::login(slot, "callback", &finished);
     let finished = finished.map_err(|error| {
-        gone.iter().fold(refused(error), |error, gone| error.with(header::SET_COOKIE, gone.to_string()))
+        deleted
+            .iter()
+            .fold(refused(error), |error, cookie| error.with(header::SET_COOKIE, cookie.to_string()))
     })?;
-    gone.extend(signed_out.then(|| portico.front().cookies.signed_out_gone()));
-    Ok(login_response(&portico, &context, &finished, gone))
+    deleted.extend(signed_out.then(|| portico.front().cookies.delete_signed_out()));
+    Ok(login_response(&portico, &context, &finished, deleted))
 }
 
 /// Any other method of a callback: 405 with the method that the slot takes.
@@ -100,9 +102,9 @@ pub(crate) async fn refuse_method(slot: Option<RequestedSlot>) -> Result<HttpRes
 /// The page that posts the callback again. Nothing is verified or spent yet.
 fn repost(portico: &Portico, callback: &Url, params: &CallbackParams) -> HttpResponse {
     let front = portico.front();
-    let returns = front.returns.iter().map(|origin| origin.as_str().to_owned());
+    let return_origins = front.return_origins.iter().map(|origin| origin.as_str().to_owned());
     let error_url = front.error_url.iter().map(|url| url.origin().ascii_serialization());
-    pages::repost(callback, params.pairs().collect(), returns.chain(error_url))
+    pages::repost(callback, params.pairs().collect(), return_origins.chain(error_url))
 }
 
 /// Redirects a navigation to its `return_to`. A client that relays a callback gets the same as JSON.
@@ -110,7 +112,7 @@ fn login_response(
     portico: &Portico,
     context: &RequestContext,
     finished: &Finished,
-    gone: Vec<Cookie<'_>>,
+    deleted: Vec<Cookie<'_>>,
 ) -> HttpResponse {
     let (Finished::SignedIn { return_to, .. }
     | Finished::HandedOff { return_to }
@@ -120,7 +122,7 @@ fn login_response(
     if let Finished::SignedIn { tokens, .. } = finished {
         response = set_session_cookies(response, portico, tokens);
     }
-    for cookie in gone {
+    for cookie in deleted {
         response.cookie(cookie);
     }
     if context.navigates() {

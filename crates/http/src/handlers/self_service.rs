@@ -108,7 +108,7 @@ pub(crate) async fn link(
     let mut response = HttpResponse::Ok();
     response.cookie(rules.login(started.cookie));
     for evicted in cookies.evicted() {
-        response.cookie(rules.login_gone(&evicted));
+        response.cookie(rules.delete_login(&evicted));
     }
     Ok(response.json(Location { location: started.location.into() }))
 }
@@ -165,7 +165,7 @@ pub(crate) async fn end_sessions(
 fn ended(portico: &Portico, own: bool) -> HttpResponse {
     let mut response = HttpResponse::NoContent();
     if own {
-        for cookie in portico.front().cookies.session_gone() {
+        for cookie in portico.front().cookies.delete_session() {
             response.append_header((header::SET_COOKIE, cookie.to_string()));
         }
     }

@@ -191,7 +191,7 @@ async fn sign_out_by_cookie(
             response.cookie(rules.signed_out());
         }
     }
-    for cookie in rules.session_gone() {
+    for cookie in rules.delete_session() {
         response.cookie(cookie);
     }
     Ok(response.json(LogoutResponse::new(logout_url)))

@@ -153,7 +153,10 @@ mod tests {
             assert_eq!(Required::parse(query).unwrap().are_met(&roles, &groups), met, "{query}");
         }
         assert!(Required::parse("roles=a&roles=b").is_err(), "twice is a mistake, not a choice");
-        assert!(!Required::parse("roles=").unwrap().are_met(&texts(&[""]), &[]), "an empty name is nobody's");
+        assert!(
+            !Required::parse("roles=").unwrap().are_met(&texts(&[""]), &[]),
+            "no account has an empty role"
+        );
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl FromRequest for LoginQuery {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Portico::serving(request).and_then(|portico| {
             let front = portico.front();
-            let parsed = Self::parse(request.query_string(), &front.public_url, &front.returns);
+            let parsed = Self::parse(request.query_string(), &front.public_url, &front.return_origins);
             parsed.map_err(|why| LoginError::BadRequest(why).into())
         }))
     }
