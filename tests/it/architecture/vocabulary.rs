@@ -62,7 +62,7 @@ const WORDS: [&str; 66] = [
     "mark",
     "mirror",
     "moved",
-    "identities_orphaned",
+    "people_become_strangers",
     "place",
     "places",
     "rivals",
