@@ -96,7 +96,7 @@ async fn a_link_signs_in_once_with_every_provider_down(backend: Backend) {
     assert_eq!(named, ["account_created", "break_glass_issued", "break_glass_used"]);
     assert_eq!(events[2]["account_id"], who["account"]["id"]);
     // What a stranger can do without end leaves a line in the log, and nothing in the database.
-    service.has_logged("the break-glass link is unknown, used, replaced or expired", 1).await;
+    service.has_logged("the break-glass code is unknown, used, replaced or expired", 1).await;
     browser.post("/auth/logout").await.is(200);
     browser.post("/auth/refresh").await.refused(401, "session_invalid");
 }
