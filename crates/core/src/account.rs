@@ -1,4 +1,4 @@
-//! Accounts, and the pure decision which one a person is.
+//! Accounts, and the decision which account a login enters. The decision is a pure function.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::clock::{Entropy, Timestamp};
 use crate::slot::SlotId;
 use crate::text::{MAX_NAME_CHARS, clean, graphemes_within};
 
-/// The permanent identifier of an account: the `sub` of our tokens.
+/// The permanent identifier of an account: the `sub` of Portico's access tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(pub Uuid);
 
@@ -23,16 +23,16 @@ impl fmt::Display for AccountId {
 /// Whether an account may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountStatus {
-    /// It may.
+    /// It may be used.
     Active,
-    /// An operator switched it off.
+    /// An operator disabled it.
     Disabled,
-    /// Gone; its identities stay as tombstones.
+    /// An operator deleted it; its identities stay as tombstones.
     Deleted,
 }
 
 impl AccountStatus {
-    /// The word in the store and in answers.
+    /// The word in the store and in responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -41,7 +41,7 @@ impl AccountStatus {
         }
     }
 
-    /// The standing of that word.
+    /// The status with this word.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Active, Self::Disabled, Self::Deleted].into_iter().find(|status| status.as_str() == text)
     }
@@ -52,13 +52,13 @@ impl AccountStatus {
 pub struct Account {
     /// Permanent identifier.
     pub id: AccountId,
-    /// Unique name; never changes after creation.
+    /// The unique name; never changes.
     pub name: String,
-    /// Display label; follows the provider's `name` claim.
+    /// The display label; each login updates it from the provider's name claim.
     pub label: String,
-    /// Last known e-mail.
+    /// The last known e-mail.
     pub email: Option<Email>,
-    /// Whether it may be used.
+    /// Whether the account may be used.
     pub status: AccountStatus,
     /// Roles granted locally.
     pub roles: Vec<String>,
@@ -66,42 +66,42 @@ pub struct Account {
     pub groups: Vec<String>,
     /// Whether any identity was ever linked to it. Never cleared.
     pub ever_linked: bool,
-    /// When it was made.
+    /// When the account was created.
     pub created_at: Timestamp,
-    /// Its last login.
+    /// When the last login was.
     pub last_login_at: Option<Timestamp>,
 }
 
 /// An identity linked to an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Its own identifier.
+    /// The identifier of this row; not the provider's.
     pub id: Uuid,
-    /// The anchor.
+    /// The key under which the provider knows the person.
     pub key: IdentityKey,
-    /// The slot it last came through.
+    /// The slot of the last login.
     pub slot: SlotId,
-    /// E-mail at its last login.
+    /// The e-mail at the last login.
     pub email: Option<String>,
-    /// When it was linked.
+    /// When the identity was linked.
     pub linked_at: Timestamp,
-    /// Its last login.
+    /// When the last login was.
     pub last_login_at: Timestamp,
 }
 
-/// What the store knows before a decision: definite answers, never a guess after an error.
+/// The accounts that a login may enter, as the store has them. A failed query yields an error, never `None`.
 #[derive(Debug, Clone, Default)]
 pub struct Candidates {
     /// The account that has this identity.
     pub by_identity: Option<Account>,
-    /// The account of exactly this name.
+    /// The account with exactly this name.
     pub by_name: Option<Account>,
 }
 
 /// The operator's rules about names and adoption.
 #[derive(Debug, Clone, Default)]
 pub struct NamePolicy {
-    /// Names never given to an account made by a login and never adopted; ASCII case is ignored.
+    /// Names that a login neither gives to a new account nor adopts; ASCII case is ignored.
     pub reserved: Vec<String>,
     /// Roles whose accounts are never adopted.
     pub privileged_roles: Vec<String>,
@@ -119,20 +119,20 @@ impl NamePolicy {
     }
 }
 
-/// Which account a person is.
+/// Which account a login enters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// The account that has the identity.
     Use(AccountId),
-    /// A local account that was never linked, found by name (deprecated).
+    /// A local account that never had an identity, found by name (deprecated).
     Adopt(AccountId),
-    /// A new account with the first of these names that is free.
+    /// A new account, with the first of these names that is free.
     Create(Vec<String>),
     /// The account of the session that asked for one more identity.
     Link(AccountId),
 }
 
-/// Why a person is no account.
+/// Why no account can be assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The account that has the identity is disabled or deleted.
@@ -141,12 +141,12 @@ pub enum Refusal {
     Taken(AccountId),
 }
 
-/// Decides which account a person is.
+/// Decides which account a login enters.
 ///
-/// `fallback` is the name fallback's switch for this slot. `suffix` completes a name that is taken.
+/// `fallback` enables the name fallback of the slot. `suffix` completes a name that is taken.
 ///
 /// # Errors
-/// [`Refusal::NotActive`] when the identity's account may not be used.
+/// [`Refusal::NotActive`] if the account of the identity is not active.
 pub fn decide(
     policy: &NamePolicy,
     fallback: bool,
@@ -170,10 +170,10 @@ pub fn decide(
     Ok(Decision::Create(names_for(policy, claims, suffix)))
 }
 
-/// Decides about an identity that a signed-in person proved in order to link it. An identity never moves.
+/// Decides on a login that links an identity to `account`. An identity never moves to another account.
 ///
 /// # Errors
-/// [`Refusal::Taken`] when it belongs to another account already.
+/// [`Refusal::Taken`] if the identity belongs to another account.
 pub fn decide_link(account: AccountId, found: &Candidates) -> Result<Decision, Refusal> {
     match &found.by_identity {
         None => Ok(Decision::Link(account)),
@@ -182,7 +182,8 @@ pub fn decide_link(account: AccountId, found: &Candidates) -> Result<Decision, R
     }
 }
 
-/// Section 7.4 of the threat catalogue, F1 and F2: never linked, active, not privileged, not reserved.
+/// Whether a local account may be adopted: it never had an identity, is active and not privileged, and
+/// its name is not reserved (section 7.4 of the threat catalogue, F1 and F2).
 fn may_be_adopted(policy: &NamePolicy, local: &Account) -> bool {
     !local.ever_linked
         && local.status == AccountStatus::Active
@@ -190,15 +191,16 @@ fn may_be_adopted(policy: &NamePolicy, local: &Account) -> bool {
         && !policy.is_reserved(&local.name)
 }
 
-/// The name by which a local account may be looked for: from a verified source, and unchanged by cleaning except for
-/// normalisation to NFC.
+/// The name by which a login may find a local account, in NFC. `None` unless the name comes from a
+/// verified source and contains nothing that [`clean`] removes.
 pub fn adoptable_name(claims: &Claims) -> Option<String> {
     let name = claims.name().filter(|name| name.adoptable)?;
     let normal: String = name.text.nfc().collect();
     (clean(&name.text).as_ref() == Some(&normal)).then_some(normal)
 }
 
-/// The names to try for a new account, in order; the last is random and so as good as free.
+/// The names to try for a new account, in order. The last one has the random suffix, so it is almost
+/// certainly free.
 fn names_for(policy: &NamePolicy, claims: &Claims, suffix: &NameSuffix) -> Vec<String> {
     let email =
         claims.email().filter(|email| email.verified != Some(false)).and_then(|email| clean(&email.address));
@@ -225,8 +227,8 @@ fn names_for(policy: &NamePolicy, claims: &Claims, suffix: &NameSuffix) -> Vec<S
     names
 }
 
-/// Six random characters that complete a name which is taken. With 32 possible characters each, a second collision has a
-/// probability of about one in a thousand million.
+/// Six random characters that complete a name which is taken. Each has 32 possible values, so a second
+/// collision has a probability of about 1 in 10⁹.
 #[derive(Debug, Clone)]
 pub struct NameSuffix(String);
 

@@ -1,50 +1,55 @@
-//! Who may come in, and as what: a slot's access rule, and the roles that groups bring. Pure; asked at every login and
-//! again at every refresh, so that a rule that changed counts at once.
+//! Access rules of slots, and the roles that groups grant. Both are evaluated at each login and each
+//! refresh, so that a changed rule takes effect at the next refresh.
 
 use std::collections::BTreeMap;
 
 use crate::claims::SessionClaims;
 use crate::slot::SlotId;
 
-/// A slot's access rule. Each list that is not empty must let the person in; with none everybody may come.
+/// The access rule of a slot. Each list that is not empty must admit the person. Without lists, everyone
+/// is admitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessRule {
-    /// Any of these groups; exact bytes.
+    /// The person must have one of these groups; compared as exact bytes.
     pub groups: Vec<String>,
-    /// The domain of an e-mail that the provider calls verified.
+    /// The person's e-mail must be verified by the provider and have one of these domains; ASCII case is
+    /// ignored.
     pub email_domains: Vec<String>,
-    /// Any of these subjects; exact bytes.
+    /// The person must have one of these subjects; compared as exact bytes.
     pub subjects: Vec<String>,
-    /// Entra ID's `tid` or Google's `hd`, from the ID token; exact bytes.
+    /// The ID token must have one of these as `tid` (Entra ID) or `hd` (Google); compared as exact bytes.
     pub tenants: Vec<String>,
 }
 
-/// Which part of the rule does not let a person in.
+/// Why a list does not admit a person without the claim that it checks.
+const MISSING_CLAIM: &str = ": the provider did not send the claim";
+
+/// The list of an access rule that does not admit the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{list} does not let this person in{}", if *.told { "" } else { ": the provider said nothing of what it asks for" })]
+#[error("{list} does not admit this person{}", if *.sent { "" } else { MISSING_CLAIM })]
 pub struct NotAllowed {
     /// The setting's name.
     pub list: &'static str,
-    /// Whether the provider said anything of what the list asks for; an e-mail address that it does not call verified is nothing.
-    pub told: bool,
+    /// Whether the provider sent the claim that this list checks. An e-mail counts only if it is verified.
+    pub sent: bool,
 }
 
 impl AccessRule {
-    /// Whether everybody may come whom the provider lets in.
+    /// Whether the rule has no lists, and so admits everyone whom the provider signs in.
     pub fn admits_everyone(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Checks what a provider said of a person. What is missing lets nobody in.
+    /// Checks the claims of a person. A list does not admit a person without the claim that it checks.
     ///
     /// # Errors
-    /// The first list that does not let the person in.
+    /// The first list that does not admit the person.
     pub fn check(&self, session_claims: &SessionClaims) -> Result<(), NotAllowed> {
         let failed = self.judge(session_claims).into_iter().find(|verdict| !verdict.passes);
-        failed.map_or(Ok(()), |verdict| Err(NotAllowed { list: verdict.list, told: verdict.told }))
+        failed.map_or(Ok(()), |verdict| Err(NotAllowed { list: verdict.list, sent: verdict.sent }))
     }
 
-    /// What each list says of a person.
+    /// The verdict of each list on a person.
     pub fn judge(&self, session_claims: &SessionClaims) -> [AdmissionVerdict<'_>; 4] {
         let subject = session_claims.subject.as_deref();
         let groups = session_claims.groups.as_deref().unwrap_or_default();
@@ -52,59 +57,60 @@ impl AccessRule {
             session_claims.email.as_deref().filter(|_| session_claims.email_verified).and_then(domain);
         let tenant = session_claims.tid.as_deref().or(session_claims.hd.as_deref());
         [
-            AdmissionVerdict::of("allowed_subjects", &self.subjects, subject.is_some(), |one| {
+            AdmissionVerdict::new("allowed_subjects", &self.subjects, subject.is_some(), |one| {
                 subject == Some(one)
             }),
-            AdmissionVerdict::of("allowed_tenants", &self.tenants, tenant.is_some(), |one| {
+            AdmissionVerdict::new("allowed_tenants", &self.tenants, tenant.is_some(), |one| {
                 tenant == Some(one)
             }),
-            AdmissionVerdict::of("allowed_email_domains", &self.email_domains, domain.is_some(), |one| {
+            AdmissionVerdict::new("allowed_email_domains", &self.email_domains, domain.is_some(), |one| {
                 domain.is_some_and(|own| own.eq_ignore_ascii_case(one))
             }),
-            AdmissionVerdict::of("allowed_groups", &self.groups, session_claims.groups.is_some(), |one| {
+            AdmissionVerdict::new("allowed_groups", &self.groups, session_claims.groups.is_some(), |one| {
                 groups.iter().any(|own| own == one)
             }),
         ]
     }
 }
 
-/// What one list of a rule says of a person.
+/// The verdict of one list of an access rule.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionVerdict<'a> {
     /// The setting's name.
     pub list: &'static str,
-    /// Whom it lets in; an empty list asks for nothing.
+    /// The values that the list admits; an empty list admits everyone.
     pub allowed: &'a [String],
-    /// Whether the provider said anything of what it asks for.
-    pub told: bool,
-    /// Whether it lets this person in.
+    /// Whether the provider sent the claim that the list checks.
+    pub sent: bool,
+    /// Whether the list admits this person.
     pub passes: bool,
 }
 
 impl<'a> AdmissionVerdict<'a> {
-    fn of(list: &'static str, allowed: &'a [String], told: bool, fits: impl Fn(&str) -> bool) -> Self {
-        let passes = allowed.is_empty() || allowed.iter().any(|one| fits(one));
-        Self { list, allowed, told, passes }
+    fn new(list: &'static str, allowed: &'a [String], sent: bool, matches: impl Fn(&str) -> bool) -> Self {
+        let passes = allowed.is_empty() || allowed.iter().any(|one| matches(one));
+        Self { list, allowed, sent, passes }
     }
 }
 
-/// The domain of an address with exactly one `@` and something before it.
+/// The domain of an e-mail address. `None` unless the address has exactly one `@` with text on both sides.
 fn domain(address: &str) -> Option<&str> {
     let (local, domain) = address.split_once('@')?;
     (!local.is_empty() && !domain.is_empty() && !domain.contains('@')).then_some(domain)
 }
 
-/// A group that brings a role, perhaps only from one slot.
+/// A group that grants a role, optionally of one slot only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupOf {
-    /// Only counts for people who came through this slot.
+    /// If set, the group counts only for sessions of this slot.
     pub slot: Option<SlotId>,
-    /// The whole name; ASCII case is ignored.
+    /// The name of the group; ASCII case is ignored.
     pub group: String,
 }
 
 impl GroupOf {
-    /// Takes `staff` or `oidc/provider1:staff`.
+    /// Parses `staff` or `oidc/provider1:staff`. Text before a colon that names no slot is part of the
+    /// group's name.
     pub fn parse(text: &str) -> Self {
         let qualified = text.split_once(':').and_then(|(slot, group)| Some((slot.parse().ok()?, group)));
         match qualified {
@@ -113,39 +119,41 @@ impl GroupOf {
         }
     }
 
-    fn fits(&self, slot: SlotId, groups: &[String]) -> bool {
+    fn matches(&self, slot: SlotId, groups: &[String]) -> bool {
         self.slot.is_none_or(|own| own == slot)
             && groups.iter().any(|group| group.eq_ignore_ascii_case(&self.group))
     }
 }
 
-/// Which groups bring which roles.
+/// Which groups grant which roles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoleMap {
-    /// Role and the groups that bring it.
+    /// The roles, each with the groups that grant it.
     pub roles: BTreeMap<String, Vec<GroupOf>>,
-    /// The role of a person whom no group brings one.
+    /// The role of a person without a role from groups.
     pub default: Option<String>,
 }
 
-/// The most roles of a person.
-const MOST_ROLES: usize = 32;
+/// The maximum number of roles of a person.
+const MAX_ROLES: usize = 32;
 
 impl RoleMap {
-    /// The roles of a person: those the provider's groups bring, or else the default one, and those granted locally. Without a slot
-    /// no groups count.
+    /// The roles of a person: those that the provider's groups grant, or else the default one, and those
+    /// granted locally. Without a slot, as in a break-glass session, no groups count.
     pub fn roles(&self, slot: Option<SlotId>, groups: Option<&[String]>, local: &[String]) -> Vec<String> {
         let groups = groups.unwrap_or_default();
-        let brought = slot.into_iter().flat_map(|slot| {
-            self.roles.iter().filter(move |(_, entries)| entries.iter().any(|entry| entry.fits(slot, groups)))
+        let granted = slot.into_iter().flat_map(|slot| {
+            self.roles
+                .iter()
+                .filter(move |(_, entries)| entries.iter().any(|entry| entry.matches(slot, groups)))
         });
-        let mut roles: Vec<String> = brought.map(|(role, _)| role.clone()).collect();
+        let mut roles: Vec<String> = granted.map(|(role, _)| role.clone()).collect();
         if roles.is_empty() {
             roles.extend(self.default.clone());
         }
         let further: Vec<_> = local.iter().filter(|role| !roles.contains(role)).cloned().collect();
         roles.extend(further);
-        roles.truncate(MOST_ROLES);
+        roles.truncate(MAX_ROLES);
         roles
     }
 }
@@ -189,7 +197,7 @@ mod tests {
             (rule(|rule| rule.tenants = texts(&["t1"])), "allowed_tenants"),
         ] {
             assert_eq!(rule.check(&person()), Ok(()), "{list}");
-            assert_eq!(rule.check(&SessionClaims::default()), Err(NotAllowed { list, told: false }));
+            assert_eq!(rule.check(&SessionClaims::default()), Err(NotAllowed { list, sent: false }));
         }
         let all = AccessRule {
             groups: texts(&["ops"]),
@@ -197,11 +205,11 @@ mod tests {
             subjects: texts(&["42"]),
             tenants: texts(&["t2"]),
         };
-        let refused = NotAllowed { list: "allowed_tenants", told: true };
+        let refused = NotAllowed { list: "allowed_tenants", sent: true };
         assert_eq!(all.check(&person()), Err(refused), "each must pass");
-        assert_eq!(refused.to_string(), "allowed_tenants does not let this person in");
-        let untold = NotAllowed { told: false, ..refused }.to_string();
-        assert!(untold.starts_with(&refused.to_string()) && untold.contains("said nothing"), "{untold}");
+        assert_eq!(refused.to_string(), "allowed_tenants does not admit this person");
+        let missing = NotAllowed { sent: false, ..refused }.to_string();
+        assert!(missing.starts_with(&refused.to_string()) && missing.contains("did not send"), "{missing}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What is worth remembering: a closed list of events, each with who, what, when, from where. Never a secret.
+//! Audit events: a closed list of kinds, each with time, account, slot, outcome and client. They contain
+//! no secrets.
 
 use std::borrow::Cow;
 
@@ -11,15 +12,15 @@ use crate::slot::SlotId;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident = $word:literal,)*) => {
-        /// What happened.
+        /// The kind of an audit event.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Event { $($(#[$doc])* $variant,)* }
 
         impl Event {
-            /// All of them.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The word in the store, the log and in answers.
+            /// The word in the store, the log and in responses.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
@@ -28,17 +29,17 @@ macro_rules! events {
 }
 
 events! {
-    /// A person came in.
+    /// A login succeeded.
     LoginSucceeded = "login_succeeded",
-    /// A login that had begun was refused or failed.
+    /// A login was refused or failed after it had started.
     LoginFailed = "login_failed",
-    /// An account was made, by a login or by an operator.
+    /// An account was created, by a login or by an operator.
     AccountCreated = "account_created",
-    /// A first login took over a local account of the same name.
+    /// A first login adopted a local account of the same name.
     AccountAdopted = "account_adopted",
-    /// An operator switched an account off.
+    /// An operator disabled an account.
     AccountDisabled = "account_disabled",
-    /// An operator switched an account on again.
+    /// An operator enabled an account again.
     AccountEnabled = "account_enabled",
     /// An operator deleted an account.
     AccountDeleted = "account_deleted",
@@ -48,33 +49,33 @@ events! {
     AccountMerged = "account_merged",
     /// An identity was linked to an account.
     IdentityLinked = "identity_linked",
-    /// An identity was taken away from an account.
+    /// An identity was removed from an account.
     IdentityUnlinked = "identity_unlinked",
     /// A role or group was granted locally.
     RoleGranted = "role_granted",
-    /// A role or group granted locally was taken back.
+    /// A role or group that had been granted locally was revoked.
     RoleRevoked = "role_revoked",
-    /// A session was ended by somebody or something else than its own logout.
+    /// A session was revoked by anything but its own logout.
     SessionRevoked = "session_revoked",
     /// A superseded refresh token was used again.
     RefreshReused = "refresh_reused",
     /// A person logged out.
     Logout = "logout",
-    /// Another key signs from now on.
+    /// Another signing key became current.
     KeyRotated = "key_rotated",
-    /// A one-time login link was made.
+    /// A break-glass code was created.
     BreakGlassIssued = "break_glass_issued",
-    /// A one-time login link was used.
+    /// A break-glass code was redeemed.
     BreakGlassUsed = "break_glass_used",
 }
 
 impl Event {
-    /// The event of that word.
+    /// The kind with this word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|event| event.as_str() == text)
     }
 
-    /// Whether an operator should be woken by it rather than find it.
+    /// Whether the event is logged as a warning, so that an alert can be raised.
     const fn is_alarming(self) -> bool {
         matches!(
             self,
@@ -83,17 +84,17 @@ impl Event {
     }
 }
 
-/// How it ended.
+/// The outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was done.
+    /// The action was done.
     Success,
-    /// It was refused or failed.
+    /// The action was refused or failed.
     Failure,
 }
 
 impl Outcome {
-    /// The word in the store, the log and in answers.
+    /// The word in the store, the log and in responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -101,37 +102,38 @@ impl Outcome {
         }
     }
 
-    /// The outcome of that word.
+    /// The outcome with this word.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Success, Self::Failure].into_iter().find(|outcome| outcome.as_str() == text)
     }
 }
 
-/// Something that happened.
+/// An audit event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
-    /// Its identifier, which sorts by time.
+    /// The identifier; identifiers sort by time.
     pub id: Uuid,
-    /// When.
+    /// The time of the event.
     pub time: Timestamp,
-    /// What.
+    /// The kind.
     pub event: Event,
-    /// Whose account.
+    /// The account that the event concerns.
     pub account: Option<AccountId>,
-    /// Through which slot.
+    /// The slot that the event concerns.
     pub slot: Option<SlotId>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Why, as a stable code, or what it was about, such as a role; never a secret or a foreign text.
+    /// The reason as a stable code, or the object of the event such as a role. Never a secret, never
+    /// foreign text.
     pub reason: Option<Cow<'static, str>>,
-    /// The request it happened in.
+    /// The identifier of the request that caused it.
     pub request_id: Option<String>,
-    /// From where.
+    /// The client's address.
     pub ip: Option<String>,
 }
 
 impl AuditEvent {
-    /// An event that succeeded, now, about nobody in particular yet.
+    /// A successful event at this time, without account, slot, reason and client.
     pub fn new(event: Event, now: Timestamp) -> Self {
         Self {
             id: Entropy.id(now),
@@ -146,43 +148,43 @@ impl AuditEvent {
         }
     }
 
-    /// The same, in this person's request.
+    /// Adds the client and the request that caused the event.
     #[must_use]
     pub fn by(self, caller: &Caller) -> Self {
         Self { request_id: Some(caller.request_id.clone()), ip: caller.ip.clone(), ..self }
     }
 
-    /// The same, about this account.
+    /// Adds the account.
     #[must_use]
     pub fn about(self, account: AccountId) -> Self {
         Self { account: Some(account), ..self }
     }
 
-    /// In a session, through whatever it came.
+    /// Adds the slot of a session; a break-glass session has none.
     #[must_use]
-    pub fn of(self, session: &Session) -> Self {
+    pub fn in_session(self, session: &Session) -> Self {
         Self { slot: session.slot, ..self }
     }
 
-    /// The same, through this slot.
+    /// Adds the slot.
     #[must_use]
     pub fn through(self, slot: SlotId) -> Self {
         Self { slot: Some(slot), ..self }
     }
 
-    /// The same, for this reason.
+    /// Adds the reason.
     #[must_use]
     pub fn because(self, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { reason: Some(reason.into()), ..self }
     }
 
-    /// The same, but it failed.
+    /// Sets the outcome to failure.
     #[must_use]
     pub fn failed(self) -> Self {
         Self { outcome: Outcome::Failure, ..self }
     }
 
-    /// Writes it to the log, once it is in the store.
+    /// Writes the event to the log. Called after the event is in the store.
     pub fn announce(&self) {
         let (account, slot) = (self.account.map(|id| id.to_string()), self.slot.map(|slot| slot.to_string()));
         macro_rules! line {
@@ -205,18 +207,18 @@ impl AuditEvent {
     }
 }
 
-/// What to list of the events. Sorted by identifier, which is the order of time.
+/// Which events to list. They are sorted by identifier, which is the order of time.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
-    /// Only from then on.
+    /// Only events at this time or later.
     pub since: Option<Timestamp>,
-    /// Only these.
+    /// Only events of this kind.
     pub event: Option<Event>,
-    /// Only about this account.
+    /// Only events that concern this account.
     pub account: Option<AccountId>,
-    /// Only after this one.
+    /// Only events after this one.
     pub after: Option<Uuid>,
-    /// At most so many.
+    /// The maximum number of events.
     pub limit: u32,
 }
 

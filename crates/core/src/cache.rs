@@ -1,6 +1,6 @@
-//! What is kept to save a look elsewhere, and how often it did.
+//! The metric of cache lookups.
 
-/// Counts one look into a cache: whether the answer was there. `cache` is one of a fixed few words.
+/// Counts a cache lookup as a hit or a miss. `cache` is the metric's label: one of a few fixed words.
 pub fn count_lookup(cache: &'static str, hit: bool) {
     let outcome = if hit { "hit" } else { "miss" };
     metrics::counter!("portico_cache_lookups_total", "cache" => cache, "outcome" => outcome).increment(1);

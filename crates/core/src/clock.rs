@@ -1,7 +1,7 @@
 //! Time and randomness, as arguments.
 //!
-//! Nothing else in the workspace reads the system clock or asks for random bytes (`clippy.toml` enforces it), so
-//! a test can stand at any second it likes.
+//! No other module of the workspace reads the system clock or generates random bytes (`clippy.toml`
+//! enforces it), so that a test can set the time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use uuid::{ContextV7, Uuid};
 
-/// A moment, in whole Unix seconds.
+/// A point in time, in whole Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment `seconds` after 1970-01-01T00:00:00Z.
+    /// The time `seconds` after 1970-01-01T00:00:00Z.
     pub const fn from_unix(seconds: i64) -> Self {
         Self(seconds)
     }
@@ -25,30 +25,30 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment moved into the future; saturates at the end of time.
+    /// This time plus a duration; fractions of a second are dropped. Saturates at the largest value.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add_unsigned(by.as_secs()))
     }
 
-    /// This moment moved into the past; saturates at the beginning of time.
+    /// This time minus a duration; fractions of a second are dropped. Saturates at the smallest value.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub_unsigned(by.as_secs()))
     }
 }
 
-/// Where the current time comes from.
+/// The source of the current time.
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// The machine's own clock.
+    /// The system clock.
     System,
     /// A clock that a test sets, in Unix seconds.
     Set(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// The current moment.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => Timestamp(system_seconds()),
@@ -63,8 +63,8 @@ fn system_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The nanoseconds that passed since the start of `second`, less than a whole second. A caller that was busy since
-/// it read the clock is past that second already and gets the last nanosecond.
+/// The nanoseconds since the start of `second`, at most 999,999,999. If the second is over by now, the
+/// result is that maximum.
 #[expect(clippy::disallowed_methods, reason = "this file reads the system clock")]
 fn nanos_into(second: Timestamp) -> u32 {
     let start = Duration::from_secs(u64::try_from(second.unix()).unwrap_or_default());
@@ -72,26 +72,28 @@ fn nanos_into(second: Timestamp) -> u32 {
     now.saturating_sub(start).min(Duration::from_nanos(999_999_999)).subsec_nanos()
 }
 
-/// Where unpredictable bytes come from: the operating system, by way of aws-lc.
+/// The source of random bytes: the operating system, by way of aws-lc.
 #[derive(Debug, Clone, Copy)]
 pub struct Entropy;
 
 impl Entropy {
-    /// `N` bytes nobody can guess.
+    /// `N` unpredictable bytes.
     ///
     /// # Panics
-    /// When the system has no randomness to give: nothing may go on without it.
-    #[expect(clippy::expect_used, reason = "without randomness nothing may go on")]
+    /// If the system's random source fails. Portico cannot work safely without it.
+    #[expect(clippy::expect_used, reason = "Portico cannot work safely without randomness")]
     pub fn bytes<const N: usize>(self) -> [u8; N] {
         let mut bytes = [0; N];
         aws_lc_rs::rand::fill(&mut bytes).expect("the system's random source answers");
         bytes
     }
 
-    /// A new identifier that sorts by the time it was made, and within a millisecond by the order in which this
-    /// process made them (UUID version 7 with a counter, RFC 9562 6.2 method 1), even if the clock is set back. The
-    /// part of the time below a second is the system clock's: identifiers of successive processes sort as well.
-    /// The random bits come from the crate `uuid`, which asks the operating system: an identifier is no secret.
+    /// A new identifier: a UUID of version 7 with a counter (RFC 9562 6.2, method 1).
+    ///
+    /// Identifiers sort by their time, and those of one millisecond by the order in which this process
+    /// created them, even if the clock is set back. The fraction of the second comes from the system
+    /// clock, so that identifiers of successive processes sort as well. The random bits come from the
+    /// crate `uuid`; an identifier is no secret.
     pub fn id(self, now: Timestamp) -> Uuid {
         static SEQUENCE: Mutex<ContextV7> = Mutex::new(ContextV7::new());
         let seconds = u64::try_from(now.unix()).unwrap_or_default();

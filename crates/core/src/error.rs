@@ -1,11 +1,12 @@
-//! Why a request is refused: closed causes for the log, one stable code for the stranger.
+//! Why a login or a session is refused. Each error has a detailed text for the log and a stable code for
+//! the client.
 
 use crate::account::AccountId;
 use crate::admission::NotAllowed;
 use crate::claims::ClaimsError;
 use crate::text::printable;
 
-/// The stable, public name of a refusal.
+/// The public code of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each variant is the public code of the same name; see `as_str`")]
 pub enum Code {
@@ -41,7 +42,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// The code as it stands in answers and logs.
+    /// The code as it is written in responses and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
@@ -77,83 +78,84 @@ impl Code {
     }
 }
 
-/// What a provider did wrong, or what was wrong about its answer. Holds no token, code or secret.
+/// A provider failed, or its response is not valid. Contains no token, code or secret.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// The provider's issuer or endpoints are no longer those the login started with.
     #[error("the provider's issuer or endpoints changed since the login started")]
     Changed,
-    /// RFC 9207: `iss` is wrong, or missing although discovery advertises it.
+    /// `iss` is wrong, or missing although the metadata advertises it (RFC 9207 2.4).
     #[error("authorization response issuer: expected {expected:?}, received {received:?}")]
     Mixup {
         /// The slot's issuer.
         expected: String,
-        /// What came, shortened and without control characters.
+        /// The received value, shortened and without control characters.
         received: Option<String>,
     },
-    /// The provider's authorization endpoint answered with an error.
+    /// The authorization response has an error (RFC 6749 4.1.2.1).
     #[error("the provider refused the authorization: {error:?}")]
     Denied {
         /// The provider's error code, shortened and without control characters.
         error: String,
     },
-    /// The authorization endpoint reported trouble of its own (`server_error`, `temporarily_unavailable`).
+    /// The authorization response has an error of the provider itself: `server_error` or
+    /// `temporarily_unavailable`.
     #[error("the provider reported {error:?} on the authorization request")]
     ProviderTrouble {
         /// The provider's error code.
         error: String,
     },
-    /// The token endpoint refused the code.
+    /// The token endpoint refused the code (RFC 6749 5.2).
     #[error("token endpoint refused the code: {error:?}")]
     CodeRejected {
         /// The provider's error code, shortened and without control characters.
         error: String,
     },
-    /// An OIDC provider answered without an ID token.
+    /// The token response of an OpenID Connect provider has no ID token.
     #[error("the token response has no id_token")]
     TokenMissing,
     /// The ID token or userinfo failed a check.
     #[error("{0}")]
     TokenInvalid(Check),
-    /// There is no usable subject.
+    /// The claims have no usable subject.
     #[error(transparent)]
     ClaimsIncomplete(#[from] ClaimsError),
     /// The discovery document or key set cannot be used.
     #[error("provider metadata: {0}")]
     Metadata(String),
-    /// An endpoint answered something that is not an answer.
+    /// The response of an endpoint cannot be used.
     #[error("{endpoint}: {problem}")]
     BadResponse {
-        /// Which endpoint.
+        /// The endpoint.
         endpoint: &'static str,
-        /// What was wrong with it; nothing secret, nothing of its body.
+        /// What is wrong with it, without secrets and without parts of its body.
         problem: String,
     },
     /// An endpoint could not be reached.
     #[error("{endpoint} cannot be reached: {problem}")]
     Unreachable {
-        /// Which endpoint.
+        /// The endpoint.
         endpoint: &'static str,
-        /// Why not.
+        /// The reason.
         problem: String,
-        /// What is wrong with the server's certificate, if that is why.
+        /// What is wrong with the server's certificate, if that is the reason.
         certificate: Option<CertificateFault>,
     },
-    /// Too many calls to the provider wait already.
+    /// Too many calls to the provider are waiting.
     #[error("{endpoint}: too many calls wait already")]
     Overloaded {
-        /// Which endpoint.
+        /// The endpoint.
         endpoint: &'static str,
     },
-    /// An endpoint took too long.
+    /// An endpoint did not respond in time.
     #[error("{endpoint} took too long")]
     Timeout {
-        /// Which endpoint.
+        /// The endpoint.
         endpoint: &'static str,
     },
 }
 
-/// Why the certificate of a server is not accepted.
+/// Why a server certificate is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateFault {
     /// It has expired.
@@ -162,23 +164,23 @@ pub enum CertificateFault {
     NotYetValid,
     /// Its issuer is not among the trusted roots.
     UnknownIssuer,
-    /// It is the certificate of an authority.
+    /// It is a certificate authority's certificate.
     AuthorityAsServer,
     /// It is for another name.
     WrongName,
-    /// Another fault of it, or of the agreement on TLS.
+    /// Another fault of the certificate or of the TLS handshake.
     Other,
 }
 
-/// The check that an ID token or userinfo failed: which one, what was expected and what came.
+/// The check that an ID token or userinfo failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("check {name:?} failed: expected {expected}, received {received}")]
 pub struct Check {
     /// The short name of the check, such as `iss` or `signature`.
     pub name: &'static str,
-    /// What would have passed.
+    /// The expected value.
     pub expected: String,
-    /// What came, shortened and without control characters; never a token or a nonce.
+    /// The received value, shortened and without control characters. Never a token or a nonce.
     pub received: String,
 }
 
@@ -209,13 +211,13 @@ impl UpstreamError {
     }
 }
 
-/// The store did not answer, or returned data that cannot be read. It never means "not found".
+/// The store failed, or returned data that cannot be read. It never means "not found".
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached, is locked, is full or is overloaded.
     #[error("the store is unavailable: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A row holds a value that no version of Portico writes.
+    /// A row has a value that no version of Portico writes.
     #[error("the store holds a corrupt {row}: {problem}")]
     Corrupt {
         /// The kind of row.
@@ -225,19 +227,19 @@ pub enum StoreError {
     },
 }
 
-/// Why a login or a session fails, as far as the reasons are the same.
+/// The errors that logins and sessions have in common.
 #[derive(Debug, thiserror::Error)]
 pub enum FlowError {
     /// The account is disabled or deleted.
     #[error("account {0} is disabled or deleted")]
     AccountDisabled(AccountId),
-    /// The person's login is too old for the request, or the session started without a provider's login.
+    /// The request needs a session that started with a provider's login in the last ten minutes.
     #[error("the session did not start with a provider's login in the last ten minutes")]
     ReauthenticationRequired,
-    /// The store failed; nothing was written.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A broken invariant of Portico.
+    /// An invariant of Portico does not hold.
     #[error("internal: {0}")]
     Internal(&'static str),
 }
@@ -254,7 +256,7 @@ impl FlowError {
     }
 }
 
-/// Why a login did not come about.
+/// Why a login fails.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// The request is malformed.
@@ -263,19 +265,19 @@ pub enum LoginError {
     /// The slot is unknown or not enabled.
     #[error("no such slot is enabled")]
     ProviderUnknown,
-    /// The callback belongs to no login of this browser that is still open.
+    /// The callback or code belongs to no pending login of this browser.
     #[error("{0}")]
     StateInvalid(&'static str),
-    /// The provider, or its answer.
+    /// The provider failed, or its response is not valid.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// The slot's access rule does not let the person in; nothing was written.
+    /// The slot's access rule does not admit the person. No account is written.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
-    /// The identity to link belongs to another account; nothing moved.
+    /// The identity to link belongs to another account. Nothing is written.
     #[error("the identity belongs to account {0} already")]
     IdentityConflict(AccountId),
-    /// A reason that logins and sessions share.
+    /// An error that logins and sessions have in common.
     #[error(transparent)]
     Flow(#[from] FlowError),
 }
@@ -295,22 +297,22 @@ impl LoginError {
     }
 }
 
-/// Why a session is not accepted.
+/// Why a request of a session fails.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// Missing, malformed, expired, revoked, reused or foreign.
+    /// The session or its token is missing, malformed, expired, revoked, reused or unknown.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The hand-off code or its verifier is wrong, used or expired.
+    /// The hand-off code or its verifier is wrong, or the code was used or has expired.
     #[error("{0}")]
     HandoffInvalid(&'static str),
-    /// It is the account's last identity.
+    /// The identity to remove is the last one of the account.
     #[error("it is the account's last identity")]
     LastIdentity,
-    /// The person has no such identity or session.
+    /// The account has no such identity or session.
     #[error("the person has no such {0}")]
     NotFound(&'static str),
-    /// A reason that logins and sessions share.
+    /// An error that logins and sessions have in common.
     #[error(transparent)]
     Flow(#[from] FlowError),
 }
@@ -331,8 +333,8 @@ impl SessionError {
 /// Why an access token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// The key that the token names is not known here. Another replica may have generated it.
-    #[error("the token's key is not ours")]
+    /// The token names a key that is not known. Another replica may have generated it.
+    #[error("the token's key is unknown")]
     UnknownKey,
     /// A check failed; the text says which.
     #[error("{0}")]
@@ -343,7 +345,7 @@ impl TokenError {
     /// The reason, for the log.
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::UnknownKey => "the token's key is not ours",
+            Self::UnknownKey => "the token's key is unknown",
             Self::Invalid(why) => why,
         }
     }

@@ -1,15 +1,20 @@
-//! Login and session flows. A [`Broker`] is the sum of its services; each service is one file.
+//! Login and session flows. Each service is one file; [`Broker`] builds the services and gives access to
+//! them.
 //!
 //! ```text
-//! login               begin, finish: one login from the button to the session
-//! sessions            refresh, verify, sign out      tokens   issues the tokens of a session
-//! handoff             redeem a one-time code for a frontend on another site
+//! login               begin and finish a login
+//! sessions            refresh, verify and sign out
+//! handoff             redeem the one-time code of a frontend on another site
 //! break_glass         redeem an operator's one-time code
-//! backchannel_logout  receive a provider's logout token
+//! backchannel_logout  process a provider's logout token
 //! self_service        a person's own identities and sessions
-//! keys                the life of the signing keys
-//! issuer_drift        identities that the settings no longer match
-//! slots               the enabled slots              config   what all services share
+//! keys                load, rotate and publish the signing keys
+//!
+//! login_commit        decides which account a login enters, and writes it
+//! config              the settings and ports that the services share
+//! slots               the enabled slots with the clients of their providers
+//! tokens              issues the tokens of a session
+//! issuer_drift        counts identities that the settings no longer match
 //! ```
 
 mod backchannel_logout;
@@ -19,6 +24,7 @@ mod handoff;
 mod issuer_drift;
 mod keys;
 mod login;
+mod login_commit;
 mod self_service;
 mod sessions;
 mod slots;
@@ -69,15 +75,12 @@ impl Broker {
         let config = Arc::new(config);
         let keys = Arc::new(KeyService::load(Arc::clone(&config), alg).await?);
         let sessions = Arc::new(SessionService::new(Arc::clone(&config), Arc::clone(&keys)));
-        let both = || (Arc::clone(&config), Arc::clone(&sessions));
-        let (login, handoff) = (both(), both());
-        let (break_glass, backchannel, self_service) = (both(), both(), both());
         Ok(Self {
-            login: LoginService::new(login.0, login.1),
-            handoff: HandOffService::new(handoff.0, handoff.1),
-            break_glass: BreakGlassService::new(break_glass.0, break_glass.1),
-            backchannel_logout: BackchannelLogout::new(backchannel.0, backchannel.1),
-            self_service: SelfService::new(self_service.0, self_service.1),
+            login: LoginService::new(Arc::clone(&config), Arc::clone(&sessions)),
+            handoff: HandOffService::new(Arc::clone(&config), Arc::clone(&sessions)),
+            break_glass: BreakGlassService::new(Arc::clone(&config), Arc::clone(&sessions)),
+            backchannel_logout: BackchannelLogout::new(Arc::clone(&config), Arc::clone(&sessions)),
+            self_service: SelfService::new(Arc::clone(&config), Arc::clone(&sessions)),
             config,
             keys,
             sessions,
@@ -99,27 +102,27 @@ impl Broker {
         &self.config.slots
     }
 
-    /// Logins.
+    /// Begins and finishes logins.
     pub fn login(&self) -> &LoginService {
         &self.login
     }
 
-    /// Sessions and their tokens.
+    /// Refreshes, verifies and ends sessions.
     pub fn sessions(&self) -> &SessionService {
         &self.sessions
     }
 
-    /// Hand-offs to a frontend on another site.
+    /// Redeems hand-off codes.
     pub fn handoff(&self) -> &HandOffService {
         &self.handoff
     }
 
-    /// Break-glass codes.
+    /// Redeems break-glass codes.
     pub fn break_glass(&self) -> &BreakGlassService {
         &self.break_glass
     }
 
-    /// Logout tokens of providers.
+    /// Processes logout tokens of providers.
     pub fn backchannel_logout(&self) -> &BackchannelLogout {
         &self.backchannel_logout
     }
@@ -139,15 +142,15 @@ impl Broker {
         &self.keys
     }
 
-    /// Whether the store can be read.
+    /// Succeeds if the store can be read.
     ///
     /// # Errors
-    /// If it cannot.
+    /// If the store fails.
     pub async fn check_store(&self) -> Result<(), StoreError> {
         self.config.store.ping().await
     }
 
-    /// Checks a slot's provider without a person, in less than five seconds. Empty if the slot is not enabled.
+    /// Checks a slot's provider without a login, in less than five seconds. Empty if the slot is not enabled.
     pub async fn inspect(&self, id: SlotId) -> Vec<Finding> {
         let BrokerConfig { slots, seals, public_url, .. } = &*self.config;
         let Some(slot) = slots.find(id) else { return Vec::new() };
@@ -156,12 +159,12 @@ impl Broker {
             redirect_uri: &public_url.callback(id),
             state: state.as_str(),
             login_secrets: &login_secrets(&state, seals),
-            prompt: Prompt::Nobody,
+            prompt: Prompt::None,
         };
         slot.client.inspect(params, self.config.now()).await
     }
 
-    /// How many accounts a first login could still adopt by name.
+    /// Counts the accounts that a first login could still adopt by name.
     ///
     /// # Errors
     /// If the store fails.
@@ -169,7 +172,8 @@ impl Broker {
         self.config.store.count_adoptable(&self.config.policy).await
     }
 
-    /// The slots with identities that their settings no longer match, as far as the issuers are known.
+    /// The slots that have identities which their settings no longer match. A slot whose issuer is not
+    /// known yet is omitted.
     ///
     /// # Errors
     /// If the store fails.
@@ -179,7 +183,8 @@ impl Broker {
         Ok(slots.filter(OrphanedIdentities::any).collect())
     }
 
-    /// Deletes rows that expired long ago, and audit events past their retention. Returns how many rows were deleted.
+    /// Deletes rows that expired long ago, and audit events past their retention. Returns the number of
+    /// deleted rows.
     ///
     /// # Errors
     /// If the store fails.

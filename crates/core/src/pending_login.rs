@@ -1,4 +1,5 @@
-//! A login that has started and not finished: its handle, the cookie it is sealed into, and where it leads back to.
+//! A pending login: one that has started but not finished. It exists only in a cookie of the browser,
+//! sealed under a key that derives from the login's `state`.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,46 +13,47 @@ use crate::seal::{Purpose, SealKey, Seals, base64url, from_base64url, sha256};
 use crate::session::{Challenge, SessionId};
 use crate::slot::SlotId;
 
-/// How long a person may take at the provider.
+/// The lifetime of a pending login: the time that a person may take at the provider.
 pub const LOGIN_LIFETIME: Duration = Duration::from_mins(10);
 
-/// How long after a login's expiry its mark as spent is kept. An invariant of security: as long as a cookie could
-/// still open, the mark must exist.
+/// How long the store retains the record of a spent login after the login's expiry. The record must
+/// exist as long as any replica could open the cookie; otherwise a login could be used twice.
 pub const SPENT_MARGIN: Duration = Duration::from_mins(5);
 
-/// How far the clocks of two replicas may be apart: one starts a login, the other finishes it a moment later.
+/// The maximum difference between the clocks of two replicas.
 pub const REPLICA_SKEW: Duration = Duration::from_mins(1);
 
-/// How many logins of one browser may be pending at once.
+/// The maximum number of pending logins of one browser.
 pub const MAX_PENDING: usize = 7;
 
-/// The opaque handle of a login at the provider: 256 random bits in 43 characters of base64url (RFC 6749 10.12).
+/// The `state` of a login: 256 random bits in 43 characters of base64url (RFC 6749 10.12).
 #[derive(Clone, PartialEq, Eq)]
 pub struct State(String);
 
 impl State {
-    /// A new one.
+    /// A new state.
     pub fn random(entropy: Entropy) -> Self {
         Self(base64url(&entropy.bytes::<32>()))
     }
 
-    /// Takes what came back; anything that cannot be a state of ours is `None`.
+    /// Parses the `state` parameter of a callback. `None` if it does not have the form of a state.
     pub fn parse(text: &str) -> Option<Self> {
-        let fits =
+        let well_formed =
             text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        fits.then(|| Self(text.to_owned()))
+        well_formed.then(|| Self(text.to_owned()))
     }
 
-    /// The text that travels.
+    /// The text of the parameter.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What the store remembers a spent login by.
+    /// The SHA-256 hash under which the store records the login as spent.
     pub fn hash(&self) -> [u8; 32] {
         sha256(&[self.0.as_bytes()])
     }
 
+    /// Derives PKCE verifier and nonce from the state, so that the cookie need not contain them.
     fn login_secrets(&self, key: &SealKey) -> LoginSecrets {
         let derive = |purpose| base64url(&key.mac(purpose, &[self.0.as_bytes()])).into();
         LoginSecrets::new(derive(Purpose::Verifier), derive(Purpose::Nonce))
@@ -64,8 +66,8 @@ impl fmt::Debug for State {
     }
 }
 
-/// The last part of a login cookie's name: when the login started and the beginning of the hash of its state.
-/// So a browser's oldest login is known without opening any.
+/// The last part of a login cookie's name: when the login started, and a short hash of its state. It
+/// identifies the cookie of a state, and the oldest cookie of a browser, without opening any.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LoginTag {
     started: Timestamp,
@@ -82,17 +84,17 @@ impl LoginTag {
         base64url(&state.hash()).chars().take(16).collect()
     }
 
-    /// Reads the end of a cookie name.
+    /// Parses the last part of a cookie name.
     pub fn parse(text: &str) -> Option<Self> {
         let (started, short_hash) = text.split_once('-')?;
         let canonical =
             !started.is_empty() && started.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        let fits = canonical && short_hash.len() == 16;
-        let started = i64::from_str_radix(started, 16).ok().filter(|_| fits)?;
+        let well_formed = canonical && short_hash.len() == 16;
+        let started = i64::from_str_radix(started, 16).ok().filter(|_| well_formed)?;
         Some(Self { started: Timestamp::from_unix(started), short_hash: short_hash.to_owned() })
     }
 
-    /// Whether a cookie of this name belongs to the login of this state.
+    /// Whether the cookie belongs to the login of this state.
     pub fn belongs_to(&self, state: &State) -> bool {
         self.short_hash == Self::short_hash(state)
     }
@@ -109,23 +111,23 @@ impl fmt::Display for LoginTag {
     }
 }
 
-/// A pending login as the browser keeps it: readable by nobody but us.
+/// A pending login as a cookie: encrypted and authenticated.
 #[derive(Debug, Clone)]
 pub struct SealedLogin {
-    /// The end of the cookie's name.
+    /// The last part of the cookie's name.
     pub tag: LoginTag,
     /// The cookie's value.
     pub value: String,
 }
 
-/// What a login is for. A login begun for one purpose never finishes as another.
+/// The purpose of a login. A login that started for one purpose never finishes as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
-    /// A session of this browser.
+    /// To start a session of this browser.
     SignIn,
-    /// A one-time code for a frontend elsewhere that knows the verifier of this challenge.
+    /// To issue a one-time code for a frontend on another site that knows the verifier of this challenge.
     HandOff(Challenge),
-    /// One more identity for the account of this session.
+    /// To link one more identity to the account of this session.
     Link(SessionId),
 }
 
@@ -138,6 +140,7 @@ impl Intent {
         }
     }
 
+    /// Parses the intent at the start of `bytes`, and returns the remaining bytes.
     fn split(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (kind, rest) = bytes.split_first()?;
         match kind {
@@ -151,56 +154,57 @@ impl Intent {
     }
 }
 
-/// What a pending login remembers. Not `Clone`: it is spent by finishing.
+/// A pending login, opened from its cookie. Not `Clone`, because finishing consumes it.
 #[derive(Debug)]
 pub struct PendingLogin {
-    /// Verifier and nonce.
+    /// PKCE verifier and nonce.
     pub login_secrets: LoginSecrets,
-    /// What it is for.
+    /// The purpose.
     pub intent: Intent,
-    /// Where the browser goes afterwards.
+    /// Where the browser is redirected after the login.
     pub return_to: ReturnTo,
-    /// The slot's settings at the start.
+    /// The fingerprint of the slot's settings when the login started.
     pub settings: ProviderFingerprint,
-    /// The provider at the start.
+    /// The fingerprint of the provider when the login started.
     pub provider: ProviderFingerprint,
 }
 
-/// The layout of the sealed text; a change of layout is a change of this number.
+/// The version of the sealed layout. A change of the layout must change this number.
 const VERSION: u8 = 1;
 
-/// What is sealed at the start of a login.
+/// A login that starts, before it is sealed into a cookie.
 #[derive(Debug, Clone, Copy)]
 pub struct Sealing<'a> {
     /// The slot.
     pub slot: SlotId,
-    /// The login's handle.
+    /// The login's state.
     pub state: &'a State,
-    /// Now.
+    /// The current time.
     pub started: Timestamp,
-    /// What it is for.
+    /// The purpose.
     pub intent: Intent,
-    /// Where the browser goes afterwards.
+    /// Where the browser is redirected after the login.
     pub return_to: &'a ReturnTo,
-    /// The slot's settings.
+    /// The fingerprint of the slot's settings.
     pub settings: ProviderFingerprint,
-    /// The provider.
+    /// The fingerprint of the provider.
     pub provider: ProviderFingerprint,
 }
 
-/// Verifier and nonce of a login that starts now.
+/// PKCE verifier and nonce of a login that starts, under the current secret key.
 pub fn login_secrets(state: &State, seals: &Seals) -> LoginSecrets {
     state.login_secrets(seals.current())
 }
 
 impl Sealing<'_> {
-    /// Seals the login under a key that derives from its state; name and slot are bound as associated data. Verifier and
-    /// nonce derive from the state as well, and so need no room.
+    /// Seals the login under a key that derives from its state. The cookie's name and the slot are
+    /// associated data, so that the cookie opens only under its own name and for its own slot.
     pub fn seal(&self, seals: &Seals) -> SealedLogin {
         let tag = LoginTag::new(self.state, self.started);
-        let marks = [&self.settings.0[..], &self.provider.0[..]].concat();
+        let fingerprints = [&self.settings.0[..], &self.provider.0[..]].concat();
         let plain =
-            [&[VERSION][..], &marks, &self.intent.to_bytes(), self.return_to.as_str().as_bytes()].concat();
+            [&[VERSION][..], &fingerprints, &self.intent.to_bytes(), self.return_to.as_str().as_bytes()]
+                .concat();
         let sealed = seals.seal_once(
             Purpose::Login,
             self.state.0.as_bytes(),
@@ -211,11 +215,15 @@ impl Sealing<'_> {
     }
 }
 
+/// Authentication fails in the same way for each of these reasons, so that they cannot be told apart.
+const DOES_NOT_OPEN: &str = "the login cookie does not open: it is of another slot or state, was changed, \
+    or was sealed under a secret key that is no longer configured";
+
 impl PendingLogin {
-    /// Opens the cookie of this state at the callback of this slot.
+    /// Opens the login cookie of a callback.
     ///
     /// # Errors
-    /// For the log: why the callback belongs to no open login of this browser.
+    /// A text for the log that says why the callback belongs to no pending login of this browser.
     pub fn open(
         cookie: &SealedLogin,
         slot: SlotId,
@@ -229,7 +237,7 @@ impl PendingLogin {
         let sealed = from_base64url(&cookie.value).ok_or("the login cookie is not base64url")?;
         let (plain, key) = seals
             .open_once(Purpose::Login, state.0.as_bytes(), &context(&cookie.tag, slot).each(), &sealed)
-            .map_err(|_| "the login cookie does not open: another slot, another state, changed, or sealed under a key we no longer have")?;
+            .map_err(|_| DOES_NOT_OPEN)?;
         let age = now.unix().saturating_sub(cookie.tag.started().unix());
         if age > LOGIN_LIFETIME.as_secs().cast_signed() {
             return Err("the login has expired");
@@ -240,6 +248,7 @@ impl PendingLogin {
         Self::unpack(&plain, state, key).ok_or("the login cookie has another layout")
     }
 
+    /// Parses the sealed layout: version, two fingerprints, intent, `return_to`.
     fn unpack(plain: &[u8], state: &State, key: &SealKey) -> Option<Self> {
         let (settings, rest) = plain.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
         let (provider, rest) = rest.split_first_chunk::<8>()?;
@@ -247,13 +256,14 @@ impl PendingLogin {
         Some(Self {
             login_secrets: state.login_secrets(key),
             intent,
-            return_to: ReturnTo::remembered(String::from_utf8(return_to.to_vec()).ok()?),
+            return_to: ReturnTo::from_sealed(String::from_utf8(return_to.to_vec()).ok()?),
             settings: ProviderFingerprint(*settings),
             provider: ProviderFingerprint(*provider),
         })
     }
 }
 
+/// The associated data of a login cookie: the last part of its name, and the slot.
 struct Context(String, String);
 
 impl Context {

@@ -1,7 +1,8 @@
-//! What holds for every input, not only for those that somebody thought of.
+//! Properties that hold for every input, tested with generated ones.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -31,79 +32,81 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Claims under the names that are read, of every type.
+/// The names of claims that are read, and one that is not.
+const CLAIM_NAMES: [&str; 14] = [
+    "sub",
+    "name",
+    "email",
+    "email_verified",
+    "groups",
+    "tid",
+    "hd",
+    "sid",
+    "amr",
+    "acr",
+    "_claim_names",
+    "hasgroups",
+    "preferred_username",
+    "x",
+];
+
+/// Values of every type under [`CLAIM_NAMES`].
 fn any_claims() -> impl Strategy<Value = Map<String, Value>> {
-    let name = prop::sample::select(
-        &[
-            "sub",
-            "name",
-            "email",
-            "email_verified",
-            "groups",
-            "tid",
-            "hd",
-            "sid",
-            "amr",
-            "acr",
-            "_claim_names",
-            "hasgroups",
-            "preferred_username",
-            "x",
-        ][..],
-    );
-    btree_map(name.prop_map(str::to_owned), any_json(), 0..10).prop_map(|map| map.into_iter().collect())
+    let name = select(&CLAIM_NAMES[..]).prop_map(str::to_owned);
+    btree_map(name, any_json(), 0..10).prop_map(|map| map.into_iter().collect())
 }
 
-/// Texts that browsers and parsers of URLs read differently.
+/// Parts of URLs.
+const URL_PIECES: [&str; 37] = [
+    "https://app.example.com",
+    "https://spa.example.org",
+    "https:",
+    "http:",
+    "javascript:",
+    "data:",
+    "//",
+    "/",
+    "\\",
+    "/\\",
+    "@",
+    "evil.example",
+    "app.example.com",
+    ":443",
+    ":8443",
+    "%2f",
+    "%5c",
+    "%00",
+    "?",
+    "#",
+    "..",
+    "/../",
+    ".",
+    ";",
+    "&",
+    "=",
+    "\t",
+    "\n",
+    " ",
+    "\u{ff0f}",
+    "\u{3002}",
+    "\u{200b}",
+    "[::1]",
+    "127.0.0.1",
+    "a",
+    "code=x",
+    "user:pw@",
+];
+
+/// Texts that browsers and URL parsers may parse differently.
 fn any_address() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(
-        &[
-            "https://app.example.com",
-            "https://spa.example.org",
-            "https:",
-            "http:",
-            "javascript:",
-            "data:",
-            "//",
-            "/",
-            "\\",
-            "/\\",
-            "@",
-            "evil.example",
-            "app.example.com",
-            ":443",
-            ":8443",
-            "%2f",
-            "%5c",
-            "%00",
-            "?",
-            "#",
-            "..",
-            "/../",
-            ".",
-            ";",
-            "&",
-            "=",
-            "\t",
-            "\n",
-            " ",
-            "\u{ff0f}",
-            "\u{3002}",
-            "\u{200b}",
-            "[::1]",
-            "127.0.0.1",
-            "a",
-            "code=x",
-            "user:pw@",
-        ][..],
-    );
-    prop_oneof![vec(piece, 0..8).prop_map(|pieces| pieces.concat()), any::<String>()]
+    let pieces = vec(select(&URL_PIECES[..]), 0..8).prop_map(|pieces| pieces.concat());
+    prop_oneof![pieces, any::<String>()]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// As the browser would see it: whatever passes leads to the public origin or to an allowed one, and says so again.
+    /// Every accepted target is on an allowed origin, also as a browser parses it, and is accepted again.
     #[test]
     fn h01_whatever_passes_leads_to_an_allowed_origin(text in any_address()) {
         let public = PublicUrl::parse("https://app.example.com/base").unwrap();
@@ -113,7 +116,7 @@ proptest! {
             let url = target.url(&public).unwrap();
             prop_assert!(allowed.contains(&url.origin().ascii_serialization().as_str()), "{url}");
             prop_assert!(url.username().is_empty() && url.password().is_none(), "{url}");
-            // A browser on our page that is told this text goes to the same place.
+            // A browser on Portico's page resolves this text to the same URL.
             let seen = Url::parse("https://app.example.com/base/auth/").unwrap().join(&text).unwrap();
             prop_assert_eq!(&seen, &url);
             prop_assert_eq!(ReturnTo::parse(Some(target.as_str()), &public, &others), Ok(target.clone()));
@@ -125,11 +128,12 @@ proptest! {
         plain in vec(any::<u8>(), 0..300),
         context in vec(any::<u8>(), 0..40),
         other in vec(any::<u8>(), 0..40),
-        flip in any::<prop::sample::Index>(),
+        flip in any::<Index>(),
         bit in 0..8_u8,
     ) {
         let seals = Seals::new(b"a secret key that is thirty-two b", &[]);
-        let rotated = Seals::new(b"the next secret key, thirty-two b", &[b"a secret key that is thirty-two b".to_vec()]);
+        let previous = b"a secret key that is thirty-two b".to_vec();
+        let rotated = Seals::new(b"the next secret key, thirty-two b", &[previous]);
         let stranger = Seals::new(b"someone else's key of thirty-two b", &[]);
         for once in [false, true] {
             let seal = || if once {
@@ -156,11 +160,12 @@ proptest! {
             let mut changed = sealed.clone();
             changed[flip.index(sealed.len())] ^= 1 << bit;
             prop_assert_eq!(open(&seals, Purpose::Login, &context, &changed), None);
-            prop_assert_eq!(open(&seals, Purpose::Login, &context, &sealed[..flip.index(sealed.len())]), None);
+            let shortened = &sealed[..flip.index(sealed.len())];
+            prop_assert_eq!(open(&seals, Purpose::Login, &context, shortened), None);
         }
     }
 
-    /// One text per value: a cookie cannot be written in a second way that still opens.
+    /// Each value has one spelling, so that a cookie cannot be written in a second way that still opens.
     #[test]
     fn h02_base64url_has_one_spelling(text in "[A-Za-z0-9_=+/ -]{0,60}") {
         if let Some(bytes) = from_base64url(&text) {
@@ -169,15 +174,21 @@ proptest! {
     }
 
     #[test]
-    fn m29_a_state_is_ours_in_form_or_none(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{40,46}"]) {
+    fn m29_a_state_is_ours_in_form_or_none(
+        text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{40,46}"],
+    ) {
         let state = State::parse(&text);
-        prop_assert_eq!(state.is_some(), text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        prop_assert_eq!(state.is_some(), text.len() == 43 && text.bytes().all(allowed));
         prop_assert!(state.is_none_or(|state| state.as_str() == text));
     }
 
-    /// Whoever has a subject has it from the document, as it stands there.
+    /// A subject is always the unchanged text of the document.
     #[test]
-    fn c09_c10_claims_of_any_type_are_read_or_refused(id_token in any_claims(), userinfo in prop::option::of(any_claims())) {
+    fn c09_c10_claims_of_any_type_are_read_or_refused(
+        id_token in any_claims(),
+        userinfo in prop::option::of(any_claims()),
+    ) {
         let issuer = Issuer::new("https://idp.example.com");
         let evidence = Evidence::Oidc { issuer, id_token: id_token.clone(), signed: true, userinfo };
         if let Ok(claims) = slot(|_| {}).claims_from(&evidence) {
@@ -189,7 +200,8 @@ proptest! {
                 prop_assert!(claims.email().is_some());
                 let Evidence::Oidc { userinfo, .. } = &evidence else { unreachable!() };
                 let sources = [Some(&id_token), userinfo.as_ref()];
-                prop_assert!(sources.iter().flatten().any(|source| source.get("email_verified").is_some_and(says)));
+                let verified = |source: &&Map<String, Value>| source.get("email_verified").is_some_and(says);
+                prop_assert!(sources.into_iter().flatten().any(|source| verified(&source)));
             }
             if let Some(groups) = &claims.session_claims().groups {
                 prop_assert!(groups.iter().all(|group| !group.is_empty()), "{groups:?}");
@@ -197,12 +209,13 @@ proptest! {
         }
     }
 
-    /// Groups of a wrong type are absent, which is not the same as none.
+    /// Groups of a wrong type are absent, which differs from an empty list.
     #[test]
     fn c09_groups_are_absent_unless_they_are_groups(groups in any_json()) {
         let issuer = Issuer::new("https://idp.example.com");
         let id_token = json!({ "sub": "ada", "groups": groups }).as_object().unwrap().clone();
-        let claims = slot(|_| {}).claims_from(&Evidence::Oidc { issuer, id_token, signed: true, userinfo: None }).unwrap();
+        let evidence = Evidence::Oidc { issuer, id_token, signed: true, userinfo: None };
+        let claims = slot(|_| {}).claims_from(&evidence).unwrap();
         let found = claims.session_claims().groups.as_deref();
         match &groups {
             Value::Null | Value::Bool(_) | Value::Number(_) => prop_assert_eq!(found, None),
@@ -211,9 +224,13 @@ proptest! {
         }
     }
 
-    /// Dots, slashes and tildes in a plain name mean nothing.
+    /// Dots, slashes and tildes in a plain name have no meaning.
     #[test]
-    fn c17_a_plain_name_is_taken_literally(name in "[^/].{0,20}", value in any_json(), others in any_claims()) {
+    fn c17_a_plain_name_is_taken_literally(
+        name in "[^/].{0,20}",
+        value in any_json(),
+        others in any_claims(),
+    ) {
         let mut document = others;
         document.insert(name.clone(), value.clone());
         let found = ClaimPath::parse(&name).unwrap();
@@ -223,7 +240,10 @@ proptest! {
     }
 
     #[test]
-    fn c17_a_pointer_finds_what_the_specification_says(path in "(/[a-z~01/]{0,4}){1,3}", document in any_claims()) {
+    fn c17_a_pointer_finds_what_the_specification_says(
+        path in "(/[a-z~01/]{0,4}){1,3}",
+        document in any_claims(),
+    ) {
         let whole = Value::Object(document.clone());
         let expected = whole.pointer(&path).filter(|value| !value.is_null());
         prop_assert_eq!(ClaimPath::parse(&path).unwrap().find(&document), expected);

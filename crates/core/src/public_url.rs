@@ -1,10 +1,11 @@
-//! The address under which the outside knows us. Every URL of ours and every cookie derives from it alone.
+//! The external address of the installation. All of Portico's URLs and cookies derive from it, never
+//! from a request.
 
 use url::{Host, Url};
 
 use crate::slot::SlotId;
 
-/// The configured external origin, optionally with a path.
+/// The configured public URL: an origin, optionally with a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     url: Url,
@@ -12,10 +13,10 @@ pub struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// Checks an operator's text. One trailing slash is dropped.
+    /// Parses the setting. One trailing slash is dropped.
     ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// A text that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let mut url = Url::parse(text).map_err(|_| "it is not an absolute URL")?;
         if url.query().is_some() || url.fragment().is_some() {
@@ -26,7 +27,7 @@ impl PublicUrl {
         }
         match url.scheme() {
             "https" => {}
-            "http" if is_loopback(&url) => {}
+            "http" if is_exact_loopback(&url) => {}
             "http" => return Err("http is only for localhost, 127.0.0.1 and [::1]; use https"),
             _ => return Err("it must begin with https://"),
         }
@@ -39,27 +40,28 @@ impl PublicUrl {
         Ok(Self { url, text })
     }
 
-    /// The whole address without a trailing slash: our issuer (RFC 8414 2).
+    /// The URL without a trailing slash: the issuer of Portico's access tokens (RFC 8414 2).
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The path before all of ours: empty, or beginning with a slash and not ending with one.
+    /// The path that precedes all of Portico's paths: empty, or with a slash at its start and none at
+    /// its end.
     pub fn base_path(&self) -> &str {
         self.url.path().strip_suffix('/').unwrap_or(self.url.path())
     }
 
-    /// The origin as browsers write it in `Origin` (RFC 6454 6.2).
+    /// The origin as browsers send it in `Origin` (RFC 6454 6.2).
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
     }
 
-    /// Whether the address is https, and so cookies are `Secure`.
+    /// Whether the scheme is https, so that cookies are `Secure`.
     pub fn is_https(&self) -> bool {
         self.url.scheme() == "https"
     }
 
-    /// One of our own addresses. `path` begins with a slash.
+    /// The URL of one of Portico's paths. `path` starts with a slash.
     pub fn at(&self, path: &str) -> Url {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{path}", self.base_path()));
@@ -73,7 +75,7 @@ impl PublicUrl {
 }
 
 /// Whether a URL's host is exactly `localhost`, `127.0.0.1` or `[::1]`.
-pub fn is_loopback(url: &Url) -> bool {
+pub fn is_exact_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip == std::net::Ipv4Addr::LOCALHOST,

@@ -1,15 +1,15 @@
-//! Where a browser goes after a login. Checked before the login starts; a wrong one is refused, never
-//! replaced.
+//! Where a browser is redirected after a login. It is checked before the login starts. A target that is
+//! not allowed is refused, never replaced.
 
 use url::{Origin, Url};
 
-use crate::public_url::PublicUrl;
+use crate::public_url::{PublicUrl, is_exact_loopback};
 use crate::session::Challenge;
 
-/// The longest `return_to`, in bytes.
+/// The maximum length of `return_to`, in bytes.
 const MAX: usize = 512;
 
-/// An origin that the operator allows beside the public one: scheme, host and port, compared exactly.
+/// An allowed origin beside the public one: scheme, host and port, compared exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebOrigin {
     origin: Origin,
@@ -17,15 +17,14 @@ pub struct WebOrigin {
 }
 
 impl WebOrigin {
-    /// Takes an origin as browsers write it (RFC 6454 6.2); https, or http on a loopback host.
+    /// Parses an origin as browsers send it (RFC 6454 6.2): https, or http on a loopback host.
     ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// A text that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let url = Url::parse(text).map_err(|_| "it is not an origin such as https://app.example.com")?;
-        let fits =
-            url.scheme() == "https" || (url.scheme() == "http" && crate::public_url::is_loopback(&url));
-        if !fits {
+        let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_exact_loopback(&url));
+        if !is_safe {
             return Err("it must begin with https:// (http:// only for localhost, 127.0.0.1 and [::1])");
         }
         let origin = url.origin();
@@ -41,14 +40,14 @@ impl WebOrigin {
         Ok(Self { origin, text: ascii })
     }
 
-    /// The origin as browsers write it.
+    /// The origin as browsers send it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-/// Where the browser goes after a login: an address of the public origin, kept as path, query and fragment,
-/// or a whole address of an origin the operator allowed.
+/// Where the browser is redirected after a login. A URL of the public origin is stored as path, query
+/// and fragment, a URL of another allowed origin as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
@@ -58,14 +57,14 @@ impl ReturnTo {
         Self("/".to_owned())
     }
 
-    /// Checks a `return_to` parameter; none leads to `/`.
+    /// Parses a `return_to` parameter. Without one, the target is the root of the public origin.
     ///
-    /// Accepted are a path beginning with one slash, and an absolute URL that begins with the public origin
-    /// or one of `others`. The WHATWG parser has the last word about the origin, so no spelling leads
-    /// elsewhere.
+    /// Accepted are a path that starts with exactly one slash, and an absolute URL of the public origin
+    /// or of one of `others`. The parsed URL must have that origin as well: browsers parse URLs by the
+    /// same rules (WHATWG), so no spelling redirects to another origin.
     ///
     /// # Errors
-    /// A fixed sentence that says what is wrong.
+    /// A fixed text that says what is wrong.
     pub fn parse(text: Option<&str>, public: &PublicUrl, others: &[WebOrigin]) -> Result<Self, &'static str> {
         let Some(text) = text else { return Ok(Self::root()) };
         if text.len() > MAX {
@@ -86,40 +85,45 @@ impl ReturnTo {
         if elsewhere || !url.username().is_empty() || url.password().is_some() {
             return Err("return_to leads to another origin");
         }
-        let kept = if foreign.is_some() { Some(url.as_str()) } else { url.as_str().strip_prefix(origin) };
-        kept.filter(|kept| kept.len() <= MAX)
-            .map(|kept| Self(kept.to_owned()))
+        let target = if foreign.is_some() { Some(url.as_str()) } else { url.as_str().strip_prefix(origin) };
+        target
+            .filter(|target| target.len() <= MAX)
+            .map(|target| Self(target.to_owned()))
             .ok_or("return_to is longer than 512 bytes")
     }
 
-    /// One that was checked when its login started, and sealed since.
-    pub(crate) fn remembered(text: String) -> Self {
+    /// The target of a pending login. It was checked when the login started, and was sealed since.
+    pub(crate) fn from_sealed(text: String) -> Self {
         Self(text)
     }
 
-    /// The text that is remembered.
+    /// The text to seal.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The absolute address.
+    /// The absolute URL.
+    ///
+    /// # Errors
+    /// If the text is no URL any more, which a checked text always is.
     pub fn url(&self, public: &PublicUrl) -> Result<Url, &'static str> {
         let whole =
             if self.0.starts_with('/') { format!("{}{}", public.origin(), self.0) } else { self.0.clone() };
         Url::parse(&whole).map_err(|_| "a return_to no longer parses")
     }
 
-    /// Whether its origin is still one of those.
+    /// Whether the target is still allowed.
     pub(crate) fn is_allowed(&self, public: &PublicUrl, others: &[WebOrigin]) -> bool {
         Self::parse(Some(&self.0), public, others).is_ok()
     }
 
-    /// Whether cookies of the public origin are of use there: it is on the same site, as browsers define it.
+    /// Whether the target is on the same site as the public origin, so that browsers send Portico's
+    /// cookies from there.
     pub fn is_same_site(&self, public: &PublicUrl) -> bool {
         self.url(public).is_ok_and(|url| site(&url) == site(&public.at("/")))
     }
 
-    /// Whether a one-time code can be added to the query: there is none of that name yet.
+    /// Whether a one-time code can be added to the query: it has no parameter named `code`.
     pub fn takes_code(&self, public: &PublicUrl) -> bool {
         self.url(public).is_ok_and(|url| url.query_pairs().all(|(name, _)| name != "code"))
     }
@@ -168,8 +172,8 @@ impl LoginParams<'_> {
     }
 }
 
-/// The text goes on after the origin, or ends with it, where an address may: `https://a.example` does not
-/// lead into `https://a.example.evil`.
+/// Whether the text is the origin followed by a path. `https://a.example.evil/` does not lead into
+/// `https://a.example`.
 fn leads_into(text: &str, origin: &str) -> bool {
     text.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'))
 }
@@ -187,6 +191,33 @@ mod tests {
 
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
+    /// Targets that browsers or careless parsers would take to another origin, or that are no URL.
+    const OTHER_ORIGINS: [&str; 23] = [
+        "",
+        "a",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/ /evil",
+        "/\t/evil",
+        "https:evil",
+        "https:/evil",
+        "https://evil.example",
+        "https://app.example.com",
+        "https://app.example.com.evil.example/",
+        "https://app.example.com@evil.example/",
+        "https://app.example.com:444/",
+        "http://app.example.com/",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "/.//evil.example",
+        "/..//evil.example",
+        "/\u{2028}evil",
+        "https://app.example.com//evil.example",
+        "HTTPS://app.example.com/",
+        "///evil",
+    ];
+
     fn public() -> PublicUrl {
         PublicUrl::parse("https://app.example.com/sso").unwrap()
     }
@@ -199,7 +230,7 @@ mod tests {
 
     #[test]
     fn return_to_stays_on_the_public_origin() {
-        for (good, kept) in [
+        for (good, stored) in [
             ("/", "/"),
             ("/a/b?c=d&e=%20#f", "/a/b?c=d&e=%20#f"),
             ("https://app.example.com/x", "/x"),
@@ -208,33 +239,13 @@ mod tests {
             ("/@evil.example", "/@evil.example"),
             ("/%09/evil.example", "/%09/evil.example"),
         ] {
-            assert_eq!(ReturnTo::parse(Some(good), &public(), &[]), Ok(ReturnTo(kept.to_owned())), "{good}");
+            assert_eq!(
+                ReturnTo::parse(Some(good), &public(), &[]),
+                Ok(ReturnTo(stored.to_owned())),
+                "{good}"
+            );
         }
-        for bad in [
-            "",
-            "a",
-            "//evil.example",
-            "/\\evil.example",
-            "\\\\evil.example",
-            "/ /evil",
-            "/\t/evil",
-            "https:evil",
-            "https:/evil",
-            "https://evil.example",
-            "https://app.example.com",
-            "https://app.example.com.evil.example/",
-            "https://app.example.com@evil.example/",
-            "https://app.example.com:444/",
-            "http://app.example.com/",
-            "javascript:alert(1)",
-            "data:text/html,x",
-            "/.//evil.example",
-            "/..//evil.example",
-            "/\u{2028}evil",
-            "https://app.example.com//evil.example",
-            "HTTPS://app.example.com/",
-            "///evil",
-        ] {
+        for bad in OTHER_ORIGINS {
             assert!(ReturnTo::parse(Some(bad), &public(), &[]).is_err(), "{bad:?}");
         }
         assert!(ReturnTo::parse(Some(&format!("/{}", "a".repeat(512))), &public(), &[]).is_err());
@@ -243,8 +254,8 @@ mod tests {
     #[test]
     fn other_origins_are_exact_and_kept_whole() {
         for good in ["https://spa.example.com/cb?x=1#/route", "https://spa.example.org:8443/"] {
-            let kept = ReturnTo::parse(Some(good), &public(), &others()).unwrap();
-            assert_eq!(kept.url(&public()).unwrap().as_str(), good);
+            let target = ReturnTo::parse(Some(good), &public(), &others()).unwrap();
+            assert_eq!(target.url(&public()).unwrap().as_str(), good);
         }
         for bad in [
             "https://spa.example.com",

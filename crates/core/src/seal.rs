@@ -1,4 +1,5 @@
-//! What the operator's secret key does: sealing, and message authentication, each purpose under a key of its own.
+//! Encryption and message authentication under the operator's secret keys. Each purpose has its own
+//! derived key (HKDF-SHA256).
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Entropy;
 
-/// What a derived key is for. A value made for one purpose never opens under another.
+/// The purpose of a derived key. A value that was sealed for one purpose never opens for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The cookie of a pending login.
@@ -26,10 +27,10 @@ pub enum Purpose {
     SigningKey,
     /// Successors of refresh tokens.
     RefreshToken,
-    /// The readable cookie against cross-site request forgery.
+    /// CSRF tokens.
     Csrf,
-    /// Questions to ourselves, and their answers.
-    Mirror,
+    /// Requests of the proxy probe to Portico itself, and their responses.
+    ProxyProbe,
 }
 
 impl Purpose {
@@ -42,12 +43,13 @@ impl Purpose {
             Self::SigningKey => b"portico signing key v1",
             Self::RefreshToken => b"portico refresh token v1",
             Self::Csrf => b"portico csrf v1",
-            Self::Mirror => b"portico mirror v1",
+            // The label stays as it is: replicas of two versions must read each other's requests.
+            Self::ProxyProbe => b"portico mirror v1",
         }
     }
 }
 
-/// The operator's secret key, and older ones that still open what they sealed.
+/// The current secret key, and previous ones that open what was sealed under them.
 #[derive(Debug)]
 pub struct Seals {
     current: SealKey,
@@ -57,59 +59,69 @@ pub struct Seals {
 /// One secret key.
 pub struct SealKey(Prk);
 
-/// The sealed text is not ours, was changed, or was sealed under a key we no longer have.
+/// The text does not open: it was changed, or was not sealed under any of the configured secret keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it was not sealed by us, or under a key we no longer have")]
-pub struct NotOurs;
+#[error("it was not sealed under a configured secret key, or was changed")]
+pub struct DoesNotOpen;
 
 impl Seals {
-    /// Seals under `current`; opens under any.
+    /// Secret keys: `current` seals, all of them open.
     pub fn new(current: &[u8], previous: &[Vec<u8>]) -> Self {
         let key = |secret: &[u8]| SealKey(Salt::new(HKDF_SHA256, b"portico").extract(secret));
         Self { current: key(current), previous: previous.iter().map(|secret| key(secret)).collect() }
     }
 
-    /// Seals under the current key. `context` must be the same at [`Seals::open`].
+    /// Seals a text under the current key, with a random nonce. [`Seals::open`] needs the same `context`.
     pub fn seal(&self, purpose: Purpose, context: &[&[u8]], plain: &[u8], entropy: Entropy) -> Vec<u8> {
         let nonce = entropy.bytes::<NONCE_LEN>();
         [nonce.as_slice(), &self.current.aead(purpose).seal(context, nonce, plain)].concat()
     }
 
-    /// Opens what was sealed for the same purpose and context, under the current or a previous key, and says under which.
+    /// Opens a text that was sealed for the same purpose and context. Returns it with the key that it
+    /// was sealed under.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] if no key opens it.
     pub fn open(
         &self,
         purpose: Purpose,
         context: &[&[u8]],
         sealed: &[u8],
-    ) -> Result<(Vec<u8>, &SealKey), NotOurs> {
-        let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(NotOurs)?;
-        self.keys().find_map(|key| Some((key.aead(purpose).open(context, *nonce, text)?, key))).ok_or(NotOurs)
+    ) -> Result<(Vec<u8>, &SealKey), DoesNotOpen> {
+        let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(DoesNotOpen)?;
+        self.keys()
+            .find_map(|key| Some((key.aead(purpose).open(context, *nonce, text)?, key)))
+            .ok_or(DoesNotOpen)
     }
 
-    /// Seals under a key of its own that derives from `once`, a secret that no second text is ever sealed with. Shorter
-    /// than [`Seals::seal`] by the nonce it needs not.
+    /// Seals a text under a key that derives from the secret `once`. The caller must never use the same
+    /// secret for a second text, because the nonce is fixed. The result is shorter than that of
+    /// [`Seals::seal`] by the nonce.
     pub fn seal_once(&self, purpose: Purpose, once: &[u8], context: &[&[u8]], plain: &[u8]) -> Vec<u8> {
         self.current.once(purpose, once).seal(context, [0; NONCE_LEN], plain)
     }
 
-    /// Opens what was sealed with the same secret for the same purpose and context, and says under which key.
+    /// Opens a text of [`Seals::seal_once`]. Returns it with the key that it was sealed under.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] if no key opens it.
     pub fn open_once(
         &self,
         purpose: Purpose,
         once: &[u8],
         context: &[&[u8]],
         sealed: &[u8],
-    ) -> Result<(Vec<u8>, &SealKey), NotOurs> {
+    ) -> Result<(Vec<u8>, &SealKey), DoesNotOpen> {
         let open = |key: &SealKey| key.once(purpose, once).open(context, [0; NONCE_LEN], sealed);
-        self.keys().find_map(|key| Some((open(key)?, key))).ok_or(NotOurs)
+        self.keys().find_map(|key| Some((open(key)?, key))).ok_or(DoesNotOpen)
     }
 
-    /// The key that seals.
+    /// The current key.
     pub fn current(&self) -> &SealKey {
         &self.current
     }
 
-    /// Whether a key that opened something is the one that seals.
+    /// Whether a key that opened a text is the current one.
     pub fn is_current(&self, key: &SealKey) -> bool {
         std::ptr::eq(key, &raw const self.current)
     }
@@ -121,7 +133,7 @@ impl Seals {
 }
 
 impl SealKey {
-    /// A pseudo-random value of these parts.
+    /// The message authentication code of these parts (HMAC-SHA256); each part counts with its length.
     pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; 32] {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.derive(purpose)), &join(parts));
         array32(tag.as_ref())
@@ -135,13 +147,13 @@ impl SealKey {
         Aead::new(&self.mac(purpose, &[once]))
     }
 
-    #[expect(clippy::expect_used, reason = "32 bytes are always within what HKDF-SHA256 gives")]
+    #[expect(clippy::expect_used, reason = "HKDF-SHA256 always yields 32 bytes")]
     fn derive(&self, purpose: Purpose) -> [u8; 32] {
         let mut out = [0; 32];
         self.0
             .expand(&[purpose.label()], Bytes32)
             .and_then(|okm| okm.fill(&mut out))
-            .expect("HKDF gives 32 bytes");
+            .expect("HKDF yields 32 bytes");
         out
     }
 }
@@ -185,12 +197,12 @@ impl KeyType for Bytes32 {
     }
 }
 
-/// Each part with its length, so that two lists of parts never run together.
+/// The parts, each preceded by its length, so that no two lists have the same result.
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat()).collect()
 }
 
-/// SHA-256 of the parts, run together.
+/// The SHA-256 hash of the concatenated parts.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&SHA256);
     for part in parts {
@@ -212,7 +224,7 @@ pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The bytes of base64url without padding; nothing else is accepted.
+/// Decodes base64url without padding (RFC 4648 5). `None` for any other text.
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

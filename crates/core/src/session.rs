@@ -1,4 +1,4 @@
-//! Sessions and their refresh tokens.
+//! Sessions, refresh tokens, and the one-time codes that start sessions.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::clock::{Entropy, Timestamp};
 use crate::seal::{Purpose, SealKey, Seals, base64url, from_base64url, same, sha256};
 use crate::slot::SlotId;
 
-/// The identifier of a session: the `sid` of our tokens.
+/// The identifier of a session: the `sid` of Portico's access tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub Uuid);
 
@@ -23,186 +23,190 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// A person's session.
+/// A session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Its identifier.
+    /// The identifier.
     pub id: SessionId,
-    /// Whose it is.
+    /// The account.
     pub account: AccountId,
-    /// The identity it began with; `None` when it began without one.
+    /// The identity that logged in; `None` for a break-glass session.
     pub identity: Option<Uuid>,
-    /// The slot the person came through; `None` when an operator's break-glass link let them in.
+    /// The slot of the login; `None` for a break-glass session.
     pub slot: Option<SlotId>,
-    /// What the provider said at the login.
+    /// The provider's claims at the login.
     pub session_claims: SessionClaims,
-    /// When the person logged in.
+    /// When the login was.
     pub created_at: Timestamp,
-    /// The last refresh, or the login.
+    /// When the last refresh was, or the login.
     pub last_used_at: Timestamp,
-    /// The end of its absolute life.
+    /// When the session ends, however often it is refreshed.
     pub expires_at: Timestamp,
-    /// When it was revoked, if it was.
+    /// When the session was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
-    /// Where it began, for its owner's list.
+    /// The client's address at the login, for the owner's list of sessions.
     pub ip: Option<String>,
-    /// The `User-Agent` it began with, shortened; for its owner's list.
+    /// The `User-Agent` at the login, shortened; for the owner's list of sessions.
     pub user_agent: Option<String>,
 }
 
-/// What stands for the slot of a session that began without one: in tokens (`idp` and `amr`), answers and the store.
+/// The word in place of a slot for break-glass sessions: in tokens (`idp` and `amr`), responses and the
+/// store.
 pub const BREAK_GLASS: &str = "break-glass";
 
-/// How long a break-glass link is good.
+/// The lifetime of a break-glass code.
 pub const BREAK_GLASS_LIFETIME: Duration = Duration::from_mins(10);
 
-/// How long a session lasts at most that a break-glass link began.
+/// The maximum lifetime of a break-glass session.
 pub const BREAK_GLASS_SESSION: Duration = Duration::from_hours(1);
 
-/// A break-glass link about to be remembered; it takes the place of an earlier one of the same account.
+/// A new break-glass code. It replaces an earlier one of the same account.
 #[derive(Debug, Clone)]
 pub struct NewBreakGlass {
-    /// What the store knows the code by.
+    /// The hash of the code.
     pub code: TokenHash,
-    /// Whose session it begins.
+    /// The account of the session that it starts.
     pub account: AccountId,
-    /// It is good for nothing from then on.
+    /// When the code expires.
     pub expires_at: Timestamp,
 }
 
 impl Session {
-    /// The slot as tokens and answers name it, or [`BREAK_GLASS`].
+    /// The slot as it is written in tokens and responses, or [`BREAK_GLASS`].
     pub fn idp(&self) -> String {
         self.slot.map_or_else(|| BREAK_GLASS.to_owned(), |slot| slot.to_string())
     }
 }
 
-/// A session about to begin.
+/// A new session, before it is written.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// Its identifier.
+    /// The identifier.
     pub id: SessionId,
-    /// When the person logged in.
+    /// When the login was.
     pub created_at: Timestamp,
-    /// The end of its absolute life.
+    /// When the session ends, however often it is refreshed.
     pub expires_at: Timestamp,
-    /// The hash of its first refresh token.
+    /// The hash of the first refresh token.
     pub refresh: TokenHash,
-    /// The ID token it began with, sealed for this session.
+    /// The ID token of the login, sealed for this session.
     pub id_token: Option<Vec<u8>>,
-    /// Who asked, for the owner's list of sessions.
+    /// The client, for the owner's list of sessions.
     pub caller: Caller,
 }
 
-/// What a hand-off code is good for: a session of a person who logged in elsewhere a moment ago.
+/// A finished login whose session starts when a frontend redeems the hand-off code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandOff {
-    /// Whose session it will be.
+    /// The account.
     pub account: AccountId,
-    /// The identity the person came with.
+    /// The identity that logged in.
     pub identity: Uuid,
-    /// The slot the person came through.
+    /// The slot of the login.
     pub slot: SlotId,
-    /// What the provider said at the login.
+    /// The provider's claims at the login.
     pub session_claims: SessionClaims,
     /// What the verifier must hash to.
     pub challenge: Challenge,
     /// The ID token of the login, sealed for this code.
     pub id_token: Option<Vec<u8>>,
-    /// When the person logged in.
+    /// When the login was.
     pub created_at: Timestamp,
-    /// The code is good for nothing from then on.
+    /// When the code expires.
     pub expires_at: Timestamp,
 }
 
-/// A hand-off code about to be remembered. Everything else of it is the settlement's.
+/// A new hand-off code. The login that is written with it supplies the rest of the [`HandOff`].
 #[derive(Debug, Clone)]
 pub struct NewHandOff {
-    /// What the store knows the code by.
+    /// The hash of the code.
     pub code: TokenHash,
     /// What the verifier must hash to.
     pub challenge: Challenge,
     /// The ID token of the login, sealed for this code.
     pub id_token: Option<Vec<u8>>,
-    /// The code is good for nothing from then on.
+    /// When the code expires.
     pub expires_at: Timestamp,
 }
 
-/// A code that begins one session, of a hand-off or of a break-glass link: 256 bits, in 43 characters of base64url.
+/// A code that starts one session, for hand-off or break-glass: 256 random bits in 43 characters of
+/// base64url.
 #[derive(Debug)]
 pub struct OneTimeCode(RefreshToken);
 
 impl OneTimeCode {
-    /// A new one.
+    /// A new code.
     pub fn random(entropy: Entropy) -> Self {
         Self(RefreshToken::first(entropy))
     }
 
-    /// Takes what a client presents; anything that cannot be a code is `None`.
+    /// Parses a presented code. `None` if it does not have the form of a code.
     pub fn parse(text: &str) -> Option<Self> {
         RefreshToken::parse(text).map(Self)
     }
 
-    /// The code itself, for whom it is meant.
+    /// The code itself, for the client that redeems it.
     pub fn reveal(&self) -> &str {
         self.0.reveal()
     }
 
-    /// What the store knows it by.
+    /// The hash under which it is stored.
     pub fn hash(&self) -> TokenHash {
         self.0.hash()
     }
 }
 
-/// How long a hand-off code is good.
+/// The lifetime of a hand-off code.
 pub const HAND_OFF_LIFETIME: Duration = Duration::from_mins(1);
 
-/// What a frontend's verifier must hash to (RFC 7636 4.2, S256), shortened to the 128 bits that a login cookie has
-/// room for.
+/// What a frontend's verifier must hash to (RFC 7636 4.2, S256), shortened to 128 bits to fit into a
+/// login cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Challenge(pub [u8; 16]);
 
 impl Challenge {
-    /// Takes a `code_challenge` of method S256: 32 bytes in base64url.
+    /// Parses a `code_challenge` of method S256: 32 bytes in base64url.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = from_base64url(text).filter(|bytes| bytes.len() == 32)?;
         bytes.first_chunk().copied().map(Self)
     }
 
-    /// Whether this verifier (RFC 7636 4.1) belongs to it.
-    pub fn fits(&self, verifier: &str) -> bool {
+    /// Whether this verifier (RFC 7636 4.1) belongs to the challenge.
+    pub fn matches(&self, verifier: &str) -> bool {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-        let fits = (43..=128).contains(&verifier.len()) && verifier.bytes().all(allowed);
-        fits && sha256(&[verifier.as_bytes()]).first_chunk::<16>().is_some_and(|hash| same(hash, &self.0))
+        let well_formed = (43..=128).contains(&verifier.len()) && verifier.bytes().all(allowed);
+        well_formed
+            && sha256(&[verifier.as_bytes()]).first_chunk::<16>().is_some_and(|hash| same(hash, &self.0))
     }
 }
 
-/// Who sent a request, for the record only.
+/// The client that sent a request, for audit events and lists of sessions only.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// The client's address.
+    /// The address.
     pub ip: Option<String>,
     /// The `User-Agent`, shortened.
     pub user_agent: Option<String>,
-    /// The request's identifier.
+    /// The identifier of the request.
     pub request_id: String,
 }
 
-/// How long things last.
+/// The configured lifetimes.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
     /// Of an access token.
     pub access_token: Duration,
-    /// Of a session, whatever its use.
+    /// Of a session, however often it is refreshed.
     pub session: Duration,
-    /// Of a session nobody refreshes.
+    /// Of a session that is not refreshed.
     pub idle: Duration,
 }
 
-/// How long a superseded refresh token is still answered with the current one: a lost answer, two tabs, a retry.
+/// How long a superseded refresh token still yields the current one. Covers lost responses, retries and
+/// several tabs.
 pub const REFRESH_GRACE: Duration = Duration::from_secs(30);
 
-/// What the store keeps of a refresh token.
+/// The SHA-256 hash of a refresh token or one-time code. The store has only this hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
@@ -211,29 +215,30 @@ pub struct TokenHash(pub [u8; 32]);
 pub struct RefreshToken(SecretString);
 
 impl RefreshToken {
-    /// A fresh token, first of its line.
+    /// A new token, the first of its session.
     pub fn first(entropy: Entropy) -> Self {
         Self(base64url(&entropy.bytes::<32>()).into())
     }
 
-    /// Takes what a client presents; anything that cannot be a token is `None`.
+    /// Parses a presented token. `None` if it does not have the form of a token.
     pub fn parse(text: &str) -> Option<Self> {
-        let fits =
+        let well_formed =
             text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        fits.then(|| Self(text.into()))
+        well_formed.then(|| Self(text.into()))
     }
 
-    /// The token itself, for the person it belongs to.
+    /// The token itself, for the client that it belongs to.
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// What the store knows it by.
+    /// The hash under which it is stored.
     pub fn hash(&self) -> TokenHash {
         TokenHash(sha256(&[self.reveal().as_bytes()]))
     }
 
-    /// The one token that follows this one in its session: derived, so that it need not be stored to be given again.
+    /// The successor of this token in its session. It is derived, so that it can be issued again without
+    /// being stored.
     #[must_use]
     pub fn successor(&self, session: SessionId, key: &SealKey) -> Self {
         Self(
@@ -242,8 +247,12 @@ impl RefreshToken {
         )
     }
 
-    /// Follows the line of successors from this superseded token to the current one. Each step may have been made under
-    /// any of the keys; `since` are the tokens superseded meanwhile, so that a wrong turn is noticed at once.
+    /// Derives the successors of this superseded token up to the current one, whose hash is `current`.
+    /// Each successor may have been derived under any of the secret keys. `since` has the tokens that
+    /// were superseded in the meantime: a derived token that is not among them was derived under the
+    /// wrong key.
+    ///
+    /// `None` if no sequence of successors leads to the current token.
     pub fn follow(
         &self,
         session: SessionId,
@@ -321,9 +330,9 @@ mod tests {
     fn a_verifier_fits_its_own_challenge_only() {
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         let challenge = Challenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM").unwrap();
-        assert!(challenge.fits(verifier), "RFC 7636 appendix B");
+        assert!(challenge.matches(verifier), "RFC 7636 appendix B");
         for wrong in ["", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXl", &verifier[..42], &"a".repeat(129)] {
-            assert!(!challenge.fits(wrong), "{wrong}");
+            assert!(!challenge.matches(wrong), "{wrong}");
         }
         for wrong in
             ["", "x", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM=", &"A".repeat(44), &"A".repeat(42)]

@@ -1,9 +1,9 @@
-//! The six slots: which there are, and what their names look like outside.
+//! The six slots for identity providers, and their names.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The protocol a slot speaks.
+/// The protocol of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// OpenID Connect.
@@ -39,19 +39,19 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// The place of a slot within its protocol.
+/// The name of a slot within its protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SlotName {
-    /// The first free place.
+    /// The first slot for any provider.
     Provider1,
-    /// The second free place.
+    /// The second slot for any provider.
     Provider2,
-    /// Google, with its endpoints already known.
+    /// The slot for Google, whose endpoints need no settings.
     Google,
 }
 
 impl SlotName {
-    /// All three, in the order of the documentation.
+    /// All names, in the order of the documentation.
     pub const ALL: [Self; 3] = [Self::Provider1, Self::Provider2, Self::Google];
 
     /// The name used in URLs, TOML and lists.
@@ -81,14 +81,14 @@ impl fmt::Display for SlotName {
 /// One of the six slots, written `oidc/provider1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotId {
-    /// The protocol it speaks.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Its place within the protocol.
+    /// The name within the protocol.
     pub name: SlotName,
 }
 
 impl SlotId {
-    /// All six, OIDC first.
+    /// All six slots, OpenID Connect first.
     pub fn all() -> impl Iterator<Item = Self> {
         Protocol::ALL.into_iter().flat_map(|protocol| SlotName::ALL.map(|name| Self { protocol, name }))
     }
@@ -109,7 +109,7 @@ impl fmt::Display for SlotId {
     }
 }
 
-/// The text names none of the six slots. Matching is exact: `Provider1` is not `provider1`.
+/// The text names none of the six slots. Names are compared exactly: `Provider1` is not `provider1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no such slot")]
 pub struct UnknownSlot;

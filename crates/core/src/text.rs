@@ -3,7 +3,8 @@
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Foreign text prepared for a log line: at most 200 characters, control and formatting characters replaced.
+/// Foreign text for a log line: at most 200 characters, with control and formatting characters replaced
+/// by U+FFFD.
 pub fn printable(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() || is_format(c) { '\u{fffd}' } else { c }).collect()
 }
@@ -15,11 +16,11 @@ fn is_format(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The longest an account name or a label gets, in characters.
+/// The maximum length of an account name or a label, in characters.
 pub const MAX_NAME_CHARS: usize = 128;
 
-/// Text cleaned for use as a name or a label: NFC, no control or formatting characters, no blanks at the ends, at most
-/// [`MAX_NAME_CHARS`] characters. `None` when nothing is left.
+/// Text cleaned for use as a name or a label: in NFC, without control and formatting characters,
+/// trimmed, at most [`MAX_NAME_CHARS`] characters. `None` if nothing is left.
 pub fn clean(text: &str) -> Option<String> {
     let shown: String = text.nfc().filter(|c| !c.is_control() && !is_format(*c)).collect();
     let short = graphemes_within(shown.trim(), MAX_NAME_CHARS);

@@ -1,4 +1,4 @@
-//! The access token: what it says, and what makes us believe one.
+//! Access tokens (RFC 9068): their claims, how they are issued and how they are verified.
 
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
@@ -12,17 +12,17 @@ use crate::public_url::PublicUrl;
 use crate::session::{Lifetimes, SessionId};
 use crate::store::SessionWithAccount;
 
-/// The longest access token, in bytes: it must fit a cookie.
+/// The maximum length of an access token, in bytes. It must fit into a cookie.
 pub const MAX_TOKEN: usize = 3500;
 
-/// The claims of an access token (RFC 9068 2.2 and the product's own).
+/// The claims of an access token: those of RFC 9068 2.2, and Portico's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessClaims {
-    /// The public URL.
+    /// The issuer: the public URL.
     pub iss: String,
-    /// Who the token is for.
+    /// The audience.
     pub aud: Vec<String>,
-    /// The account.
+    /// The identifier of the account.
     pub sub: Uuid,
     /// Expiry, Unix seconds.
     pub exp: i64,
@@ -30,77 +30,78 @@ pub struct AccessClaims {
     pub iat: i64,
     /// Not before, Unix seconds.
     pub nbf: i64,
-    /// Unique per token.
+    /// The identifier of the token.
     pub jti: Uuid,
-    /// The session.
+    /// The identifier of the session.
     pub sid: Uuid,
-    /// The time of our login, Unix seconds.
+    /// The time of the login to Portico, Unix seconds.
     pub auth_time: i64,
-    /// Display label.
+    /// The display label.
     pub name: String,
-    /// Account name.
+    /// The account name.
     pub preferred_username: String,
-    /// E-mail.
+    /// The e-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// What the provider said of the e-mail.
+    /// Whether the provider calls the e-mail verified; absent if it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
-    /// Groups; left out when unknown.
+    /// The groups; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
-    /// Some groups did not fit.
+    /// Whether groups were removed because the token would be too long.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub groups_truncated: bool,
-    /// The provider left groups out.
+    /// Whether the provider omitted the groups because there are too many.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub groups_overage: bool,
-    /// Roles of the application.
+    /// The roles in the application.
     pub roles: Vec<String>,
     /// The slot, such as `oidc/provider1`, or `break-glass`.
     pub idp: String,
-    /// Authentication methods the provider named.
+    /// The authentication methods that the provider sent (RFC 8176).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amr: Option<Vec<String>>,
-    /// Authentication context class the provider named.
+    /// The authentication context class that the provider sent (OIDC Core 2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
 }
 
-/// Everything a token is issued under.
+/// The parameters of a new access token.
 #[derive(Debug)]
 pub struct Issuance<'a> {
-    /// Our issuer.
+    /// The issuer.
     pub public_url: &'a PublicUrl,
     /// The audience.
     pub audience: &'a [String],
-    /// The person's roles.
+    /// The roles of the person.
     pub roles: Vec<String>,
-    /// How long.
+    /// The configured lifetimes.
     pub lifetimes: &'a Lifetimes,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
-    /// Unique per token.
+    /// The identifier of the token.
     pub id: Uuid,
 }
 
-/// All groups of a person: the provider's and those granted locally; `None` when neither is known.
+/// All groups of a person: those of the provider and those granted locally. `None` if the provider sent
+/// none and none was granted.
 pub fn groups_of(entry: &SessionWithAccount) -> Option<Vec<String>> {
     let local = &entry.account.groups;
     match &entry.session.session_claims.groups {
         None if local.is_empty() => None,
-        said => {
-            let mut groups = said.clone().unwrap_or_default();
+        sent => {
+            let mut groups = sent.clone().unwrap_or_default();
             groups.extend(local.iter().filter(|group| !groups.contains(group)).cloned().collect::<Vec<_>>());
             Some(groups)
         }
     }
 }
 
-/// Issues an access token. It never outlives its session.
+/// Issues an access token and returns it with its expiry, which is never later than that of its session.
 ///
 /// # Errors
-/// When the cryptographic library refuses.
+/// If the cryptographic library fails.
 pub fn issue(
     ring: &KeyRing,
     under: &Issuance<'_>,
@@ -108,7 +109,7 @@ pub fn issue(
 ) -> Result<(String, Timestamp), jsonwebtoken::errors::Error> {
     let expires = under.now.plus(under.lifetimes.access_token).min(entry.session.expires_at);
     let mut claims = claims_of(under, entry, expires);
-    fit(&mut claims);
+    truncate(&mut claims);
     Ok((ring.sign(&claims)?, expires))
 }
 
@@ -138,11 +139,13 @@ fn claims_of(under: &Issuance<'_>, entry: &SessionWithAccount, expires: Timestam
     }
 }
 
-/// Leaves groups out, from the end, until the token fits; then, if need be, what is only informative.
-fn fit(claims: &mut AccessClaims) {
-    /// Header and signature of the largest algorithm, RS256, in base64url with the two dots.
-    const AROUND: usize = 480;
-    let room = (MAX_TOKEN - AROUND) / 4 * 3;
+/// Removes groups, from the end, until the token is within [`MAX_TOKEN`]. If it is still too long,
+/// removes or shortens claims that are only informative.
+fn truncate(claims: &mut AccessClaims) {
+    /// The length of header and signature in base64url with the two dots, for RS256, whose signature is
+    /// the longest.
+    const HEADER_AND_SIGNATURE: usize = 480;
+    let room = (MAX_TOKEN - HEADER_AND_SIGNATURE) / 4 * 3;
     let size = |claims: &AccessClaims| serde_json::to_vec(claims).map_or(0, |json| json.len());
     let Some(mut excess) = size(claims).checked_sub(room).filter(|excess| *excess > 0) else { return };
     excess += r#","groups_truncated":true"#.len();
@@ -156,7 +159,7 @@ fn fit(claims: &mut AccessClaims) {
             }
         }
     }
-    // What is left may still be too long when every name, address and role is as long as it may be.
+    // The claims may still be too long if names, address and roles have their maximum lengths.
     let shorten: [fn(&mut AccessClaims); 3] = [
         |claims| (claims.amr, claims.acr) = (None, None),
         |claims| (claims.email, claims.email_verified) = (None, None),
@@ -169,8 +172,8 @@ fn fit(claims: &mut AccessClaims) {
     }
 }
 
-/// Verifies an access token: signature by a published key and the one algorithm of that key, `typ`, no
-/// `crit`, issuer, audience, times (no leeway for the expiry; for the beginning, what two replicas' clocks may be apart).
+/// Verifies an access token (RFC 9068 4): length, `typ`, no `crit`, signature by a published key with
+/// the only algorithm of that key, issuer, audience and times.
 ///
 /// # Errors
 /// [`TokenError`] for the first check that fails.
@@ -194,7 +197,7 @@ pub fn verify(
     let kid = header.kid.as_deref().ok_or(TokenError::Invalid("the token names no key"))?;
     let (key, alg) = ring.find(kid).ok_or(TokenError::UnknownKey)?;
     let mut checks = Validation::new(alg);
-    // Issuer, audience and times are checked below, against our own clock.
+    // Issuer, audience and times are checked below, against Portico's clock.
     checks.required_spec_claims.clear();
     checks.validate_exp = false;
     checks.validate_aud = false;
@@ -202,20 +205,20 @@ pub fn verify(
         .map_err(|_| TokenError::Invalid("the token's signature or claims are wrong"))?
         .claims;
     if claims.iss != issuer.as_str() {
-        return Err(TokenError::Invalid("the token's issuer is not us"));
+        return Err(TokenError::Invalid("the token has another issuer"));
     }
     if !claims.aud.iter().any(|aud| audience.contains(aud)) {
-        return Err(TokenError::Invalid("the token's audience is not ours"));
+        return Err(TokenError::Invalid("the token has another audience"));
     }
     claims.check_times(now)?;
     Ok(claims)
 }
 
 impl AccessClaims {
-    /// Whether the token is valid at this moment.
+    /// Checks the times of the token. The expiry is exact; the start has a tolerance of [`REPLICA_SKEW`].
     ///
     /// # Errors
-    /// [`TokenError::Invalid`] if it is not.
+    /// [`TokenError::Invalid`] if the token has expired or is not valid yet.
     pub fn check_times(&self, now: Timestamp) -> Result<(), TokenError> {
         if self.exp <= now.unix() {
             return Err(TokenError::Invalid("the access token has expired"));

@@ -69,13 +69,13 @@ impl ProbeRequest {
     /// Makes a probe.
     pub fn new(seals: &Seals, public_url: &PublicUrl, now: Timestamp) -> Self {
         let plain = now.unix().to_be_bytes();
-        Self(base64url(&seals.seal(Purpose::Mirror, &Self::context(public_url), &plain, Entropy)))
+        Self(base64url(&seals.seal(Purpose::ProxyProbe, &Self::context(public_url), &plain, Entropy)))
     }
 
     /// Accepts a probe that is sealed under the secret key and not older than the clock skew.
     fn parse(text: &str, seals: &Seals, public_url: &PublicUrl, now: Timestamp) -> Option<Self> {
         let sealed = from_base64url(text)?;
-        let (plain, _) = seals.open(Purpose::Mirror, &Self::context(public_url), &sealed).ok()?;
+        let (plain, _) = seals.open(Purpose::ProxyProbe, &Self::context(public_url), &sealed).ok()?;
         let made = i64::from_be_bytes(plain.try_into().ok()?);
         (made.abs_diff(now.unix()) <= CLOCK_SKEW.as_secs()).then(|| Self(text.to_owned()))
     }
@@ -88,13 +88,13 @@ impl ProbeRequest {
     /// Seals the answer, bound to this probe.
     fn answer(&self, seals: &Seals, observed: &ObservedRequest) -> String {
         let plain = serde_json::to_vec(observed).unwrap_or_default();
-        base64url(&seals.seal(Purpose::Mirror, &[b"answer", self.0.as_bytes()], &plain, Entropy))
+        base64url(&seals.seal(Purpose::ProxyProbe, &[b"answer", self.0.as_bytes()], &plain, Entropy))
     }
 
     /// Opens the answer to this probe.
     pub fn open_answer(&self, seals: &Seals, answer: &str) -> Option<ObservedRequest> {
         let context: [&[u8]; 2] = [b"answer", self.0.as_bytes()];
-        let (plain, _) = seals.open(Purpose::Mirror, &context, &from_base64url(answer)?).ok()?;
+        let (plain, _) = seals.open(Purpose::ProxyProbe, &context, &from_base64url(answer)?).ok()?;
         serde_json::from_slice(&plain).ok()
     }
 

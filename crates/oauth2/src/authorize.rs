@@ -40,7 +40,7 @@ pub fn further_parameters<'a>(slot: &'a Slot, params: &AuthorizationParams<'_>) 
     let prompt = match params.prompt {
         Prompt::AsConfigured => None,
         Prompt::Login => Some(("prompt", "login")),
-        Prompt::Nobody => Some(("prompt", "none")),
+        Prompt::None => Some(("prompt", "none")),
     };
     let configured = slot.extra_params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let configured = configured.filter(|(name, _)| prompt.is_none() || *name != "prompt");

@@ -56,7 +56,7 @@ impl OAuth2Client {
     }
 
     fn current_fingerprint(&self) -> ProviderFingerprint {
-        ProviderFingerprint::of(&[
+        ProviderFingerprint::new(&[
             self.settings.issuer.as_ref().map_or("", Issuer::as_str),
             self.settings.authorization_url.as_str(),
             self.settings.token_url.as_str(),

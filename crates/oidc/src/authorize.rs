@@ -119,7 +119,7 @@ mod tests {
             (&without, "", false, configured, Vec::new()),
             (&more, "", true, configured, [&pkce[..], &nonce, &extra("consent")].concat()),
             (&more, "", true, Prompt::Login, [&pkce[..], &nonce, &extra("login")].concat()),
-            (&more, "", true, Prompt::Nobody, [&pkce[..], &nonce, &extra("none")].concat()),
+            (&more, "", true, Prompt::None, [&pkce[..], &nonce, &extra("none")].concat()),
             (&form, "", true, configured, [&pkce[..], &nonce, &[("response_mode", "form_post")]].concat()),
         ] {
             let mut expected: Vec<_> = always.iter().chain(&further).collect();

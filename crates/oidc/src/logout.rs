@@ -91,7 +91,7 @@ impl UnverifiedToken<'_> {
             }
             (None, Some(sub)) => {
                 let subject = Subject::parse(sub).map_err(|why| Check::failed("sub", "a usable one", why))?;
-                Whose::Person(IdentityKey { protocol: Protocol::Oidc, issuer: namespace, subject })
+                Whose::Identity(IdentityKey { protocol: Protocol::Oidc, issuer: namespace, subject })
             }
             (None, None) => return Err(Check::failed("sub", "a sub or a sid", "neither")),
         };

@@ -127,7 +127,7 @@ impl Metadata {
     pub(crate) fn fingerprint(&self) -> ProviderFingerprint {
         let userinfo = self.userinfo().map_or("", Url::as_str);
         let [authorization, token, jwks] = [self.authorization(), &self.token, self.jwks()].map(Url::as_str);
-        ProviderFingerprint::of(&[self.issuer.as_str(), authorization, token, userinfo, jwks])
+        ProviderFingerprint::new(&[self.issuer.as_str(), authorization, token, userinfo, jwks])
     }
 
     /// Checks a document as the slot's settings say, and keeps the members that are used. An issuer of many

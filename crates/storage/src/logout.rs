@@ -33,7 +33,7 @@ impl<DB: Backend> Sql<DB> {
                 let revoke = query::<DB>(&mut transaction, sql::REVOKE_IDP_SESSION).with(issuer.clone());
                 revoke.with(sid.clone()).with(now.unix()).rows().await?
             }
-            Whose::Person(identity) => {
+            Whose::Identity(identity) => {
                 let revoke =
                     query::<DB>(&mut transaction, sql::REVOKE_IDENTITY_SESSIONS).with_identity(identity);
                 revoke.with(now.unix()).rows().await?
@@ -59,14 +59,14 @@ impl<DB: Backend> Sql<DB> {
 async fn drop_hand_offs<DB: Backend>(connection: &mut DB::Connection, whose: &Whose) -> Result<(), DbError> {
     let issuer = match whose {
         Whose::Session { issuer, .. } => issuer,
-        Whose::Person(identity) => &identity.issuer,
+        Whose::Identity(identity) => &identity.issuer,
     };
     let waiting = query::<DB>(connection, sql::HAND_OFFS_OF_ISSUER).with(issuer.clone()).rows().await?;
     for row in &waiting {
         let fields = Fields::<DB>::of("hand-off", row);
         let meant = match whose {
             Whose::Session { sid, .. } => fields.session_claims()?.idp_sid.as_ref() == Some(sid),
-            Whose::Person(identity) => fields.get::<String>("subject")? == identity.subject.as_str(),
+            Whose::Identity(identity) => fields.get::<String>("subject")? == identity.subject.as_str(),
         };
         if meant {
             let code: Vec<u8> = fields.get("code")?;

@@ -1,4 +1,4 @@
-//! `decide()` as a table, and the rules about names.
+//! The decisions of `decide()`, and the rules about names.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use serde_json::{Value, json};

@@ -1,5 +1,4 @@
-//! What the documents of a login say, and which of them is believed in what. Knows no slot and decides nothing about
-//! anybody.
+//! The verified documents of a login, and which of them may supply which claim.
 
 use serde_json::{Map, Value};
 
@@ -7,38 +6,39 @@ use super::identity::{ClaimedName, ClaimsError, Email, SessionClaims, Subject};
 use super::mapping::{ClaimMap, ClaimPath, GroupsSeparator, email_in, is_true, text_at};
 use crate::provider::issuer::Issuer;
 
-/// Documents that passed their checks. Whoever builds one vouches for them.
+/// Documents that passed their checks. The protocol client that builds a value is responsible for these
+/// checks.
 #[derive(Debug)]
 pub enum Evidence {
-    /// OpenID Connect: a checked ID token, and userinfo whose `sub` was compared with it.
+    /// OpenID Connect: a verified ID token, and userinfo with the same `sub` (OIDC Core 5.3.2).
     Oidc {
-        /// The issuer in whose name the identity is stored: the pinned or discovered one, never an alias.
+        /// The issuer under which the identity is stored: the pinned or discovered one, never an alias.
         issuer: Issuer,
         /// The ID token's claims.
         id_token: Map<String, Value>,
         /// Whether the token's signature was verified.
         signed: bool,
-        /// Userinfo, when read.
+        /// Userinfo, if it was fetched.
         userinfo: Option<Map<String, Value>>,
     },
     /// OAuth 2.0: userinfo fetched with the access token of this login.
     OAuth2 {
-        /// Stands in for an issuer.
+        /// The identity namespace, used in place of an issuer.
         namespace: String,
         /// The userinfo document.
         userinfo: Map<String, Value>,
     },
 }
 
-/// Claims that only the ID token may supply, whatever userinfo says.
+/// Claims that only the ID token may supply. Userinfo is ignored for them.
 const ID_TOKEN_ONLY: [&str; 13] =
     ["iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "sub", "auth_time", "acr", "amr", "tid", "hd"];
 
-/// The documents of one login, the more trustworthy first.
+/// The documents of one login: the ID token before userinfo.
 pub(super) struct Documents<'a> {
     first: &'a Map<String, Value>,
     second: Option<&'a Map<String, Value>>,
-    /// Whether names in them come from a verified source.
+    /// Whether names in them may find a local account.
     verified: bool,
     oidc: bool,
 }
@@ -55,11 +55,13 @@ impl<'a> Documents<'a> {
         }
     }
 
+    /// The value of a claim, from the first document that may supply it and has it.
     fn find(&self, path: &ClaimPath) -> Option<&'a Value> {
         path.find(self.first)
             .or_else(|| self.second.filter(|_| may_come_from_userinfo(path)).and_then(|d| path.find(d)))
     }
 
+    /// The text of a claim, from the first document that may supply it and has a non-blank text.
     pub(super) fn text(&self, path: &ClaimPath) -> Option<String> {
         [Some(self.first), self.second.filter(|_| may_come_from_userinfo(path))]
             .into_iter()
@@ -67,7 +69,8 @@ impl<'a> Documents<'a> {
             .find_map(|document| text_at(path, document))
     }
 
-    /// OIDC Core 5.3.2, 5.7: the ID token's `sub`, or for OAuth 2.0 the userinfo's, where whole numbers count too.
+    /// The subject: from the ID token (OIDC Core 2), or for OAuth 2.0 from userinfo, where it may be a
+    /// whole number.
     pub(super) fn subject(&self, path: &ClaimPath) -> Result<Subject, ClaimsError> {
         let refuse = ClaimsError;
         match path.find(self.first) {
@@ -85,13 +88,15 @@ impl<'a> Documents<'a> {
         }
     }
 
+    /// The first non-blank name of the mapping.
     pub(super) fn name(&self, map: &ClaimMap) -> Option<ClaimedName> {
         map.name.iter().enumerate().find_map(|(index, path)| {
             self.text(path).map(|text| ClaimedName { text, adoptable: index == 0 && self.verified })
         })
     }
 
-    /// The first document's address. Its mark always comes from a document with that very address.
+    /// The e-mail of the first document that has one. Whether it is verified always comes from a
+    /// document with the same address.
     pub(super) fn email(&self, map: &ClaimMap) -> Option<Email> {
         let mut found = [Some(self.first), self.second]
             .into_iter()
@@ -104,6 +109,7 @@ impl<'a> Documents<'a> {
         }
     }
 
+    /// The claims of the session. Those of [`ID_TOKEN_ONLY`] come from the ID token only.
     pub(super) fn session_claims(
         &self,
         map: &ClaimMap,
@@ -131,7 +137,7 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// Entra ID's markers that groups were too many to send.
+    /// Whether the document has one of Entra ID's markers for omitted groups: `_claim_names` or `hasgroups`.
     fn has_overage(&self, groups: &ClaimPath) -> bool {
         let claim_names = self.first.get("_claim_names").and_then(Value::as_object);
         let named =
@@ -140,18 +146,18 @@ impl<'a> Documents<'a> {
     }
 }
 
-/// Security claims come from the ID token or not at all.
+/// Whether userinfo may supply a claim: any that is not in [`ID_TOKEN_ONLY`].
 fn may_come_from_userinfo(path: &ClaimPath) -> bool {
     path.top_level().is_some_and(|name| !ID_TOKEN_ONLY.contains(&name.as_str()))
 }
 
-/// Short enough for a token that must fit a cookie.
+/// Whether authentication methods are short enough for an access token, which must fit into a cookie.
 fn is_short(methods: &[String]) -> bool {
     methods.len() <= 16 && methods.iter().all(|method| method.len() <= 32)
 }
 
-/// The shapes that groups come in: one string (perhaps of several, separated), a list of strings, a list of objects with
-/// a `name`, or the keys of a map. At most 1000 of 256 bytes; anything else is not a list of groups.
+/// The groups in a value: one string (split by the separator), a list of strings, a list of objects with
+/// a `name`, or the keys of an object. `None` if the value has another form or fails [`are_usable`].
 fn groups_in(value: &Value, separator: GroupsSeparator) -> Option<Vec<String>> {
     let named = |entry: &'_ Value| -> Option<String> {
         entry.as_str().or_else(|| entry.get("name")?.as_str()).map(str::to_owned)
@@ -164,10 +170,10 @@ fn groups_in(value: &Value, separator: GroupsSeparator) -> Option<Vec<String>> {
         Value::Object(map) => map.keys().cloned().collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => return None,
     };
-    is_fit(&groups).then_some(groups)
+    are_usable(&groups).then_some(groups)
 }
 
-/// Whether these can be all the groups of a person.
-pub(super) fn is_fit(groups: &[String]) -> bool {
+/// Whether a list of groups is within the limits: at most 1000, each of 1 to 256 bytes.
+pub(super) fn are_usable(groups: &[String]) -> bool {
     groups.len() <= 1000 && groups.iter().all(|group| !group.is_empty() && group.len() <= 256)
 }

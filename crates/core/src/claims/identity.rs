@@ -1,24 +1,28 @@
-//! What a provider said of a person: the identity key, the e-mail, the name and the claims of the session.
+//! The parts of [`Claims`](super::Claims): identity key, e-mail, name and claims of the session.
 
 use crate::slot::Protocol;
 
-/// Who a person is at a provider: the one thing that finds an account. All three parts are compared as exact bytes.
+/// The key of a person at a provider. Only this key finds an account (except by the deprecated name
+/// fallback). All three parts are compared as exact bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdentityKey {
-    /// The protocol spoken.
+    /// The slot's protocol.
     pub protocol: Protocol,
-    /// The issuer, or for OAuth 2.0 the identity namespace; followed by `#claim` when the subject is not `sub`.
+    /// The issuer, or for OAuth 2.0 the identity namespace; followed by `#claim` if the subject is not `sub`.
     pub issuer: String,
     /// The provider's identifier of the person.
     pub subject: Subject,
 }
 
-/// A subject identifier: 1 to 255 bytes, not only blanks, no control characters (OIDC Core 2, 5.7).
+/// A subject identifier: 1 to 255 bytes, not blank, without control characters (OIDC Core 2, 5.7).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject(String);
 
 impl Subject {
-    /// Accepts a usable subject and nothing else; never shortens or trims.
+    /// Accepts a usable subject unchanged.
+    ///
+    /// # Errors
+    /// A fixed text that says why it is not usable.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         match text {
             "" => Err("it is empty"),
@@ -35,31 +39,32 @@ impl Subject {
     }
 }
 
-/// An e-mail address as the provider gave it: at most 254 bytes, for display and hints, never for finding anybody.
+/// An e-mail address as the provider sent it, at most 254 bytes. For display only; it never finds an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email {
     /// The address.
     pub address: String,
-    /// What the same document said of it; `None` when it said nothing.
+    /// Whether the same document calls it verified; `None` if the document does not say.
     pub verified: Option<bool>,
 }
 
-/// What the person is called.
+/// The name of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedName {
-    /// The text as it came.
+    /// The text as the provider sent it.
     pub text: String,
-    /// Whether it may find a local account to adopt: the first entry of `name_claim`, from a verified source.
+    /// Whether it may find a local account to adopt: it is the first entry of `name_claim`, from a
+    /// verified document.
     pub adoptable: bool,
 }
 
-/// What the provider said beyond identity; belongs to the session, replaced at every login.
+/// The claims that belong to a session. Every login has its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct SessionClaims {
-    /// Groups; `None` when the provider sent none at all, which is not the same as an empty list.
+    /// Groups; `None` if the provider sent no groups claim, which differs from an empty list.
     pub groups: Option<Vec<String>>,
-    /// The provider left groups out because there were too many (Entra ID).
+    /// Whether the provider omitted the groups because there are too many (Entra ID).
     pub groups_overage: bool,
     /// Authentication methods (RFC 8176).
     pub amr: Option<Vec<String>>,
@@ -71,7 +76,7 @@ pub struct SessionClaims {
     pub subject: Option<String>,
     /// The e-mail, for the access rule.
     pub email: Option<String>,
-    /// Whether the provider called that e-mail verified.
+    /// Whether the provider calls that e-mail verified.
     pub email_verified: bool,
     /// Entra ID's tenant, from the ID token.
     pub tid: Option<String>,
@@ -79,7 +84,7 @@ pub struct SessionClaims {
     pub hd: Option<String>,
 }
 
-/// The documents have no usable subject; the text says why.
+/// The documents have no usable subject. The text says why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no usable subject: {0}")]
 pub struct ClaimsError(pub &'static str);

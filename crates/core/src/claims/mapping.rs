@@ -1,20 +1,20 @@
-//! Which claims of a provider mean what, and how one is found in a document.
+//! Which claim has which meaning, and where it is in a document.
 
 use serde_json::{Map, Value};
 
 use super::identity::Email;
 
-/// Where in a document a claim stands.
+/// The location of a claim in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimPath {
-    /// A top-level name, taken literally: dots, slashes and colons mean nothing.
+    /// A top-level name, taken literally: dots, slashes and colons have no meaning.
     Name(String),
     /// A JSON Pointer (RFC 6901), beginning with `/`.
     Pointer(String),
 }
 
 impl ClaimPath {
-    /// A pointer when the text starts with `/`, otherwise a name. Empty text names nothing.
+    /// Parses a setting: a pointer if it starts with `/`, otherwise a name. `None` if it is empty.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "" => None,
@@ -23,7 +23,7 @@ impl ClaimPath {
         }
     }
 
-    /// The setting's text.
+    /// The text of the setting.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Name(text) | Self::Pointer(text) => text,
@@ -59,14 +59,14 @@ fn split_pointer(pointer: &str) -> Option<(String, &str)> {
     Some((first.replace("~1", "/").replace("~0", "~"), rest))
 }
 
-/// Which claims of a slot's provider mean what.
+/// The claim mapping of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimMap {
-    /// The subject; `sub` unless the operator says otherwise.
+    /// The subject; `sub` unless configured otherwise.
     pub subject: ClaimPath,
-    /// The name: the first non-empty of these.
+    /// The name: the first of these that is not blank.
     pub name: Vec<ClaimPath>,
-    /// The e-mail: the first non-empty of these.
+    /// The e-mail: the first of these that is not blank.
     pub email: Vec<ClaimPath>,
     /// Whether the e-mail is verified.
     pub email_verified: ClaimPath,
@@ -74,12 +74,12 @@ pub struct ClaimMap {
     pub groups: ClaimPath,
     /// How one string holds several groups.
     pub groups_separator: GroupsSeparator,
-    /// Whether anything is configured that needs groups.
+    /// Whether any setting needs groups.
     pub groups_wanted: bool,
 }
 
 impl ClaimMap {
-    /// Whether a document lacks a claim that the mapping names.
+    /// Whether a document lacks a name, an e-mail, or groups that are needed.
     pub(crate) fn is_incomplete(&self, document: &Map<String, Value>) -> bool {
         let lacks = |paths: &[ClaimPath]| paths.iter().all(|path| text_at(path, document).is_none());
         lacks(&self.name)
@@ -92,12 +92,12 @@ impl ClaimMap {
         email_in(self, document).is_some_and(|email| email.verified.is_some())
     }
 
-    /// Whether people are told apart by `sub`, as OpenID Connect has it.
+    /// Whether the subject is `sub`, as in OpenID Connect.
     pub fn is_by_sub(&self) -> bool {
         matches!(&self.subject, ClaimPath::Name(name) if name == "sub")
     }
 
-    /// What stands for the issuer in the identity keys of these claims.
+    /// The issuer as it is written in identity keys: followed by `#claim` if the subject is not `sub`.
     pub fn namespace(&self, issuer: &str) -> String {
         if self.is_by_sub() { issuer.to_owned() } else { format!("{issuer}#{}", self.subject.as_str()) }
     }
@@ -106,11 +106,11 @@ impl ClaimMap {
 /// How one string holds several groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupsSeparator {
-    /// Not at all: one string is one group.
+    /// One string is one group.
     None,
-    /// With commas between.
+    /// Separated by commas.
     Comma,
-    /// With blanks between.
+    /// Separated by blanks.
     Space,
 }
 
@@ -124,19 +124,20 @@ impl GroupsSeparator {
     }
 }
 
+/// The text of a claim, unless it is missing, blank or no string.
 pub(super) fn text_at(path: &ClaimPath, document: &Map<String, Value>) -> Option<String> {
     let text = path.find(document)?.as_str()?;
     (!text.trim().is_empty()).then(|| text.to_owned())
 }
 
-/// A usable address and what the same document says of it.
+/// The e-mail address of a document, and whether the same document calls it verified.
 pub(super) fn email_in(map: &ClaimMap, document: &Map<String, Value>) -> Option<Email> {
     let address = map.email.iter().find_map(|path| text_at(path, document))?;
     let verified = map.email_verified.find(document).map(is_true);
     is_address(&address).then_some(Email { address, verified })
 }
 
-/// Whether a text can be shown as an e-mail address.
+/// Whether a text is usable as an e-mail address: 1 to 254 bytes without blanks and control characters.
 pub(super) fn is_address(text: &str) -> bool {
     !text.is_empty() && text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }

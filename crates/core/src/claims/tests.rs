@@ -1,4 +1,4 @@
-//! Claims, read from documents of every shape.
+//! Claims read from documents of many forms.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::provider::{
 };
 use crate::slot::SlotName;
 
-/// A slot with every default, changed as the test likes.
+/// A slot with all defaults, changed by the test.
 pub(crate) fn slot(change: impl FnOnce(&mut Slot)) -> Slot {
     let name = |text: &str| ClaimPath::Name(text.to_owned());
     let mut slot = Slot {
@@ -135,7 +135,14 @@ fn the_id_token_wins_and_security_claims_never_come_from_userinfo() {
     let claims = oidc(
         &wanted,
         &json!({"sub": "1", "name": "From the token"}),
-        Some(&json!({"sub": "1", "name": "From userinfo", "email": "a@example.com", "acr": "high", "amr": ["x"], "sid": "s"})),
+        Some(&json!({
+            "sub": "1",
+            "name": "From userinfo",
+            "email": "a@example.com",
+            "acr": "high",
+            "amr": ["x"],
+            "sid": "s",
+        })),
     )
     .unwrap();
     assert_eq!(claims.name().unwrap().text, "From the token");
@@ -162,7 +169,7 @@ fn an_email_and_its_mark_come_from_one_document() {
     assert_eq!(mixed, Some(Email { address: "a@example.com".to_owned(), verified: None }));
     let other = read(&json!({"sub": "1", "email_verified": true}), &json!({"email": "b@example.com"}));
     assert_eq!(other, Some(Email { address: "b@example.com".to_owned(), verified: None }));
-    for (mark, verified) in [
+    for (claim, verified) in [
         (json!(true), true),
         (json!("true"), true),
         (json!("TRUE"), false),
@@ -172,8 +179,8 @@ fn an_email_and_its_mark_come_from_one_document() {
         (json!("yes"), false),
         (json!([true]), false),
     ] {
-        let email = read(&json!({"sub": "1", "email": "a@example.com", "email_verified": mark}), &json!({}));
-        assert_eq!(email.unwrap().verified, Some(verified), "{mark}");
+        let email = read(&json!({"sub": "1", "email": "a@example.com", "email_verified": claim}), &json!({}));
+        assert_eq!(email.unwrap().verified, Some(verified), "{claim}");
     }
     assert_eq!(read(&json!({"sub": "1", "email": "a b@example.com"}), &json!({})), None);
     assert_eq!(
@@ -271,7 +278,7 @@ fn userinfo_is_needed_only_for_what_is_configured() {
     let wanted = slot(|slot| slot.claims.groups_wanted = true);
     assert!(needed(&wanted, json!({"name": "x", "email": "e"})));
     let domains = slot(|slot| slot.access.email_domains = vec!["x.example".to_owned()]);
-    assert!(needed(&domains, json!({"name": "x", "email": "e"})), "the mark is missing");
+    assert!(needed(&domains, json!({"name": "x", "email": "e"})), "email_verified is missing");
     assert!(!needed(&domains, json!({"name": "x", "email": "e", "email_verified": false})));
 }
 
@@ -289,7 +296,7 @@ fn the_access_rule_needs_only_what_the_id_token_lacks() {
         (&domains, json!({"sub": "1", "email": "e@x"}), true),
         (&domains, json!({"sub": "1", "email_verified": true}), true),
         (&domains, whole, false),
-        // Only the ID token may say these (section 2.5).
+        // Only the ID token may supply these (section 2.5 of the contract).
         (&others, json!({"sub": "1"}), false),
         (&slot(|_| {}), json!({"sub": "1"}), false),
     ] {
@@ -317,7 +324,7 @@ fn a_missing_mark_comes_from_userinfo_with_the_same_address_only() {
     ] {
         assert_eq!(marked(userinfo.clone()), ("a@x.example".to_owned(), verified), "{userinfo}");
     }
-    // The ID token's own mark stands.
+    // The ID token's own email_verified has precedence.
     let said = json!({"sub": "1", "email": "a@x.example", "email_verified": false});
     let other = json!({"sub": "1", "email": "a@x.example", "email_verified": true});
     assert!(!oidc(&slot(|_| {}), &said, Some(&other)).unwrap().session_claims().email_verified);

@@ -1,13 +1,13 @@
-//! A person's claims, read from checked documents only.
+//! The claims of a person, built from verified documents only.
 
 use secrecy::SecretString;
 
-use super::documents::{Documents, Evidence, is_fit};
+use super::documents::{Documents, Evidence, are_usable};
 use super::identity::{ClaimedName, ClaimsError, Email, IdentityKey, SessionClaims};
 use super::mapping::{ClaimMap, ClaimPath, is_address};
 use crate::slot::SlotId;
 
-/// A person as a provider vouches for them. Made only from [`Evidence`].
+/// What a provider says about a person. Built from [`Evidence`] only, so that no unverified document gets in.
 #[derive(Debug, Clone)]
 pub struct Claims {
     slot: SlotId,
@@ -16,24 +16,24 @@ pub struct Claims {
     name: Option<ClaimedName>,
     preferred_username: Option<String>,
     email: Option<Email>,
-    session_claims: SessionClaims,
+    session: SessionClaims,
     groups_unknown: bool,
     id_token: Option<SecretString>,
 }
 
-/// Whose documents are read, and which claims of them mean what.
+/// The slot that the documents belong to, and the meaning of their claims.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimSource<'a> {
     /// The slot of the login.
     pub slot: SlotId,
-    /// Our client identifier at the provider.
+    /// Portico's client identifier at the provider (RFC 6749 2.2).
     pub client_id: &'a str,
     /// The slot's claim mapping.
     pub map: &'a ClaimMap,
 }
 
 impl Claims {
-    /// Reads checked documents by a slot's claim mapping.
+    /// Reads verified documents by a slot's claim mapping.
     ///
     /// # Errors
     /// [`ClaimsError`] if there is no usable subject.
@@ -52,7 +52,7 @@ impl Claims {
             client_id: client_id.to_owned(),
             name: documents.name(map),
             preferred_username: documents.text(&ClaimPath::Name("preferred_username".to_owned())),
-            session_claims: documents.session_claims(map, &subject, email.as_ref()),
+            session: documents.session_claims(map, &subject, email.as_ref()),
             identity: IdentityKey { protocol: slot.protocol, issuer, subject },
             email,
             groups_unknown: false,
@@ -60,52 +60,55 @@ impl Claims {
         })
     }
 
-    /// With the address that the provider, asked for it, called the person's primary and verified one.
+    /// Replaces the e-mail by one that the provider returned separately as primary and verified. An
+    /// address that is not usable changes nothing.
     #[must_use]
     pub fn with_email(mut self, address: String) -> Self {
         if is_address(&address) {
-            self.session_claims.email = Some(address.clone());
-            self.session_claims.email_verified = true;
+            self.session.email = Some(address.clone());
+            self.session.email_verified = true;
             self.email = Some(Email { address, verified: Some(true) });
         }
         self
     }
 
-    /// With the groups that were looked up, in place of whatever the documents say; `None` when nobody could tell.
+    /// Replaces the groups by those of a separate lookup. `None` means that the lookup failed: the
+    /// groups are unknown.
     #[must_use]
     pub fn with_groups(mut self, groups: Option<Vec<String>>) -> Self {
-        self.session_claims.groups = groups.filter(|groups| is_fit(groups));
-        self.groups_unknown = self.session_claims.groups.is_none();
+        self.session.groups = groups.filter(|groups| are_usable(groups));
+        self.groups_unknown = self.session.groups.is_none();
         self
     }
 
-    /// With the ID token itself, where the provider has a use for it at logout.
+    /// Adds the raw ID token, which the provider accepts as a hint at logout (OIDC RP-Initiated Logout
+    /// 1.0, 2).
     #[must_use]
     pub fn with_id_token(self, id_token: SecretString) -> Self {
         Self { id_token: Some(id_token), ..self }
     }
 
-    /// The ID token, where it is kept.
+    /// The raw ID token, if it was added.
     pub fn id_token(&self) -> Option<&SecretString> {
         self.id_token.as_ref()
     }
 
-    /// The slot the person came through.
+    /// The slot of the login.
     pub fn slot(&self) -> SlotId {
         self.slot
     }
 
-    /// Our client identifier at the provider at this login; recorded, not part of the key.
+    /// Portico's client identifier at this login. It is stored with the identity but is not part of its key.
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// The identity.
+    /// The key of the identity.
     pub fn identity(&self) -> &IdentityKey {
         &self.identity
     }
 
-    /// The name, if the provider gave one.
+    /// The name, if the provider sent one.
     pub fn name(&self) -> Option<&ClaimedName> {
         self.name.as_ref()
     }
@@ -115,18 +118,19 @@ impl Claims {
         self.preferred_username.as_deref()
     }
 
-    /// The e-mail, if the provider gave one.
+    /// The e-mail, if the provider sent a usable one.
     pub fn email(&self) -> Option<&Email> {
         self.email.as_ref()
     }
 
-    /// Whether the person may have groups that nobody could tell: not the same as having been sent none.
+    /// Whether the person may have groups that are not known, because a lookup failed or the provider
+    /// omitted them. `false` if the provider sent no groups claim.
     pub fn groups_unknown(&self) -> bool {
-        self.groups_unknown || self.session_claims.groups_overage
+        self.groups_unknown || self.session.groups_overage
     }
 
-    /// What belongs to the session.
+    /// The claims that belong to the session.
     pub fn session_claims(&self) -> &SessionClaims {
-        &self.session_claims
+        &self.session
     }
 }

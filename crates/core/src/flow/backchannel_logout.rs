@@ -1,4 +1,4 @@
-//! Back-channel logout: a provider reports that sessions ended there (OIDC Back-Channel Logout 1.0).
+//! Back-channel logout: a provider reports sessions that ended there (OIDC Back-Channel Logout 1.0).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::error::{Check, LoginError, UpstreamError};
 use crate::session::Caller;
 use crate::slot::SlotId;
 
-/// Receives logout tokens.
+/// Processes logout tokens of providers.
 pub struct BackchannelLogout {
     config: Arc<BrokerConfig>,
     sessions: Arc<SessionService>,
@@ -22,12 +22,13 @@ impl BackchannelLogout {
         Self { config, sessions }
     }
 
-    /// Verifies a logout token and ends the sessions it names (OIDC Back-Channel Logout 1.0, 2.7). Returns how many of
-    /// them were live.
+    /// Verifies a logout token and ends the sessions that it names (OIDC Back-Channel Logout 1.0, 2.7).
+    /// Returns how many of them were live.
     ///
     /// # Errors
-    /// [`LoginError::ProviderUnknown`] if the slot does not support back-channel logout,
-    /// [`crate::error::FlowError::Store`] if nothing could be written, and any other error if the token is not valid.
+    /// [`LoginError::ProviderUnknown`] if the slot is not enabled or does not support back-channel
+    /// logout; [`crate::error::FlowError::Store`] if the store fails; [`LoginError::Upstream`] if the
+    /// token is not valid, was used before, or cannot be verified now.
     pub async fn receive(
         &self,
         slot: SlotId,

@@ -1,4 +1,5 @@
-//! Break-glass: an operator's one-time code starts a session while no provider can be asked.
+//! Break-glass: an operator's one-time code starts a session without a provider, for example while it is
+//! down.
 
 use std::sync::Arc;
 
@@ -22,11 +23,12 @@ impl BreakGlassService {
         Self { config, sessions }
     }
 
-    /// Starts the session of a break-glass code. The code is deleted whatever the result is, and the session that the
-    /// browser had before ends.
+    /// Starts the session of a break-glass code and ends the session that the browser had before. The code is
+    /// deleted, whatever the result is. The new session lasts at most [`BREAK_GLASS_SESSION`].
     ///
     /// # Errors
-    /// [`LoginError::StateInvalid`] for every code that is not valid, and [`FlowError::AccountDisabled`].
+    /// [`LoginError::StateInvalid`] if the code is not valid, [`FlowError::AccountDisabled`] if its
+    /// account is disabled or deleted, [`FlowError::Store`] if the store fails.
     pub async fn redeem(
         &self,
         code: &str,
@@ -35,7 +37,7 @@ impl BreakGlassService {
     ) -> Result<Tokens, LoginError> {
         let redeemed = self.start_session(code, browser, caller).await;
         match &redeemed {
-            // A wrong code concerns no account, and any client can send many: the log has it, the audit trail does not.
+            // A wrong code concerns no account, and any client can send many. It is logged but not audited.
             Ok(_) | Err(LoginError::StateInvalid(_)) => {}
             Err(error) => self.config.record_failure(None, error, caller).await,
         }

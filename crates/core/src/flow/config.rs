@@ -1,4 +1,4 @@
-//! The configuration that all services of the flow share: the settings, the store, the secret keys, the time and the randomness.
+//! What all services share: settings, store, secret keys and clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::session::{Caller, Lifetimes};
 use crate::slot::SlotId;
 use crate::store::Store;
 
-/// The dependencies of the services. Built once per set of settings and never changed.
+/// Settings and ports of the services. Built once per set of settings and never changed.
 pub struct BrokerConfig {
     /// The address of this installation: the issuer of its tokens and the base of its own URLs.
     pub public_url: PublicUrl,
@@ -26,7 +26,7 @@ pub struct BrokerConfig {
     pub slots: EnabledSlots,
     /// The database.
     pub store: Arc<dyn Store>,
-    /// The operator's secret keys.
+    /// The operator's secret keys, which seal cookies, tokens and signing keys.
     pub seals: Seals,
     /// The current time.
     pub clock: Clock,
@@ -54,12 +54,12 @@ impl BrokerConfig {
         self.clock.now()
     }
 
-    /// A new audit event that happens now.
+    /// A new audit event with the current time.
     pub(super) fn event(&self, event: Event) -> AuditEvent {
         AuditEvent::new(event, self.now())
     }
 
-    /// Audits a failed login. If that fails too, only the log has it.
+    /// Writes the audit event of a failed login. If the store fails, a warning is logged in its place.
     pub(super) async fn record_failure(&self, slot: Option<SlotId>, error: &LoginError, caller: &Caller) {
         let event = AuditEvent { slot, ..self.event(Event::LoginFailed).by(caller).failed() };
         let event = event.because(error.code().as_str());

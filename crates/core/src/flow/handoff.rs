@@ -1,4 +1,4 @@
-//! Hand-offs: a frontend on another site exchanges its one-time code for the tokens of a session.
+//! Hand-off: a frontend on another site exchanges a one-time code for the tokens of a session.
 
 use std::sync::Arc;
 
@@ -20,10 +20,13 @@ impl HandOffService {
         Self { config, sessions }
     }
 
-    /// Exchanges a hand-off code for a session (section 2.4 of the contract). The code is deleted whatever the result is.
+    /// Exchanges a hand-off code for a session (section 2.4 of the contract). The code is deleted,
+    /// whatever the result is. The session counts from the login, not from the exchange.
     ///
     /// # Errors
-    /// [`SessionError::HandoffInvalid`] if code or verifier is wrong, or the code is used or expired.
+    /// [`SessionError::HandoffInvalid`] if code or verifier is wrong, the code was used or has expired,
+    /// or the slot no longer admits the person. [`FlowError::AccountDisabled`] if the account is not
+    /// active or no longer has the identity. [`FlowError::Store`] if the store fails.
     pub async fn redeem(&self, code: &str, verifier: &str, caller: &Caller) -> Result<Tokens, SessionError> {
         let invalid = SessionError::HandoffInvalid;
         let code = OneTimeCode::parse(code).ok_or(invalid("it is no hand-off code"))?;
@@ -32,7 +35,7 @@ impl HandOffService {
         if handoff.expires_at <= self.config.now() {
             return Err(invalid("the hand-off code has expired"));
         }
-        if !handoff.challenge.fits(verifier) {
+        if !handoff.challenge.matches(verifier) {
             return Err(invalid("the verifier does not match the challenge"));
         }
         if !self.config.slots.admits(handoff.slot, &handoff.session_claims) {

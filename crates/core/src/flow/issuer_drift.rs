@@ -1,4 +1,4 @@
-//! Issuer drift: slots whose provider is no longer the one that earlier identities came from.
+//! Issuer drift: identities under an issuer or client id that the slot's settings no longer have.
 
 use super::slots::EnabledSlot;
 use crate::provider::{Issuer, ProviderKind};
@@ -10,10 +10,10 @@ use crate::store::IdentityCount;
 pub struct OrphanedIdentities {
     /// The slot.
     pub slot: SlotId,
-    /// Identities under another issuer, identity namespace or subject claim. Their persons get new accounts.
+    /// Identities under another issuer, identity namespace or subject claim. Their owners get new accounts.
     pub by_issuer: u64,
-    /// Identities that last logged in under another client id. If the provider issues subjects per client, their persons
-    /// get new accounts.
+    /// Identities that last logged in under another client id. If the provider issues subjects per
+    /// client, their owners get new accounts.
     pub by_client: u64,
 }
 
@@ -23,7 +23,8 @@ impl OrphanedIdentities {
         self.by_issuer + self.by_client > 0
     }
 
-    /// Counts the identities of a slot that its settings no longer match, if its issuer is known.
+    /// Counts the identities of a slot that its settings no longer match. None are counted if its issuer
+    /// is unknown.
     pub(super) fn count(slot: &EnabledSlot, identities: &[IdentityCount]) -> Self {
         let EnabledSlot { settings, client } = slot;
         let mut found = Self { slot: settings.id(), by_issuer: 0, by_client: 0 };

@@ -1,4 +1,5 @@
-//! The life of the signing keys: published before they sign, retained until their last token has expired.
+//! The signing keys: loaded from the store and rotated there. A key is published before it signs, and
+//! stays published until its last token has expired.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,32 +12,32 @@ use crate::clock::Entropy;
 use crate::keys::{KeyError, KeyRing, KeyState, StoredKey, TokenAlg, generate};
 use crate::pending_login::REPLICA_SKEW;
 
-/// How long a key signs before the next one is generated.
+/// How long a key signs before its successor is generated.
 const KEY_LIFETIME: Duration = Duration::from_hours(90 * 24);
 
-/// How long a key is published before it signs. Longer than verifiers may cache the key set (`max-age`), and than
-/// replicas take to read it.
+/// How long a key is published before it signs: longer than verifiers may cache the key set (`max-age`),
+/// and longer than replicas take to read it.
 pub const KEY_NOTICE: Duration = Duration::from_mins(10);
 
-/// How long another replica may continue to sign with a key after it was retired.
+/// How long another replica may continue to sign with a retired key.
 const REPLICA_DELAY: Duration = Duration::from_mins(5);
 
-/// How often the keys are read again because a token names an unknown one, in seconds.
+/// The minimum interval between two reads of the keys that unknown key identifiers cause, in seconds.
 const UNKNOWN_KEY_INTERVAL: i64 = 5;
 
 /// The signing keys in use, read from the store and maintained there.
 pub struct KeyService {
     config: Arc<BrokerConfig>,
     ring: RwLock<Arc<KeyRing>>,
-    /// Readings for tokens that name an unknown key, by interval.
-    unknown_key_readings: Cache<i64, ()>,
+    /// Reads that unknown key identifiers caused, by interval.
+    unknown_key_reads: Cache<i64, ()>,
 }
 
 impl KeyService {
-    /// Reads the keys; generates the first key of this algorithm if there is none.
+    /// Reads the keys, and generates a signing key of this algorithm if there is none.
     pub(super) async fn load(config: Arc<BrokerConfig>, alg: TokenAlg) -> Result<Self, KeyError> {
-        let (ring, _) = read(&config, alg).await?;
-        Ok(Self { config, ring: RwLock::new(Arc::new(ring)), unknown_key_readings: Cache::new(2) })
+        let (ring, _) = load_or_generate(&config, alg).await?;
+        Ok(Self { config, ring: RwLock::new(Arc::new(ring)), unknown_key_reads: Cache::new(2) })
     }
 
     /// The keys as they were last read.
@@ -49,18 +50,21 @@ impl KeyService {
         self.ring().jwks()
     }
 
-    /// Does what is due, then reads the keys again: seals old keys under the current secret key, generates the next
-    /// signing key in time, and lets it sign once it was published for [`KEY_NOTICE`]. Of several replicas one succeeds.
+    /// Runs the maintenance that is due, then reads the keys again.
+    ///
+    /// Private keys are sealed again under the current secret key. After 90 days the next signing key is
+    /// generated, and after [`KEY_NOTICE`] it becomes the current one. If several replicas run this at
+    /// once, one of them succeeds.
     ///
     /// # Errors
-    /// If the store fails. The keys read before stay in use.
+    /// If the store fails, or a key cannot be generated or opened. The keys read before stay in use.
     pub async fn maintain(&self) -> Result<(), KeyError> {
         let stored = self.config.store.list_keys().await?;
         self.reseal(&stored).await?;
         let alg = self.ring().alg();
         let now = self.config.now();
-        let of = |state| stored.iter().find(|key| key.alg == alg && key.state == state);
-        match (of(KeyState::Next), of(KeyState::Current)) {
+        let find = |state| stored.iter().find(|key| key.alg == alg && key.state == state);
+        match (find(KeyState::Next), find(KeyState::Current)) {
             (Some(next), _) if next.created_at.plus(KEY_NOTICE) <= now => self.promote(next).await?,
             (None, Some(current)) if current.created_at.plus(KEY_LIFETIME) <= now => {
                 self.announce().await?;
@@ -70,10 +74,11 @@ impl KeyService {
         self.reload().await
     }
 
-    /// Generates the key that signs after [`KEY_NOTICE`], unless there is one already.
+    /// Generates the next signing key and publishes it, unless there is one already. It signs after
+    /// [`KEY_NOTICE`].
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store fails or the key cannot be generated.
     pub async fn announce(&self) -> Result<(), KeyError> {
         let BrokerConfig { seals, store, .. } = &*self.config;
         let key = generate(self.ring().alg(), KeyState::Next, seals, Entropy, self.config.now())?;
@@ -81,8 +86,8 @@ impl KeyService {
         Ok(())
     }
 
-    /// Lets the next key sign. A key that does not open here is not promoted: the replicas would have no signing key at
-    /// their next start.
+    /// Makes the next key the current one. A key that does not open is not promoted, because the
+    /// replicas would have no signing key at their next start.
     async fn promote(&self, next: &StoredKey) -> Result<(), KeyError> {
         if let Err(error) = next.opens(&self.config.seals) {
             tracing::error!(
@@ -100,7 +105,7 @@ impl KeyService {
         Ok(())
     }
 
-    /// Seals private keys under the current secret key if they are sealed under a previous one, so that the previous one
+    /// Seals private keys again that are sealed under a previous secret key, so that the previous one
     /// can be removed from the settings.
     async fn reseal(&self, stored: &[StoredKey]) -> Result<(), KeyError> {
         let BrokerConfig { seals, store, .. } = &*self.config;
@@ -112,22 +117,23 @@ impl KeyService {
         Ok(())
     }
 
-    /// Reads the keys again, so that keys of other replicas become known. If the signing key is gone from the store,
-    /// generates another one.
+    /// Reads the keys again, which finds the keys of other replicas. If the store has no signing key any
+    /// more, another one is generated.
     ///
     /// # Errors
     /// If the store fails or the current key does not open. The keys read before stay in use.
     pub async fn reload(&self) -> Result<(), KeyError> {
-        let (ring, generated) = read(&self.config, self.ring().alg()).await?;
+        let (ring, generated) = load_or_generate(&self.config, self.ring().alg()).await?;
         if generated {
-            tracing::error!("the signing key is gone from the store; another one signs from now on");
+            tracing::error!("the signing key is gone from the store; another one was generated");
         }
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
         Ok(())
     }
 
-    /// Reads the keys again because a token names an unknown one, which another replica may have generated. Forged
-    /// tokens cause at most one reading per interval; concurrent requests share it.
+    /// Reads the keys again because a token names an unknown key, which another replica may have
+    /// generated. At most one read per [`UNKNOWN_KEY_INTERVAL`] runs, however many forged tokens arrive;
+    /// concurrent requests share it.
     pub(super) async fn reload_for_unknown_key(&self) {
         let interval = self.config.now().unix().div_euclid(UNKNOWN_KEY_INTERVAL);
         let reload = async {
@@ -135,13 +141,13 @@ impl KeyService {
                 tracing::warn!(error = %error, "the signing keys could not be read again");
             }
         };
-        self.unknown_key_readings.get_with(interval, reload).await;
+        self.unknown_key_reads.get_with(interval, reload).await;
     }
 }
 
-/// The keys in the store, and whether the signing key had to be generated. If several replicas try at once, the store
-/// lets one succeed, and all read the same key.
-async fn read(config: &BrokerConfig, alg: TokenAlg) -> Result<(KeyRing, bool), KeyError> {
+/// Reads the keys, and generates the signing key if the store has none; the second value says whether it
+/// did. If several replicas generate one at once, the store accepts one, and all of them read it.
+async fn load_or_generate(config: &BrokerConfig, alg: TokenAlg) -> Result<(KeyRing, bool), KeyError> {
     let BrokerConfig { store, seals, .. } = config;
     let now = config.now();
     if let Some(ring) = KeyRing::new(alg, &store.list_keys().await?, seals, now)? {

@@ -1,78 +1,74 @@
 //! One login, from the button to the session: [`LoginService::begin`] and [`LoginService::finish`].
 //!
 //! ```text
-//! begin   slot ─ authorization redirect ─ sealed cookie
-//! finish  open the pending login ─ spend it ─ exchange the code ─ admit ─ candidates ─ decide ─ commit ─ tokens
+//! begin   authorization redirect ─ seal the pending login into a cookie
+//! finish  open the cookie ─ spend the login ─ exchange the code ─ admit the person
+//!         ─ find candidates ─ decide on the account ─ commit (login_commit.rs) ─ issue tokens
 //! ```
 //!
-//! No database transaction is open while the provider is asked.
+//! Between the two, the login exists only in the browser's cookie. No database transaction is open while the
+//! provider is called.
 
 use std::sync::Arc;
 
 use url::Url;
 
 use super::config::BrokerConfig;
+use super::login_commit::{LoginCommitter, LoginCompletion};
 use super::sessions::{PresentedTokens, SessionService, SignedIn};
 use super::slots::EnabledSlot;
 use super::tokens::Tokens;
-use crate::account::{
-    AccountId, Candidates, Decision, NameSuffix, Refusal, adoptable_name, decide, decide_link,
-};
-use crate::audit::AuditEvent;
 use crate::claims::Claims;
 use crate::clock::Entropy;
-use crate::error::{FlowError, LoginError, SessionError, StoreError};
+use crate::error::{FlowError, LoginError};
 use crate::pending_login::{
     Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, login_secrets,
 };
 use crate::provider::{Answer, AuthorizationParams, AuthorizationResponse, CodeExchange, Prompt};
 use crate::return_to::ReturnTo;
 use crate::session::{
-    Caller, Challenge, HAND_OFF_LIFETIME, NewHandOff, NewSession, OneTimeCode, RefreshToken, SessionId,
+    Caller, Challenge, HAND_OFF_LIFETIME, NewHandOff, NewSession, OneTimeCode, RefreshToken,
 };
 use crate::slot::SlotId;
-use crate::store::{Committed, CommittedLogin, LoginCommit, SessionKind, SessionWithAccount, Spent};
-use crate::text::clean;
+use crate::store::{CommittedLogin, SessionKind, SessionWithAccount, Spent};
 
-/// How often a login is decided anew if another request changed what the decision was based on.
-const ATTEMPTS: usize = 2;
-
-/// Logins: how they begin and how they finish.
+/// Begins and finishes logins.
 pub struct LoginService {
     config: Arc<BrokerConfig>,
     sessions: Arc<SessionService>,
+    committer: LoginCommitter,
 }
 
-/// A login that has started.
+/// A login that was started.
 #[derive(Debug)]
 pub struct LoginStarted {
     /// Where the browser is redirected.
     pub location: Url,
-    /// The cookie to set.
+    /// The login cookie to set.
     pub cookie: SealedLogin,
 }
 
-/// The parts of a callback.
+/// A request to a slot's callback.
 #[derive(Debug)]
 pub struct Callback {
-    /// The slot of its path.
+    /// The slot in its path.
     pub slot: SlotId,
-    /// The state it names.
+    /// Its `state` parameter (RFC 6749 4.1.2).
     pub state: State,
     /// The login cookie of that state.
     pub cookie: SealedLogin,
     /// The provider's authorization response.
     pub response: AuthorizationResponse,
-    /// The session tokens that the browser sent along.
+    /// The session tokens in the browser's cookies.
     pub browser: PresentedTokens,
-    /// Who sent it.
+    /// The client that sent it.
     pub caller: Caller,
 }
 
-/// A login that has finished.
+/// The result of a finished login.
 #[derive(Debug)]
 pub enum Finished {
-    /// A session of this browser started.
+    /// The browser has a new session.
     SignedIn {
         /// The new session's tokens.
         tokens: Box<Tokens>,
@@ -91,25 +87,17 @@ pub enum Finished {
     },
 }
 
-/// A person whose claims are verified, and what the login is for.
-struct LoginCompletion<'a> {
-    slot: &'a EnabledSlot,
-    claims: &'a Claims,
-    intent: Intent,
-    /// The session that the browser has already.
-    browser: Option<SessionId>,
-    caller: &'a Caller,
-}
-
 impl LoginService {
     pub(super) fn new(config: Arc<BrokerConfig>, sessions: Arc<SessionService>) -> Self {
-        Self { config, sessions }
+        let committer = LoginCommitter::new(Arc::clone(&config), Arc::clone(&sessions));
+        Self { config, sessions, committer }
     }
 
-    /// Begins a login. Its state is stored in the browser's cookie only. A `challenge` asks for a hand-off.
+    /// Begins a login. Nothing is written to the store. With a `challenge` the login ends with a hand-off.
     ///
     /// # Errors
-    /// If the slot is not enabled, or its provider cannot be used.
+    /// [`LoginError::ProviderUnknown`] if the slot is not enabled, [`LoginError::Upstream`] if its
+    /// provider cannot be used.
     pub async fn begin(
         &self,
         slot: SlotId,
@@ -121,11 +109,12 @@ impl LoginService {
         self.start(slot, return_to, intent, prompt).await
     }
 
-    /// Begins to link one more identity to the account of a session.
+    /// Begins a login that links one more identity to the account of a session.
     ///
     /// # Errors
-    /// [`FlowError::ReauthenticationRequired`] unless the session started with a provider's login in the last ten
-    /// minutes; otherwise as [`LoginService::begin`].
+    /// [`LoginError::BadRequest`] if `return_to` is on another site;
+    /// [`FlowError::ReauthenticationRequired`] unless the session started with a provider's login in the
+    /// last ten minutes; otherwise as [`LoginService::begin`].
     pub async fn begin_link(
         &self,
         slot: SlotId,
@@ -140,6 +129,7 @@ impl LoginService {
         self.start(slot, return_to, Intent::Link(signed_in.session().id), Prompt::AsConfigured).await
     }
 
+    /// Requests the authorization redirect and seals the login into a cookie.
     async fn start(
         &self,
         id: SlotId,
@@ -171,11 +161,11 @@ impl LoginService {
         Ok(LoginStarted { location: redirect.location, cookie: sealing.seal(seals) })
     }
 
-    /// Finishes a login. No other host is asked before the login is spent; from then on it cannot be tried again,
-    /// whatever the result is.
+    /// Finishes a login. Portico calls the provider only after the login is spent, and a spent login
+    /// cannot be tried again, whatever its result is.
     ///
     /// # Errors
-    /// Every reason for which no session starts; after the login was spent, each is also an audit event.
+    /// Any [`LoginError`]. An error after the login was spent is also written as an audit event.
     pub async fn finish(&self, callback: Callback) -> Result<Finished, LoginError> {
         let slot = self.config.slots.get(callback.slot)?;
         let pending = self.open(slot, &callback)?;
@@ -202,7 +192,8 @@ impl LoginService {
         finished
     }
 
-    /// Opens the callback's pending login, and checks that nothing it depends on has changed since it started.
+    /// Opens the pending login of a callback. Checks that the slot's settings, the provider and the
+    /// allowed origins are still those of its start.
     fn open(&self, slot: &EnabledSlot, callback: &Callback) -> Result<PendingLogin, LoginError> {
         let BrokerConfig { seals, public_url, return_origins, .. } = &*self.config;
         let now = self.config.now();
@@ -220,7 +211,7 @@ impl LoginService {
         Ok(pending)
     }
 
-    /// Marks the login as spent. The mark outlives the cookie.
+    /// Records in the store that the login is spent. The record outlives the cookie.
     async fn spend(&self, callback: &Callback) -> Result<(), LoginError> {
         let forget_at = callback.cookie.tag.started().plus(LOGIN_LIFETIME).plus(SPENT_MARGIN);
         match self.config.store.spend_login(&callback.state.hash(), forget_at).await? {
@@ -229,7 +220,7 @@ impl LoginService {
         }
     }
 
-    /// Exchanges the code at the provider for verified claims.
+    /// Exchanges the authorization code at the provider for verified claims.
     async fn exchange(
         &self,
         slot: &EnabledSlot,
@@ -250,7 +241,7 @@ impl LoginService {
         Ok(slot.client.exchange_code(exchange).await?)
     }
 
-    /// Writes the login, and what starts with it: a session, a hand-off, or nothing for a link.
+    /// Writes the login, together with the session or hand-off that it starts. A link starts neither.
     async fn complete(
         &self,
         completion: &LoginCompletion<'_>,
@@ -268,12 +259,13 @@ impl LoginService {
                 Ok(Finished::HandedOff { return_to })
             }
             Intent::Link(_) => {
-                self.write(completion, SessionKind::Nothing).await?;
+                self.committer.write(completion, SessionKind::Nothing).await?;
                 Ok(Finished::Linked { return_to })
             }
         }
     }
 
+    /// Writes the login with a new session, and issues the session's tokens.
     async fn sign_in(&self, completion: &LoginCompletion<'_>) -> Result<Tokens, LoginError> {
         let issuer = self.sessions.issuer();
         let refresh = RefreshToken::first(Entropy);
@@ -282,11 +274,12 @@ impl LoginService {
         let id_token = id_token.map(|token| issuer.seal_id_token(session.id.0.as_bytes(), token));
         let session = NewSession { id_token, ..session };
         let CommittedLogin { account, session, .. } =
-            self.write(completion, SessionKind::Session(&session)).await?;
+            self.committer.write(completion, SessionKind::Session(&session)).await?;
         let session = session.ok_or(FlowError::Internal("a login was written without its session"))?;
         Ok(issuer.issue(SessionWithAccount { session, account }, refresh)?)
     }
 
+    /// Writes the login with a new hand-off, and returns its code.
     async fn hand_off(
         &self,
         completion: &LoginCompletion<'_>,
@@ -297,109 +290,17 @@ impl LoginService {
         let id_token = completion.claims.id_token();
         let id_token = id_token.map(|token| self.sessions.issuer().seal_id_token(&code.hash().0, token));
         let handoff = NewHandOff { code: code.hash(), challenge, id_token, expires_at };
-        self.write(completion, SessionKind::HandOff(&handoff)).await?;
+        self.committer.write(completion, SessionKind::HandOff(&handoff)).await?;
         Ok(code)
-    }
-
-    /// Candidates, decision, commit. On a conflict with another request, decides once more.
-    async fn write(
-        &self,
-        completion: &LoginCompletion<'_>,
-        session_kind: SessionKind<'_>,
-    ) -> Result<CommittedLogin, LoginError> {
-        let LoginCompletion { slot, claims, .. } = completion;
-        for _ in 0..ATTEMPTS {
-            let name = adoptable_name(claims).filter(|_| slot.settings.name_fallback);
-            let found = self.config.store.find_candidates(claims.identity(), name.as_deref()).await?;
-            let decision = self.decide(completion, &found).await?;
-            if let Committed::Done(written) = self.commit(completion, &decision, session_kind).await? {
-                written.events.iter().for_each(AuditEvent::announce);
-                self.forget_ended_sessions(&decision, completion.browser).await;
-                return Ok(*written);
-            }
-        }
-        Err(StoreError::Unavailable("the login met a conflict at each attempt".into()).into())
-    }
-
-    async fn decide(
-        &self,
-        completion: &LoginCompletion<'_>,
-        found: &Candidates,
-    ) -> Result<Decision, LoginError> {
-        let decision = match completion.intent {
-            Intent::Link(session) => decide_link(self.account_of(session).await?, found),
-            Intent::SignIn | Intent::HandOff(_) => {
-                let suffix = NameSuffix::random(Entropy);
-                let fallback = completion.slot.settings.name_fallback;
-                decide(&self.config.policy, fallback, completion.claims, found, &suffix)
-            }
-        };
-        decision.map_err(|refusal| match refusal {
-            Refusal::NotActive(account) => FlowError::AccountDisabled(account).into(),
-            Refusal::Taken(account) => LoginError::IdentityConflict(account),
-        })
-    }
-
-    /// The account that asked for a link, if its session is still live.
-    async fn account_of(&self, session: SessionId) -> Result<AccountId, LoginError> {
-        let ended = LoginError::StateInvalid("the session that asked for the link has ended");
-        let Some(entry) = self.config.store.find_session(session).await? else { return Err(ended) };
-        match self.sessions.check_not_ended(&entry) {
-            Ok(()) => Ok(entry.account.id),
-            Err(SessionError::Flow(error @ FlowError::AccountDisabled(_))) => Err(error.into()),
-            Err(_) => Err(ended),
-        }
-    }
-
-    async fn commit(
-        &self,
-        completion: &LoginCompletion<'_>,
-        decision: &Decision,
-        session_kind: SessionKind<'_>,
-    ) -> Result<Committed, StoreError> {
-        let BrokerConfig { policy, store, .. } = &*self.config;
-        let LoginCompletion { claims, browser, caller, .. } = completion;
-        let now = self.config.now();
-        let label = claims.name().and_then(|name| clean(&name.text));
-        let commit = LoginCommit {
-            decision,
-            new_account: AccountId(Entropy.id(now)),
-            new_identity: Entropy.id(now),
-            claims,
-            label: label.as_deref(),
-            session_kind,
-            browser: *browser,
-            policy,
-            default_group: self.default_group(claims),
-            caller,
-            now,
-        };
-        store.commit_login(&commit).await
-    }
-
-    /// The group that a first login grants locally if the provider sent none at all.
-    fn default_group(&self, claims: &Claims) -> Option<&str> {
-        let none_sent = claims.session_claims().groups.is_none() && !claims.groups_unknown();
-        self.config.default_group.as_deref().filter(|_| none_sent)
-    }
-
-    /// Removes the sessions that the login ended from the cache.
-    async fn forget_ended_sessions(&self, decision: &Decision, browser: Option<SessionId>) {
-        match decision {
-            Decision::Adopt(account) | Decision::Link(account) => self.sessions.forget_account(*account),
-            Decision::Use(_) | Decision::Create(_) => {}
-        }
-        if let Some(ended) = browser {
-            self.sessions.forget(ended).await;
-        }
     }
 }
 
-/// Applies the slot's access rule. Nothing is written for a person whom it refuses.
+/// Applies the slot's access rule. For a person whom it refuses, nothing but an audit event is written.
 fn admit(slot: &EnabledSlot, claims: &Claims) -> Result<(), LoginError> {
     let session_claims = claims.session_claims();
     if session_claims.groups_overage {
-        tracing::warn!(slot = %slot.settings.id(), "the provider sent no groups because the person has too many");
+        let slot = slot.settings.id();
+        tracing::warn!(%slot, "the provider omitted the groups because there are too many");
     }
     Ok(slot.settings.access.check(session_claims)?)
 }

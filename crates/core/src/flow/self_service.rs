@@ -12,7 +12,7 @@ use crate::error::SessionError;
 use crate::session::{Caller, Session, SessionId};
 use crate::store::{AccountRef, SessionFilter, SessionSelection, Unlinked};
 
-/// The most sessions that are listed.
+/// The maximum number of listed sessions.
 const MAX_LISTED: u32 = 1000;
 
 /// A signed-in person's own identities and sessions.
@@ -29,18 +29,20 @@ impl SelfService {
     /// The identities of the person's account, oldest first.
     ///
     /// # Errors
-    /// If the account is gone or the store fails.
+    /// [`SessionError::Invalid`] if the account does not exist; otherwise if the store fails.
     pub async fn identities(&self, signed_in: &SignedIn) -> Result<Vec<Identity>, SessionError> {
         let account = AccountRef::Id(signed_in.account().id);
         let found = self.config.store.find_account(&account).await?;
-        found.map(|(_, identities)| identities).ok_or(SessionError::Invalid("the account is gone"))
+        found.map(|(_, identities)| identities).ok_or(SessionError::Invalid("the account does not exist"))
     }
 
     /// Removes an identity from the person's account, and ends the sessions that started with it.
     ///
     /// # Errors
-    /// [`crate::error::FlowError::ReauthenticationRequired`] unless the session started with a provider's login in the
-    /// last ten minutes, [`SessionError::LastIdentity`] for the account's last identity.
+    /// [`crate::error::FlowError::ReauthenticationRequired`] unless the session started with a
+    /// provider's login in the last ten minutes; [`SessionError::LastIdentity`] for the account's last
+    /// identity; [`SessionError::NotFound`] if the account does not have the identity; otherwise if the
+    /// store fails.
     pub async fn unlink(
         &self,
         signed_in: &SignedIn,
@@ -80,7 +82,7 @@ impl SelfService {
     /// Ends one of the person's own sessions.
     ///
     /// # Errors
-    /// [`SessionError::NotFound`] if the session is another account's.
+    /// [`SessionError::NotFound`] if the account has no such session; otherwise if the store fails.
     pub async fn end_session(
         &self,
         signed_in: &SignedIn,
@@ -108,6 +110,7 @@ impl SelfService {
         Ok(())
     }
 
+    /// Revokes sessions of the account, and announces the event if any of them was live.
     async fn revoke(
         &self,
         selection: SessionSelection,

@@ -1,4 +1,4 @@
-//! Sessions: refreshed, verified and ended.
+//! Sessions: refresh, verify and sign out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,16 +19,16 @@ use crate::session::{Caller, REFRESH_GRACE, RefreshToken, Session, SessionId};
 use crate::store::{Rotate, Rotation, SessionSelection, SessionWithAccount};
 use crate::token::{AccessClaims, verify};
 
-/// How long a revocation on another replica may go unnoticed on this one.
+/// How long this replica may accept a session that another replica revoked: the age of its cached entries.
 pub const REVOCATION_DELAY: Duration = Duration::from_secs(5);
 
 /// How old a login may be for changes to the account's identities.
 const RECENT_LOGIN: Duration = Duration::from_mins(10);
 
-/// The most sessions, and the most access tokens, that are cached.
+/// The maximum number of cached sessions, and of cached access tokens.
 const MAX_CACHED: u64 = 10_000;
 
-/// Sessions and their access tokens.
+/// Refreshes, verifies and ends sessions.
 pub struct SessionService {
     config: Arc<BrokerConfig>,
     keys: Arc<KeyService>,
@@ -38,7 +38,7 @@ pub struct SessionService {
     verified_tokens: moka::sync::Cache<[u8; 32], Arc<AccessClaims>>,
 }
 
-/// The session tokens that a browser sent. None of them is verified yet.
+/// The session tokens that a browser sent, not verified yet.
 #[derive(Debug, Default)]
 pub struct PresentedTokens {
     /// An access token.
@@ -85,11 +85,15 @@ impl SessionService {
         &self.issuer
     }
 
-    /// Issues a new access token, and the refresh token's successor. A token superseded within [`REFRESH_GRACE`] is
-    /// answered with the current one; any other superseded token ends the session (RFC 9700 4.14).
+    /// Issues a new access token and the successor of the refresh token.
+    ///
+    /// A token that was superseded within [`REFRESH_GRACE`] gets the session's current refresh token.
+    /// Any other superseded token ends the session (RFC 9700 4.14).
     ///
     /// # Errors
-    /// [`SessionError::Invalid`] if the session cannot be refreshed.
+    /// [`SessionError::Invalid`] if the token is unknown or reused, or the session is over;
+    /// [`FlowError::AccountDisabled`] if its account is not active; [`FlowError::Store`] if the store
+    /// fails.
     pub async fn refresh(&self, presented: &RefreshToken, caller: &Caller) -> Result<Tokens, SessionError> {
         let store = &self.config.store;
         let now = self.config.now();
@@ -105,8 +109,8 @@ impl SessionService {
                 let recent = now <= at.plus(REFRESH_GRACE);
                 match presented.follow(session, &self.config.seals, current, &since) {
                     Some(token) if recent => Ok(self.issuer.issue(entry, token)?),
-                    // Another replica issued the successor under a secret key that is not known here yet. That is no
-                    // reuse.
+                    // Another replica issued the successor under a secret key that this one does not
+                    // have yet. This is not reuse.
                     None if recent => {
                         Err(SessionError::Invalid("the token's successor was made under another secret key"))
                     }
@@ -122,7 +126,8 @@ impl SessionService {
         Err(SessionError::Invalid("a superseded refresh token was used again; the session is revoked"))
     }
 
-    /// Whether a session can be refreshed: not ended, not idle for too long, and admitted by a slot that is still enabled.
+    /// Checks that a session is live, not idle for too long, and that its slot is enabled and still
+    /// admits the person. If the slot does not, the session is revoked.
     async fn check_refreshable(
         &self,
         entry: &SessionWithAccount,
@@ -142,7 +147,7 @@ impl SessionService {
         Ok(())
     }
 
-    /// Whether a session is neither revoked nor expired, and its account is active.
+    /// Checks that a session is neither revoked nor expired, and that its account is active.
     pub(super) fn check_not_ended(&self, entry: &SessionWithAccount) -> Result<(), SessionError> {
         match entry.account.status {
             AccountStatus::Active => {}
@@ -159,19 +164,20 @@ impl SessionService {
         Ok(())
     }
 
-    /// Whether the session started with a provider's login within [`RECENT_LOGIN`]. A break-glass session never counts:
-    /// it ends within the hour, and must add no identity that outlasts it.
+    /// Checks that the session started with a provider's login within [`RECENT_LOGIN`]. A break-glass
+    /// session never passes: it ends within the hour, and must not add an identity that outlasts it.
     pub(super) fn check_recent_login(&self, signed_in: &SignedIn) -> Result<(), FlowError> {
         let session = signed_in.session();
         let recent = session.slot.is_some() && self.config.now() <= session.created_at.plus(RECENT_LOGIN);
         if recent { Ok(()) } else { Err(FlowError::ReauthenticationRequired) }
     }
 
-    /// Verifies an access token, and checks that its session is live. A revocation on another replica is noticed within
-    /// [`REVOCATION_DELAY`], one on this replica at once.
+    /// Verifies an access token and checks that its session is live. A revocation on this replica takes
+    /// effect at once, one on another replica within [`REVOCATION_DELAY`].
     ///
     /// # Errors
-    /// [`SessionError::Invalid`] if it is not, [`FlowError::Store`] if the store fails.
+    /// [`SessionError::Invalid`] if the token is not valid, the session is over or its account is not active;
+    /// [`FlowError::Store`] if the store fails.
     pub async fn signed_in(&self, access: &str) -> Result<SignedIn, SessionError> {
         let claims = match self.verify(access) {
             Err(TokenError::UnknownKey) => {
@@ -190,6 +196,7 @@ impl SessionService {
         Ok(SignedIn { claims, entry })
     }
 
+    /// The session of this identifier, at most [`REVOCATION_DELAY`] old. Concurrent requests share one query.
     async fn cached_session(&self, id: SessionId) -> Result<Arc<SessionWithAccount>, SessionError> {
         let load = async {
             let found = self.config.store.find_session(id).await?;
@@ -204,11 +211,11 @@ impl SessionService {
         Ok(entry.into_value())
     }
 
-    /// Verifies an access token without asking the store. The signature is verified once within [`REVOCATION_DELAY`], the
-    /// times each time.
+    /// Verifies an access token without a query to the store. The result of the signature check is cached for
+    /// [`REVOCATION_DELAY`]; the times are checked on each call.
     ///
     /// # Errors
-    /// [`TokenError`] if the token is not valid now.
+    /// [`TokenError`] for the first check that fails.
     pub fn verify(&self, access: &str) -> Result<Arc<AccessClaims>, TokenError> {
         let now = self.config.now();
         let ring = self.keys.ring();
@@ -224,7 +231,8 @@ impl SessionService {
         Ok(claims)
     }
 
-    /// The session that a browser's tokens belong to: by refresh token, or else by access token.
+    /// The session that a browser's tokens belong to, live or not: by refresh token, or else by a valid
+    /// access token.
     ///
     /// # Errors
     /// If the store fails.
@@ -238,7 +246,7 @@ impl SessionService {
         Ok(access.and_then(|access| self.verify(access).ok()).map(|claims| claims.session()))
     }
 
-    /// The session that a refresh token belongs to.
+    /// The session that a refresh token belongs to, live or not.
     ///
     /// # Errors
     /// If the store fails.
@@ -246,7 +254,7 @@ impl SessionService {
         self.config.store.find_refresh(&refresh.hash()).await
     }
 
-    /// Whether a session is live, as far as the store knows.
+    /// Whether a session is live, by a query to the store.
     ///
     /// # Errors
     /// If the store fails.
@@ -255,12 +263,13 @@ impl SessionService {
         Ok(found.is_some_and(|entry| self.check_not_ended(&entry).is_ok()))
     }
 
-    /// All roles of a person, by the role map in use.
+    /// All roles of a session's person, by the current role map.
     pub fn roles(&self, entry: &SessionWithAccount) -> Vec<String> {
         self.issuer.roles(entry)
     }
 
-    /// Ends a live session. Returns the URL at which the browser ends the session at the provider too, if there is one.
+    /// Ends a live session. Returns the provider's logout URL for the browser, if the provider has one.
+    /// A session that is over is left as it is.
     ///
     /// # Errors
     /// If the store fails.
@@ -277,6 +286,7 @@ impl SessionService {
         Ok(slot.and_then(|slot| slot.client.end_session(back, hint.as_ref())))
     }
 
+    /// Revokes a session, announces the event if the session was live, and removes it from the cache.
     pub(super) async fn end(
         &self,
         entry: &SessionWithAccount,
@@ -284,7 +294,7 @@ impl SessionService {
         reason: Option<&'static str>,
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        let event = self.config.event(event).by(caller).about(entry.account.id).of(&entry.session);
+        let event = self.config.event(event).by(caller).about(entry.account.id).in_session(&entry.session);
         let event = match reason {
             Some(reason) => event.because(reason),
             None => event,
@@ -305,20 +315,20 @@ impl SessionService {
     /// Removes all sessions of an account from the cache.
     pub(super) fn forget_account(&self, account: AccountId) {
         let of_account = move |_: &SessionId, entry: &Arc<SessionWithAccount>| entry.account.id == account;
-        // Fails only if the cache was built without this ability.
+        // Fails only if the cache was built without support for closures.
         if self.sessions.invalidate_entries_if(of_account).is_err() {
             self.sessions.invalidate_all();
         }
     }
 
-    /// A CSRF value that is valid for one session.
+    /// A new CSRF token for one session: random bytes and their message authentication code.
     pub fn csrf(&self, session: SessionId) -> String {
         let random = Entropy.bytes::<16>();
         let mac = self.config.seals.current().mac(Purpose::Csrf, &[session.0.as_bytes(), &random]);
         format!("{}.{}", base64url(&random), base64url(&mac))
     }
 
-    /// Whether a CSRF value belongs to this session.
+    /// Whether a CSRF token was made for this session, under the current or a previous secret key.
     pub fn csrf_belongs_to(&self, value: &str, session: SessionId) -> bool {
         let parts = value
             .split_once('.')

@@ -24,7 +24,7 @@ pub struct EnabledSlots {
 }
 
 impl EnabledSlots {
-    /// Takes the slots in the order of their buttons.
+    /// The slots, given in the order of their buttons.
     pub fn new(slots: Vec<EnabledSlot>) -> Self {
         let slot_index = slots.iter().enumerate().map(|(index, slot)| (slot.settings.id(), index)).collect();
         Self { slots, slot_index }
@@ -48,7 +48,7 @@ impl EnabledSlots {
         self.find(id).ok_or(LoginError::ProviderUnknown)
     }
 
-    /// Whether logins through a slot work at the moment.
+    /// Whether logins through a slot work at present. A slot that is not enabled is [`Health::Down`].
     pub fn health(&self, id: SlotId) -> Health {
         match self.find(id) {
             Some(slot) if self.check_issuer_conflict(slot).is_ok() => slot.client.health(),
@@ -61,8 +61,12 @@ impl EnabledSlots {
         self.find(id).is_some_and(|slot| slot.settings.access.check(claims).is_ok())
     }
 
-    /// Two slots with one issuer must mean one provider, which is one discovery document. Otherwise the later slot is
-    /// down.
+    /// Checks that no earlier slot has the same issuer under another `discovery_url`. One issuer must
+    /// mean one provider, because identities are stored under the issuer. The later slot of a conflict
+    /// is down.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Metadata`] if there is such a slot.
     pub(super) fn check_issuer_conflict(&self, slot: &EnabledSlot) -> Result<(), LoginError> {
         let Some(issuer) = slot.client.issuer() else { return Ok(()) };
         for other in self.before(slot) {
@@ -78,8 +82,9 @@ impl EnabledSlots {
         Ok(())
     }
 
-    /// Loads the metadata of earlier slots whose issuer could be the same: those of the same origin, because an issuer
-    /// that is not pinned has the origin of its document. A provider that does not answer conflicts with none.
+    /// Loads the metadata of earlier slots that could conflict with this one and whose issuer is not
+    /// known yet. Only slots of the same origin can: an issuer that is not pinned has the origin of its
+    /// discovery document. A provider that does not answer causes no conflict.
     pub(super) async fn load_issuers_of_same_origin(&self, slot: &EnabledSlot) {
         let Some(own) = slot.settings.discovery_url() else { return };
         for other in self.before(slot) {

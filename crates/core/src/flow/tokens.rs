@@ -1,4 +1,4 @@
-//! Issues the tokens of a session.
+//! The tokens of a session, and the service that issues them.
 
 use std::sync::Arc;
 
@@ -39,10 +39,10 @@ impl TokenIssuer {
         Self { config, keys }
     }
 
-    /// Signs an access token for a session.
+    /// Issues an access token for a session, and returns it with the refresh token.
     ///
     /// # Errors
-    /// [`FlowError::Internal`] if the cryptographic library refuses.
+    /// [`FlowError::Internal`] if the access token cannot be signed.
     pub(super) fn issue(
         &self,
         entry: SessionWithAccount,
@@ -64,13 +64,14 @@ impl TokenIssuer {
         Ok(Tokens { access, expires_in: seconds_until(expires), refresh, session_expires_in, entry })
     }
 
-    /// All roles of a person, by the role map in use.
+    /// All roles of a session's person: those that groups grant by the current role map, and those
+    /// granted locally.
     pub(super) fn roles(&self, entry: &SessionWithAccount) -> Vec<String> {
         let groups = entry.session.session_claims.groups.as_deref();
         self.config.roles.roles(entry.session.slot, groups, &entry.account.roles)
     }
 
-    /// A session that starts now.
+    /// A new session that starts now, without an ID token.
     pub(super) fn new_session(&self, refresh: &RefreshToken, caller: &Caller) -> NewSession {
         let now = self.config.now();
         NewSession {
@@ -83,15 +84,16 @@ impl TokenIssuer {
         }
     }
 
-    /// Seals an ID token for one session or one hand-off code. It opens for that one only.
-    pub(super) fn seal_id_token(&self, of: &[u8], token: &SecretString) -> Vec<u8> {
+    /// Seals an ID token for one session or one hand-off code, whose identifier is `owner`. It opens for
+    /// that owner only.
+    pub(super) fn seal_id_token(&self, owner: &[u8], token: &SecretString) -> Vec<u8> {
         let BrokerConfig { seals, .. } = &*self.config;
-        seals.seal(Purpose::IdToken, &[of], token.expose_secret().as_bytes(), Entropy)
+        seals.seal(Purpose::IdToken, &[owner], token.expose_secret().as_bytes(), Entropy)
     }
 
-    /// Opens a sealed ID token. `None` if the key that sealed it is no longer known.
-    pub(super) fn open_id_token(&self, of: &[u8], sealed: &[u8]) -> Option<SecretString> {
-        let (plain, _) = self.config.seals.open(Purpose::IdToken, &[of], sealed).ok()?;
+    /// Opens the sealed ID token of `owner`. `None` if its secret key is no longer configured.
+    pub(super) fn open_id_token(&self, owner: &[u8], sealed: &[u8]) -> Option<SecretString> {
+        let (plain, _) = self.config.seals.open(Purpose::IdToken, &[owner], sealed).ok()?;
         String::from_utf8(plain).ok().map(Into::into)
     }
 }

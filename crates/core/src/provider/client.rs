@@ -1,4 +1,4 @@
-//! The port through which an identity provider is spoken to in its protocol.
+//! The port to an identity provider: [`ProtocolClient`], with its arguments and results.
 
 use std::fmt;
 
@@ -14,38 +14,38 @@ use crate::claims::Claims;
 use crate::clock::Timestamp;
 use crate::error::UpstreamError;
 
-/// What a login sends along to the provider, made anew for each login.
+/// The parameters of an authorization request that differ from login to login.
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorizationParams<'a> {
-    /// Our callback for this slot (RFC 6749 3.1.2).
+    /// Portico's callback for the slot (RFC 6749 3.1.2).
     pub redirect_uri: &'a Url,
-    /// The opaque handle of this login (RFC 6749 4.1.1).
+    /// The opaque identifier of the login (RFC 6749 4.1.1).
     pub state: &'a str,
-    /// Verifier and nonce of this login.
+    /// PKCE verifier and nonce of the login.
     pub login_secrets: &'a LoginSecrets,
-    /// Whether the person must prove anew who they are, whatever the slot's own parameters say.
+    /// Whether the provider asks the person to authenticate; has precedence over the slot's own parameters.
     pub prompt: Prompt,
 }
 
-/// Whether the provider may let a person in whom it still knows (OIDC Core 3.1.2.1).
+/// The `prompt` of an authorization request (OIDC Core 3.1.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prompt {
     /// As the slot's settings say.
     AsConfigured,
-    /// `prompt=login`.
+    /// `prompt=login`: the provider asks the person to authenticate again.
     Login,
-    /// `prompt=none`: nobody is asked anything.
-    Nobody,
+    /// `prompt=none`: the provider shows no page.
+    None,
 }
 
-/// What must be remembered between the start of a login and its callback.
+/// The secrets of a login that its callback needs again.
 pub struct LoginSecrets {
     verifier: SecretString,
     nonce: SecretString,
 }
 
 impl LoginSecrets {
-    /// Puts the two together.
+    /// The secrets of one login.
     pub fn new(verifier: SecretString, nonce: SecretString) -> Self {
         Self { verifier, nonce }
     }
@@ -63,84 +63,96 @@ impl LoginSecrets {
 
 impl fmt::Debug for LoginSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Memory([REDACTED])")
+        f.write_str("LoginSecrets([REDACTED])")
     }
 }
 
-/// Where to send the browser, and what the provider looked like when it was sent.
+/// The redirect of the browser to the provider.
 #[derive(Debug, Clone)]
 pub struct AuthorizationRedirect {
-    /// The complete authorization request.
+    /// The complete authorization request (RFC 6749 4.1.1).
     pub location: Url,
-    /// The provider as the login saw it.
+    /// The fingerprint of the provider at that time.
     pub fingerprint: ProviderFingerprint,
 }
 
-/// What the browser brought back from the provider.
+/// The authorization response that the browser brings from the provider (RFC 6749 4.1.2).
 #[derive(Debug)]
 pub struct AuthorizationResponse {
-    /// The code or the refusal.
+    /// The code or the error.
     pub answer: Answer,
-    /// RFC 9207's `iss`, when it came.
+    /// The `iss` parameter (RFC 9207 2), if there is one.
     pub iss: Option<String>,
 }
 
-/// The two kinds of authorization response (RFC 6749 4.1.2).
+/// The content of an authorization response (RFC 6749 4.1.2).
 #[derive(Debug)]
 pub enum Answer {
     /// An authorization code.
     Code(SecretString),
-    /// An error code, in the provider's own word; for the log only.
+    /// The provider's error code; for the log only.
     Error(String),
-    /// Neither of the two, which no provider sends.
+    /// Neither of the two; no provider sends this.
     Nothing,
 }
 
-/// Everything needed to finish a login at the provider.
+/// The arguments of a code exchange (RFC 6749 4.1.3).
 #[derive(Debug)]
 pub struct CodeExchange {
-    /// Our callback, exactly as at the start (RFC 6749 4.1.3).
+    /// Portico's callback, the same as in the authorization request (RFC 6749 4.1.3).
     pub redirect_uri: Url,
-    /// Verifier and nonce of this login.
+    /// PKCE verifier and nonce of the login.
     pub login_secrets: LoginSecrets,
-    /// The provider as the login saw it at the start.
+    /// The fingerprint of the provider when the login started.
     pub fingerprint: ProviderFingerprint,
-    /// What came back.
+    /// The authorization response.
     pub response: AuthorizationResponse,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// Whether a slot's provider can be used at the moment; the worse, the greater.
+/// Whether a slot's provider can be used at present. A worse state is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
-    /// As far as we know.
+    /// The last calls succeeded, or none was made yet.
     Ok,
-    /// It works from what we remember; the last look failed.
+    /// Logins work with cached metadata; the last attempt to fetch it failed.
     Degraded,
-    /// A login would fail, as far as the last calls tell.
+    /// A login would fail, judging by the last calls.
     Down,
 }
 
-/// A provider, spoken to in its protocol. One object per enabled slot.
+/// The client of an identity provider. There is one per enabled slot.
 #[async_trait]
 pub trait ProtocolClient: Send + Sync + 'static {
-    /// Builds the authorization request (RFC 6749 4.1.1, OIDC Core 3.1.2.1).
+    /// Builds the authorization request (RFC 6749 4.1.1, OIDC Core 3.1.2.1). Fetches the provider's
+    /// metadata first if it is not known.
+    ///
+    /// # Errors
+    /// If the metadata is needed and cannot be fetched or used.
     async fn authorization_redirect(
         &self,
         params: AuthorizationParams<'_>,
     ) -> Result<AuthorizationRedirect, UpstreamError>;
 
-    /// Checks the reply, exchanges the code, verifies what comes back: in this order, the provider as it was at the
-    /// start, RFC 9207 `iss`, the error if any, the exchange, the tokens, userinfo.
+    /// Checks the authorization response, exchanges the code and verifies the result. The order of the
+    /// steps is: the provider's fingerprint, `iss` (RFC 9207), the error if there is one, the exchange,
+    /// the tokens, userinfo.
+    ///
+    /// # Errors
+    /// For the first step that fails.
     async fn exchange_code(&self, exchange: CodeExchange) -> Result<Claims, UpstreamError>;
 
-    /// Where to send the browser to end the session at the provider (OIDC RP-Initiated Logout 1.0), when it has such
-    /// an endpoint and is known already; never waits for the network. `hint` is the ID token of the login.
+    /// The URL at which the browser ends the session at the provider (OIDC RP-Initiated Logout 1.0).
+    /// `None` if the provider has no such endpoint or its metadata is not known yet; makes no network
+    /// call. `hint` is the ID token of the login.
     fn end_session(&self, post_logout_redirect: Option<&Url>, hint: Option<&SecretString>) -> Option<Url>;
 
-    /// Verifies what the provider says of sessions that ended there (OIDC Back-Channel Logout 1.0, 2.6). `None` where
-    /// nobody may say so: in OAuth 2.0, and where signatures are not checked.
+    /// Verifies a logout token (OIDC Back-Channel Logout 1.0, 2.6). `None` if the slot does not support
+    /// back-channel logout: in OAuth 2.0, and if signatures are not checked.
+    ///
+    /// # Errors
+    /// If the token is not valid, or the provider's keys cannot be fetched.
     async fn verify_logout_token(
         &self,
         _token: &SecretString,
@@ -149,19 +161,19 @@ pub trait ProtocolClient: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// What is known of the provider without asking it.
+    /// Whether the provider can be used, without a network call.
     fn health(&self) -> Health;
 
-    /// The mark of issuer and endpoints as they are known now; nothing before they are.
+    /// The fingerprint of the provider's issuer and endpoints. `None` if they are not known yet.
     fn fingerprint(&self) -> Option<ProviderFingerprint>;
 
-    /// Looks at everything that can be looked at without a person. Spends nothing and takes less than five seconds.
+    /// Checks what can be checked without a login, in less than five seconds.
     async fn inspect(&self, params: AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding>;
 
-    /// Learns what a provider says of itself, where that is not known yet.
+    /// Fetches the provider's metadata if it is not known yet. A failure is ignored.
     async fn load_metadata(&self) {}
 
-    /// The issuer in whose name identities are stored, when it is known already; OAuth 2.0 has none.
+    /// The issuer under which identities are stored. `None` if it is not known yet, and in OAuth 2.0.
     fn issuer(&self) -> Option<Issuer> {
         None
     }

@@ -1,4 +1,4 @@
-//! How we prove to a provider's token endpoint who we are (RFC 6749 2.3, RFC 7523 2.2).
+//! Client authentication at a provider's token endpoint (RFC 6749 2.3, RFC 7523 2.2).
 
 use std::fmt;
 use std::time::Duration;
@@ -11,34 +11,34 @@ use uuid::Uuid;
 use crate::clock::{Entropy, Timestamp};
 use crate::seal::{base64url, sha256};
 
-/// Client authentication at the token endpoint (RFC 6749 2.3). Exactly one method is ever used in a request.
+/// The client authentication method of a slot. A request uses exactly one method (RFC 6749 2.3).
 #[derive(Debug, Clone)]
 pub enum ClientAuth {
-    /// No secret: only `client_id` in the body.
+    /// No secret: a public client sends only `client_id` in the body.
     Public,
-    /// The method that discovery allows, Basic preferred; for OAuth 2.0 slots Basic.
+    /// A method that the provider's metadata allows, preferably Basic. OAuth 2.0 slots use Basic.
     Auto(Secrets),
-    /// `client_secret_basic`, form-encoded first as RFC 6749 2.3.1 says.
+    /// `client_secret_basic`, with form-encoded credentials (RFC 6749 2.3.1).
     Basic(Secrets),
     /// `client_secret_post`.
     Post(Secrets),
-    /// `private_key_jwt` (OIDC Core 9): a signed statement in place of a secret.
+    /// `private_key_jwt` (OIDC Core 9): a signed assertion in place of a secret.
     PrivateKey(Box<ClientKey>),
 }
 
-/// A client secret, and the one that will follow it.
+/// A client secret, and its successor during a change of secrets.
 #[derive(Debug, Clone)]
 pub struct Secrets {
-    /// Tried first.
+    /// The secret that is tried first.
     pub current: SecretString,
-    /// Tried when the first is refused with `invalid_client`.
+    /// The secret that is tried if the provider refuses the first one with `invalid_client`.
     pub next: Option<SecretString>,
 }
 
-/// How long a statement is good for: one request, and clocks that are a little apart.
-const STATEMENT_LIFETIME: Duration = Duration::from_mins(2);
+/// The lifetime of a client assertion: enough for one request and a small difference of clocks.
+const ASSERTION_LIFETIME: Duration = Duration::from_mins(2);
 
-/// The private key of `private_key_jwt`. `Debug` shows nothing of it.
+/// The private key of `private_key_jwt`. `Debug` does not show it.
 #[derive(Clone)]
 pub struct ClientKey {
     key: EncodingKey,
@@ -56,18 +56,19 @@ struct ClientAssertion<'a> {
 }
 
 impl ClientKey {
-    /// Takes a PKCS#8 key in PEM, the name the provider knows it by, and the DER of its certificate, if there is one.
+    /// A key from PKCS#8 in PEM, with the key identifier that the provider knows and the DER of its
+    /// certificate, if there are any.
     ///
     /// # Errors
-    /// When the key is none that can sign: RSA from 2048 bits on, P-256, P-384 or Ed25519.
+    /// If the key cannot sign. Accepted are RSA with 2048 bits or more, P-256, P-384 and Ed25519.
     pub fn new(pem: &str, id: Option<&str>, certificate: Option<&[u8]>) -> Result<Self, &'static str> {
         let pem = pem.as_bytes();
-        let read = [
+        let parsed = [
             (EncodingKey::from_rsa_pem(pem), &[Algorithm::RS256][..]),
             (EncodingKey::from_ec_pem(pem), &[Algorithm::ES256, Algorithm::ES384]),
             (EncodingKey::from_ed_pem(pem), &[Algorithm::EdDSA]),
         ];
-        for (key, algorithms) in read {
+        for (key, algorithms) in parsed {
             let Ok(key) = key else { continue };
             for alg in algorithms {
                 let header = Header {
@@ -75,7 +76,7 @@ impl ClientKey {
                     x5t_s256: certificate.map(|der| base64url(&sha256(&[der]))),
                     ..Header::new(*alg)
                 };
-                // A curve or a size that does not fit shows when the key is used.
+                // A wrong curve or size is noticed only when the key signs.
                 if encode(&header, &(), &key).is_ok() {
                     return Ok(Self { key, header });
                 }
@@ -84,11 +85,11 @@ impl ClientKey {
         Err("must be a private key as PKCS#8 in PEM: RSA (2048 bits or more), P-256, P-384 or Ed25519")
     }
 
-    /// A statement about ourselves for one request (RFC 7523 3). The audience is the provider's issuer: a statement that
-    /// one provider got is worth nothing at another.
+    /// A client assertion for one request (RFC 7523 3). The audience is the provider's issuer, so that
+    /// no other provider accepts it.
     ///
     /// # Errors
-    /// When the key does not sign.
+    /// If the key does not sign.
     pub fn client_assertion(
         &self,
         client_id: &str,
@@ -101,7 +102,7 @@ impl ClientKey {
             aud: audience,
             jti: Entropy.id(now),
             iat: now.unix(),
-            exp: now.plus(STATEMENT_LIFETIME).unix(),
+            exp: now.plus(ASSERTION_LIFETIME).unix(),
         };
         encode(&self.header, &client_assertion, &self.key)
             .map(Into::into)
@@ -180,10 +181,10 @@ mod tests {
         let [(good, _), ..] = keys();
         let public = good.replace("PRIVATE", "PUBLIC");
         for bad in ["", "CANARY", &public, "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"] {
-            let told = ClientKey::new(bad, None, None).map(|_| ()).unwrap_err();
-            assert!(!told.contains("CANARY"));
+            let shown = ClientKey::new(bad, None, None).map(|_| ()).unwrap_err();
+            assert!(!shown.contains("CANARY"));
         }
-        let told = format!("{:?}", ClientKey::new(&good, None, None).unwrap());
-        assert!(!told.contains("PRIVATE") && told.contains("ES256"), "{told}");
+        let shown = format!("{:?}", ClientKey::new(&good, None, None).unwrap());
+        assert!(!shown.contains("PRIVATE") && shown.contains("ES256"), "{shown}");
     }
 }

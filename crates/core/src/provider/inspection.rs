@@ -1,15 +1,15 @@
-//! What can be said of a slot without anybody logging in.
+//! The findings about a slot that need no login.
 
 use std::fmt;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckVerdict {
-    /// It is as it must be.
+    /// The check passed.
     Ok,
-    /// It is not, and people cannot log in or soon cannot.
+    /// The check failed: logins fail, or will fail soon.
     Bad,
-    /// It cannot be told from here.
+    /// Portico cannot find out.
     Unknown,
 }
 
@@ -24,29 +24,30 @@ impl CheckVerdict {
     }
 }
 
-/// One check and what it found.
+/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Its name: `dns`, `tls`, `discovery`, `issuer`, `jwks`, `algorithms`, `pkce`, `auth_method`, `redirect_uri`, `client_secret`.
+    /// The name of the check: `dns`, `tls`, `discovery`, `issuer`, `jwks`, `algorithms`, `pkce`,
+    /// `auth_method`, `redirect_uri` or `client_secret`.
     pub check: &'static str,
-    /// What it found.
+    /// The result.
     pub verdict: CheckVerdict,
-    /// A sentence for the operator, with what to do; nothing secret.
+    /// A sentence for the operator that says what to do. Contains no secret.
     pub message: String,
 }
 
 impl Finding {
-    /// It is as it must be.
+    /// A check that passed.
     pub fn ok(check: &'static str, message: impl fmt::Display) -> Self {
         Self { check, verdict: CheckVerdict::Ok, message: message.to_string() }
     }
 
-    /// It is not.
+    /// A check that failed.
     pub fn bad(check: &'static str, message: impl fmt::Display) -> Self {
         Self { check, verdict: CheckVerdict::Bad, message: message.to_string() }
     }
 
-    /// It cannot be told.
+    /// A check without a result.
     pub fn unknown(check: &'static str, message: impl fmt::Display) -> Self {
         Self { check, verdict: CheckVerdict::Unknown, message: message.to_string() }
     }

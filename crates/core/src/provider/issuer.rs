@@ -1,20 +1,21 @@
-//! Issuer identifiers, those that stand for many tenants too. Pure text; knows no URL.
+//! Issuer identifiers, and templates for the issuers of many tenants.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What stands for a tenant in an issuer of many (Entra ID's `common` and `organizations`).
+/// The placeholder for a tenant in an issuer template (Entra ID's `common` and `organizations`).
 const TENANT: &str = "{tenantid}";
 
-/// An issuer identifier, kept and compared as the raw text (OIDC Core 3.1.3.7 (2)); never through a URL type.
+/// An issuer identifier, stored and compared as raw text, never as a URL (OIDC Core 3.1.3.7 (2)).
 ///
-/// Entra ID's documents for more than one tenant name no issuer but a template, `https://…/{tenantid}/v2.0`. Such a one
-/// stands for the issuers of tenants, and is never itself what a token names.
+/// Entra ID's discovery documents for several tenants have a template as issuer,
+/// `https://…/{tenantid}/v2.0`. It stands for the issuers of the tenants. A token never has the template
+/// itself as its issuer.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Issuer(String);
 
 impl Issuer {
-    /// Takes the text as it stands.
+    /// The issuer with this exact text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -24,12 +25,13 @@ impl Issuer {
         &self.0
     }
 
-    /// Whether it stands for the issuers of many tenants.
+    /// Whether it is a template for the issuers of many tenants.
     pub fn is_template(&self) -> bool {
         self.0.contains(TENANT)
     }
 
-    /// The issuer of one tenant: the template filled, or itself when it is none. Nothing when that is no tenant's id.
+    /// The issuer of one tenant: the template with the tenant's id, or the issuer itself if it is no
+    /// template. `None` if the text is not the id of a tenant.
     pub fn of_tenant(&self, tenant: Option<&str>) -> Option<Cow<'_, str>> {
         if !self.is_template() {
             return Some(Cow::Borrowed(&self.0));
@@ -38,7 +40,7 @@ impl Issuer {
         Some(Cow::Owned(self.0.replace(TENANT, tenant)))
     }
 
-    /// Whether the text is this issuer, or for a template that of one of these tenants.
+    /// Whether the text is this issuer, or the issuer of one of these tenants if this is a template.
     pub fn is_named(&self, text: &str, tenants: &[String]) -> bool {
         if !self.is_template() {
             return self.0 == text;
@@ -99,10 +101,10 @@ mod tests {
     fn an_issuer_is_named_by_its_exact_text_or_by_that_of_a_tenant() {
         let tenants = [ONE.to_owned()];
         let template = Issuer::new("https://login.example/{tenantid}/v2.0");
-        let of = |tenant: &str| format!("https://login.example/{tenant}/v2.0");
-        assert!(template.is_named(&of(ONE), &tenants));
-        assert!(!template.is_named(&of("11111111-1111-1111-1111-111111111111"), &tenants));
-        assert!(!template.is_named(template.as_str(), &tenants), "the template itself is nobody");
+        let issuer = |tenant: &str| format!("https://login.example/{tenant}/v2.0");
+        assert!(template.is_named(&issuer(ONE), &tenants));
+        assert!(!template.is_named(&issuer("11111111-1111-1111-1111-111111111111"), &tenants));
+        assert!(!template.is_named(template.as_str(), &tenants), "the template itself is no tenant");
         let plain = Issuer::new("https://idp.example");
         assert!(plain.is_named("https://idp.example", &[]));
         assert!(!plain.is_named("https://idp.example/", &tenants));

@@ -1,4 +1,4 @@
-//! What a provider says of sessions that ended there (OIDC Back-Channel Logout 1.0).
+//! Logout tokens: a provider reports sessions that ended there (OIDC Back-Channel Logout 1.0).
 
 use crate::claims::IdentityKey;
 use crate::clock::Timestamp;
@@ -9,30 +9,30 @@ use crate::seal::sha256;
 pub struct LogoutToken {
     /// Whose sessions end.
     pub whose: Whose,
-    /// Names the token; it is heard once.
+    /// Identifies the token, so that it is processed once. See [`LogoutToken::name`].
     pub once: [u8; 32],
-    /// The token is good for nothing from then on.
+    /// When the token has expired for certain, so that its identifier need not be stored any longer.
     pub forget_at: Timestamp,
 }
 
 impl LogoutToken {
-    /// The name of a token that this issuer gave this `jti`.
+    /// The identifier of the token with this `jti` of this issuer.
     pub fn name(issuer: &str, jti: &str) -> [u8; 32] {
         let length = (issuer.len() as u64).to_be_bytes();
         sha256(&[b"portico logout v1", &length, issuer.as_bytes(), jti.as_bytes()])
     }
 }
 
-/// Whose sessions end.
+/// The sessions that a logout token ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
-    /// Those of one session at the provider.
+    /// Those that started in one session at the provider.
     Session {
-        /// As in the identity key of who began it.
+        /// The issuer, as in identity keys.
         issuer: String,
         /// The provider's `sid`.
         sid: String,
     },
-    /// All that began with this identity.
-    Person(IdentityKey),
+    /// Those that started with this identity.
+    Identity(IdentityKey),
 }

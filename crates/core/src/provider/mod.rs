@@ -1,4 +1,14 @@
-//! Identity providers: the settings of a slot, and the port through which its provider is spoken to.
+//! Identity providers: the settings of a slot, and the port to its provider.
+//!
+//! ```text
+//! settings     what is configured for a slot
+//! client_auth  how Portico authenticates at the token endpoint
+//! issuer       issuer identifiers, and templates for many tenants
+//! client       the port: what a login sends to a provider and receives from it
+//! fingerprint  a hash of what identifies a provider
+//! logout       logout tokens
+//! inspection   the findings of a check without a login
+//! ```
 
 pub mod client;
 pub mod client_auth;

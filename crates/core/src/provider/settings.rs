@@ -1,4 +1,4 @@
-//! The settings of an enabled slot: what Portico knows of its identity provider before asking it.
+//! The settings of an enabled slot.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,47 +14,47 @@ use crate::admission::AccessRule;
 use crate::claims::{ClaimMap, ClaimSource, Claims, ClaimsError, Evidence};
 use crate::slot::{Protocol, SlotId, SlotName};
 
-/// An enabled slot with all its settings, checked.
+/// The settings of an enabled slot, validated.
 #[derive(Debug, Clone)]
 pub struct Slot {
-    /// Its place within the protocol.
+    /// The slot's name within its protocol.
     pub name: SlotName,
-    /// What the login button shows.
+    /// The login button.
     pub button: Button,
-    /// Our identifier at the provider (RFC 6749 2.2).
+    /// Portico's client identifier at the provider (RFC 6749 2.2).
     pub client_id: String,
-    /// How we prove to the token endpoint who we are.
+    /// Client authentication at the token endpoint.
     pub auth: ClientAuth,
     /// Whether PKCE is used (RFC 7636).
     pub pkce: Pkce,
-    /// The scopes asked for, in order (RFC 6749 3.3).
+    /// The requested scopes, in order (RFC 6749 3.3).
     pub scopes: Vec<String>,
-    /// Sent as `audience` on the authorization request.
+    /// The `audience` parameter of the authorization request.
     pub audience: Option<String>,
-    /// Static parameters of the authorization request; never a name Portico sets itself.
+    /// Static parameters of the authorization request. None has a name that Portico sets itself.
     pub extra_params: BTreeMap<String, String>,
-    /// Which claims mean what.
+    /// The claim mapping.
     pub claims: ClaimMap,
-    /// Who may come in.
+    /// The access rule.
     pub access: AccessRule,
-    /// How the provider's answer travels back.
+    /// How the provider returns the authorization response.
     pub response_mode: ResponseMode,
-    /// How userinfo is asked for.
+    /// How userinfo is requested.
     pub userinfo_method: UserinfoMethod,
-    /// Where groups are looked up with the login's access token, in the form of Google Cloud Identity.
+    /// Where groups are looked up with the login's access token, in Google Cloud Identity's format.
     pub groups_url: Option<Url>,
-    /// How far the provider's clock may be from ours.
+    /// The maximum difference between the provider's clock and Portico's.
     pub clock_skew: Duration,
-    /// How the provider is reached.
+    /// How Portico connects to the provider.
     pub transport: Transport,
-    /// Whether a first login here may adopt a local account by name (deprecated).
+    /// Whether a first login may adopt a local account by name (deprecated).
     pub name_fallback: bool,
-    /// What only one of the protocols has.
+    /// The settings that depend on the protocol.
     pub kind: ProviderKind,
 }
 
 impl Slot {
-    /// The slot's full name.
+    /// The slot's identifier.
     pub fn id(&self) -> SlotId {
         let protocol = match self.kind {
             ProviderKind::Oidc(_) => Protocol::Oidc,
@@ -63,7 +63,7 @@ impl Slot {
         SlotId { protocol, name: self.name }
     }
 
-    /// The discovery document's address, in OIDC.
+    /// The URL of the discovery document. `None` for OAuth 2.0.
     pub fn discovery_url(&self) -> Option<&Url> {
         match &self.kind {
             ProviderKind::Oidc(oidc) => Some(&oidc.discovery_url),
@@ -71,7 +71,7 @@ impl Slot {
         }
     }
 
-    /// Reads checked documents of this slot's provider.
+    /// Reads verified documents of this slot's provider.
     ///
     /// # Errors
     /// [`ClaimsError`] if there is no usable subject.
@@ -80,34 +80,34 @@ impl Slot {
         Claims::from_evidence(&source, evidence)
     }
 
-    /// Whether the ID token lacks a claim that the settings name, so that userinfo must be asked.
+    /// Whether the ID token lacks a claim that the settings name, so that userinfo is needed.
     pub fn needs_userinfo(&self, id_token: &Map<String, Value>) -> bool {
         self.claims.is_incomplete(id_token) || self.access_rule_needs_userinfo(id_token)
     }
 
-    /// Whether the access rule checks a claim that the ID token lacks and userinfo may have: without userinfo the rule
-    /// cannot be decided (section 2.5 of the contract).
+    /// Whether the access rule checks a claim that the ID token lacks and userinfo may have. Without
+    /// userinfo, the rule cannot be evaluated (section 2.5 of the contract).
     pub fn access_rule_needs_userinfo(&self, id_token: &Map<String, Value>) -> bool {
         let (map, rule) = (&self.claims, &self.access);
         (!rule.groups.is_empty() && map.groups.find(id_token).is_none())
             || (!rule.email_domains.is_empty() && !map.has_judged_email(id_token))
     }
 
-    /// A mark of the client id and of everything configured that names the provider. A login begun under one mark is
-    /// not finished under another.
+    /// The fingerprint of the client id and of all settings that name the provider. A login that started
+    /// under one fingerprint does not finish under another.
     pub fn fingerprint(&self) -> ProviderFingerprint {
         let issuer = |issuer: &Option<Issuer>| issuer.as_ref().map(ToString::to_string).unwrap_or_default();
         match &self.kind {
             ProviderKind::Oidc(oidc) => {
                 let userinfo = oidc.userinfo_url.as_ref().map_or("", Url::as_str);
-                ProviderFingerprint::of(&[
+                ProviderFingerprint::new(&[
                     &self.client_id,
                     oidc.discovery_url.as_str(),
                     &issuer(&oidc.issuer),
                     userinfo,
                 ])
             }
-            ProviderKind::OAuth2(oauth2) => ProviderFingerprint::of(&[
+            ProviderKind::OAuth2(oauth2) => ProviderFingerprint::new(&[
                 &self.client_id,
                 oauth2.authorization_url.as_str(),
                 oauth2.token_url.as_str(),
@@ -120,7 +120,7 @@ impl Slot {
     }
 }
 
-/// The face of a slot.
+/// The login button of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Button {
     /// Text on the button.
@@ -129,7 +129,7 @@ pub struct Button {
     pub icon: String,
 }
 
-/// The part of a slot that depends on its protocol.
+/// The settings of a slot that depend on its protocol.
 #[derive(Debug, Clone)]
 pub enum ProviderKind {
     /// OpenID Connect.
@@ -138,28 +138,29 @@ pub enum ProviderKind {
     OAuth2(OAuth2Settings),
 }
 
-/// What an OpenID Connect slot has of its own.
+/// The settings of OpenID Connect slots only.
 #[derive(Debug, Clone)]
 pub struct OidcSettings {
-    /// The complete address of the discovery document, fetched as it stands.
+    /// The complete URL of the discovery document (OIDC Discovery 1.0, 4).
     pub discovery_url: Url,
     /// The pinned issuer, if any.
     pub issuer: Option<Issuer>,
-    /// Further literals accepted in place of the pinned issuer.
+    /// Further issuers that are accepted in ID tokens; compared as exact text.
     pub issuer_aliases: Vec<Issuer>,
     /// Whether ID-token signatures are checked.
     pub signature: SignatureCheck,
-    /// The operator's list of algorithms; none = what discovery says, within [`SigningAlg::ALL`].
+    /// The allowed signature algorithms. `None` allows those of the provider's metadata that are in
+    /// [`SigningAlg::ALL`].
     pub allowed_algs: Option<Vec<SigningAlg>>,
-    /// How strict the nonce is.
+    /// How the nonce is checked.
     pub nonce: NonceMode,
-    /// When userinfo is read.
+    /// When userinfo is requested.
     pub userinfo: UserinfoUse,
-    /// Overrides discovery's userinfo endpoint.
+    /// The userinfo endpoint, in place of the one in the provider's metadata.
     pub userinfo_url: Option<Url>,
 }
 
-/// What an OAuth 2.0 slot has of its own.
+/// The settings of OAuth 2.0 slots only.
 #[derive(Debug, Clone)]
 pub struct OAuth2Settings {
     /// The authorization endpoint.
@@ -168,29 +169,29 @@ pub struct OAuth2Settings {
     pub token_url: Url,
     /// The userinfo endpoint.
     pub userinfo_url: Url,
-    /// Where the person's e-mail addresses are listed, in GitHub's form.
+    /// Where the person's e-mail addresses are listed, in GitHub's format.
     pub emails_url: Option<Url>,
-    /// For the check of RFC 9207 only.
+    /// The issuer, for the check of `iss` in authorization responses only (RFC 9207).
     pub issuer: Option<Issuer>,
-    /// Stands in for an issuer in the identity key.
+    /// Used in place of an issuer in identity keys.
     pub identity_namespace: String,
 }
 
 /// Proof Key for Code Exchange (RFC 7636).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pkce {
-    /// Always sent, method S256.
+    /// Always used, with method S256.
     S256,
-    /// The operator switched it off.
+    /// Disabled by a setting.
     OffByOperator,
 }
 
-/// How an authorization response travels (OAuth 2.0 Multiple Response Type Encoding Practices 2.1).
+/// How an authorization response is returned (OAuth 2.0 Multiple Response Type Encoding Practices 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseMode {
     /// In the query of a redirect.
     Query,
-    /// In the body of a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+    /// In a form that the browser posts (OAuth 2.0 Form Post Response Mode).
     FormPost,
 }
 
@@ -199,33 +200,33 @@ pub enum ResponseMode {
 pub enum SignatureCheck {
     /// Signature, algorithm, audience and issuer are verified.
     Verify,
-    /// `id_token_verify_signature = false`: those four, and only those, are skipped.
+    /// `id_token_verify_signature = false`: these four checks are skipped, and no others.
     SkippedByOperator,
 }
 
-/// How strict the nonce of an ID token is (OIDC Core 3.1.3.7 (11)).
+/// How the nonce of an ID token is checked (OIDC Core 3.1.3.7 (11)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NonceMode {
-    /// It must be there and be ours.
+    /// The token must have the nonce of the login.
     Required,
-    /// It may be missing; when there it must be ours.
+    /// The token may have no nonce; if it has one, it must be that of the login.
     IfPresent,
-    /// It is not sent; a non-empty one in the token is foreign and refused.
+    /// Portico sends no nonce, and refuses a token with a non-empty one.
     Never,
 }
 
-/// When an OpenID Connect slot reads userinfo.
+/// When an OpenID Connect slot requests userinfo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserinfoUse {
-    /// On every login; a failure fails the login.
+    /// At each login; if the request fails, the login fails.
     Always,
-    /// When a configured claim is missing from the ID token; a failure leaves its claims absent.
+    /// If the ID token lacks a configured claim; if the request fails, the claim stays absent.
     IfNeeded,
-    /// Not at all.
+    /// Never.
     Never,
 }
 
-/// How userinfo is asked for (OIDC Core 5.3.1).
+/// How userinfo is requested (OIDC Core 5.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserinfoMethod {
     /// HTTP GET.
@@ -234,16 +235,16 @@ pub enum UserinfoMethod {
     Post,
 }
 
-/// How a provider is reached.
+/// How Portico connects to a provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transport {
-    /// Further root certificates, PEM.
+    /// Additional root certificates in PEM.
     pub extra_roots: Option<Arc<[u8]>>,
-    /// Whether plain http is accepted on hosts other than loopback.
+    /// Whether http is accepted for hosts other than loopback.
     pub allow_insecure_http: bool,
 }
 
-/// A signature algorithm that an ID token may have (RFC 7518 3.1, RFC 8037).
+/// A signature algorithm of ID tokens (RFC 7518 3.1, RFC 8037 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names are the specification's own")]
 pub enum SigningAlg {
@@ -259,7 +260,7 @@ pub enum SigningAlg {
 }
 
 impl SigningAlg {
-    /// Every algorithm that is ever accepted: asymmetric ones only.
+    /// All accepted algorithms. All are asymmetric.
     pub const ALL: [Self; 9] = [
         Self::RS256,
         Self::RS384,
@@ -287,7 +288,7 @@ impl SigningAlg {
         }
     }
 
-    /// The algorithm of that exact name.
+    /// The algorithm with this exact name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|alg| alg.as_str() == text)
     }

@@ -61,7 +61,7 @@ pub enum AccountChange {
     Enable,
     /// Deletes an account and ends its sessions; its identities stay as tombstones.
     Delete,
-    /// Removes the tombstones of a deleted account, so that its users may register again.
+    /// Removes the tombstones of a deleted account, so that their owners can log in to new accounts.
     Release,
     /// Adds a grant.
     Grant(Grant),
@@ -107,7 +107,7 @@ pub enum Merged {
 /// How long rows that have ended are retained.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// Audit events older than this are deleted; `None` keeps them indefinitely.
+    /// Audit events older than this are deleted; `None` retains them indefinitely.
     pub audit_before: Option<Timestamp>,
     /// The current time.
     pub now: Timestamp,

@@ -38,7 +38,7 @@ pub struct LoginCommit<'a> {
     pub new_account: AccountId,
     /// The identifier of the identity if it is new.
     pub new_identity: Uuid,
-    /// The verified claims of the user.
+    /// The verified claims of the person.
     pub claims: &'a Claims,
     /// The display label, already cleaned.
     pub label: Option<&'a str>,
@@ -57,7 +57,7 @@ pub struct LoginCommit<'a> {
     pub now: Timestamp,
 }
 
-/// The result of a settlement.
+/// The result of [`LoginStore::commit_login`](super::LoginStore::commit_login).
 #[derive(Debug)]
 pub enum Committed {
     /// Everything is written.

@@ -100,7 +100,8 @@ store_traits! {
     /// What a login reads and writes: pending logins, accounts, identities and codes. Each method is one
     /// transaction, and races are decided in the database.
     pub trait LoginStore {
-        /// Marks a pending login as spent, unless it already is. The mark is kept until `forget_at`.
+        /// Records that a pending login is spent, unless it already is. The record is retained until
+        /// `forget_at`.
         async fn spend_login(&self, login: &[u8; 32], forget_at: Timestamp) -> Result<Spent>;
 
         /// Finds the accounts that a login may enter: by identity, and by exact name if one is given.
@@ -116,7 +117,11 @@ store_traits! {
 
         /// Creates the session of a hand-off. `None` if the account is not active or no longer has the
         /// identity.
-        async fn begin_session(&self, handoff: &HandOff, session: &NewSession) -> Result<Option<SessionWithAccount>>;
+        async fn begin_session(
+            &self,
+            handoff: &HandOff,
+            session: &NewSession,
+        ) -> Result<Option<SessionWithAccount>>;
 
         /// Redeems a break-glass code and creates a session of the account that it names. Of several
         /// concurrent calls one succeeds. The event, completed with the account, is written in the same
@@ -152,9 +157,9 @@ store_traits! {
         /// Replaces the current refresh token of a live session by its successor, in one conditional update.
         async fn rotate_refresh(&self, rotate: &Rotate) -> Result<Rotation>;
 
-        /// Revokes sessions and returns how many were not revoked before. If there were any, the event is
-        /// written too. [`SessionSelection::Of`] and [`SessionSelection::All`] include the hand-off and break-glass codes
-        /// that would start such a session.
+        /// Revokes sessions and returns how many were not revoked before. If there were any, the event
+        /// is written too. [`SessionSelection::Of`] and [`SessionSelection::All`] include the hand-off
+        /// and break-glass codes that would start such a session.
         async fn revoke_sessions(&self, which: SessionSelection, event: &AuditEvent) -> Result<u64>;
 
         /// Reads the sealed ID token of a session. `None` if the session has none or is revoked.
@@ -221,7 +226,7 @@ store_traits! {
 
         /// Stores a break-glass code of an active account and replaces an earlier one. `false` if the account
         /// is not active. The event is written in the same transaction.
-        async fn create_break_glass(&self, link: &NewBreakGlass, event: &AuditEvent) -> Result<bool>;
+        async fn create_break_glass(&self, code: &NewBreakGlass, event: &AuditEvent) -> Result<bool>;
 
         /// Counts the identities per slot, issuer and client id of their last login.
         async fn count_identities(&self) -> Result<Vec<IdentityCount>>;

@@ -1,4 +1,4 @@
-//! Tokens of our own: what a good one says, and that no forged one is believed.
+//! The claims of issued tokens, and the refusal of forged ones.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::Arc;
@@ -122,7 +122,7 @@ fn parts(token: &str) -> (Value, Value) {
     (segments.next().unwrap(), segments.next().unwrap())
 }
 
-/// Signs with the ring's own key whatever header and claims.
+/// Signs any header and claims with the ring's key.
 fn resign(key: &EncodingKey, header: &Value, claims: &Value) -> String {
     let signed =
         format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
@@ -130,7 +130,7 @@ fn resign(key: &EncodingKey, header: &Value, claims: &Value) -> String {
     format!("{signed}.{signature}")
 }
 
-/// A ring with its one key in the open, and a good token taken apart.
+/// A ring, its private key, and the parts of a valid token.
 struct Forge {
     ring: Arc<KeyRing>,
     stored: StoredKey,
@@ -152,7 +152,7 @@ impl Forge {
         Self { ring, stored, key: EncodingKey::from_ec_der(&pkcs8), token, header, claims }
     }
 
-    fn believes(&self, token: &str) -> bool {
+    fn accepts(&self, token: &str) -> bool {
         accept(&self.ring, token, NOW).is_ok()
     }
 }
@@ -167,7 +167,7 @@ fn with(document: &Value, name: &str, value: Value) -> Value {
 fn no_token_with_one_wrong_header_or_claim_is_believed() {
     let forge = Forge::new();
     assert!(
-        forge.believes(&resign(&forge.key, &forge.header, &forge.claims)),
+        forge.accepts(&resign(&forge.key, &forge.header, &forge.claims)),
         "the twin: unchanged and signed again"
     );
     for (name, value) in [
@@ -182,7 +182,7 @@ fn no_token_with_one_wrong_header_or_claim_is_believed() {
         ("crit", json!(["exp"])),
     ] {
         let forged = resign(&forge.key, &with(&forge.header, name, value.clone()), &forge.claims);
-        assert!(!forge.believes(&forged), "header {name} = {value}");
+        assert!(!forge.accepts(&forged), "header {name} = {value}");
     }
     for (name, value) in [
         ("iss", json!("https://login.example.com/")),
@@ -199,7 +199,7 @@ fn no_token_with_one_wrong_header_or_claim_is_believed() {
         ("sub", json!(["a"])),
     ] {
         let forged = resign(&forge.key, &forge.header, &with(&forge.claims, name, value.clone()));
-        assert!(!forge.believes(&forged), "claim {name} = {value}");
+        assert!(!forge.accepts(&forged), "claim {name} = {value}");
     }
 }
 
@@ -208,17 +208,17 @@ fn no_token_with_a_wrong_signature_is_believed() {
     let forge = Forge::new();
     let (signed, _) = forge.token.rsplit_once('.').unwrap();
     for signature in ["", "AAAA", &base64url(&[0; 64])] {
-        assert!(!forge.believes(&format!("{signed}.{signature}")));
+        assert!(!forge.accepts(&format!("{signed}.{signature}")));
     }
     let (kid, typ) = (Some(forge.stored.kid.clone()), Some("at+jwt".to_owned()));
     let header = Header { alg: Algorithm::HS256, kid, typ, ..Header::default() };
     let secret = EncodingKey::from_secret(forge.stored.public_jwk.as_bytes()).unwrap();
     let hmac = encode(&header, &forge.claims, &secret);
-    assert!(!forge.believes(&hmac.unwrap()), "the public key as an HMAC secret");
+    assert!(!forge.accepts(&hmac.unwrap()), "the public key as an HMAC secret");
     let (stranger, _) = one(TokenAlg::ES256);
-    assert!(!forge.believes(&token(&stranger, &entry(None))), "another deployment's key");
+    assert!(!forge.accepts(&token(&stranger, &entry(None))), "another deployment's key");
     for nonsense in ["", ".", "..", "a.b.c", &"x".repeat(10_000)] {
-        assert!(!forge.believes(nonsense));
+        assert!(!forge.accepts(nonsense));
     }
 }
 

@@ -113,7 +113,7 @@ fn spawn_slot(
             redirect_uri: &redirect_uri,
             state: state.as_str(),
             login_secrets: &login_secrets,
-            prompt: Prompt::Nobody,
+            prompt: Prompt::None,
         };
         let late = |_| vec![Finding::unknown("discovery", "the provider did not answer in time")];
         timeout(DEADLINE, client.inspect(params, Clock::System.now())).await.unwrap_or_else(late)

@@ -92,7 +92,7 @@ impl Revoke {
                 let id = SessionId(session);
                 let found = store.find_session(id).await?;
                 let entry = found.ok_or_else(|| Failure::Failed(format!("no session {id}")))?;
-                (Which::One(id), event.about(entry.account.id).of(&entry.session))
+                (Which::One(id), event.about(entry.account.id).in_session(&entry.session))
             }
             (None, Some(named)) => {
                 let (account, _) = find(store, named).await?;

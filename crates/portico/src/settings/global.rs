@@ -11,7 +11,7 @@ use portico_core::account::NamePolicy;
 use portico_core::admission::RoleMap;
 use portico_core::keys::TokenAlg;
 use portico_core::provider::Slot;
-use portico_core::public_url::{PublicUrl, is_loopback};
+use portico_core::public_url::{PublicUrl, is_exact_loopback};
 use portico_core::return_to::WebOrigin;
 use portico_core::session::Lifetimes;
 use portico_core::slot::SlotId;
@@ -259,7 +259,7 @@ fn target_url(
             (true, None) => Url::parse(&format!("https://public.invalid{text}")),
             (false, _) => Url::parse(text),
         };
-        let safe = |url: &Url| url.scheme() == "https" || url.scheme() == "http" && is_loopback(url);
+        let safe = |url: &Url| url.scheme() == "https" || url.scheme() == "http" && is_exact_loopback(url);
         let plain = |url: &Url| url.username().is_empty() && url.password().is_none() && url.has_host();
         url.ok().filter(|url| safe(url) && plain(url)).ok_or(WRONG)
     })

@@ -10,7 +10,7 @@ use portico_core::provider::{
     Button, Issuer, NonceMode, OAuth2Settings, OidcSettings, Pkce, ProviderKind, ResponseMode,
     SignatureCheck, SigningAlg, Slot, Transport, UserinfoMethod, UserinfoUse,
 };
-use portico_core::public_url::is_loopback;
+use portico_core::public_url::is_exact_loopback;
 use portico_core::slot::{Protocol, SlotId, SlotName};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -249,7 +249,7 @@ fn transport(read: &mut Reader<'_>) -> Option<Transport> {
 /// `allow_insecure_http`.
 fn endpoint(read: &mut Reader<'_>, spec: &'static SettingSpec, allow_http: bool) -> Option<Url> {
     let url = read.url(spec)?;
-    if url.scheme() == "https" || allow_http || is_loopback(&url) {
+    if url.scheme() == "https" || allow_http || is_exact_loopback(&url) {
         return Some(url);
     }
     read.wrong(

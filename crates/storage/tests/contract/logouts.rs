@@ -31,7 +31,7 @@ fn of_session(sid: &str) -> LogoutToken {
 }
 
 fn of_person(identity: IdentityKey) -> LogoutToken {
-    LogoutToken { whose: Whose::Person(identity), once: once(), forget_at: after(660) }
+    LogoutToken { whose: Whose::Identity(identity), once: once(), forget_at: after(660) }
 }
 
 async fn deliver(bench: &Bench, logout_token: &LogoutToken) -> Option<Vec<SessionId>> {
