@@ -15,10 +15,11 @@ use lengths::Limits;
 use source::files;
 
 /// Which of our crates each crate may know.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("portico-core", &[]),
-    ("portico-oauth2", &["portico-core"]),
-    ("portico-oidc", &["portico-core", "portico-oauth2"]),
+    ("portico-outbound", &["portico-core"]),
+    ("portico-oauth2", &["portico-core", "portico-outbound"]),
+    ("portico-oidc", &["portico-core", "portico-oauth2", "portico-outbound"]),
     ("portico-storage", &["portico-core"]),
     ("portico-http", &["portico-core"]),
     ("portico-demo-idp", &[]),
@@ -30,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "portico-http",
             "portico-oauth2",
             "portico-oidc",
+            "portico-outbound",
             "portico-storage",
         ],
     ),
@@ -37,10 +39,11 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// Which crates may know a foreign one.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("sqlx", &["portico-storage"]),
     ("actix-web", &["portico", "portico-demo-idp", "portico-http"]),
-    ("reqwest", &["portico-oauth2"]),
+    ("reqwest", &["portico-outbound"]),
+    ("rustls-webpki", &["portico-outbound"]),
     ("oauth2", &["portico-oauth2"]),
     ("openidconnect", &["portico-oidc"]),
     ("config", &["portico"]),

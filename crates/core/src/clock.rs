@@ -82,6 +82,7 @@ impl Entropy {
     /// # Panics
     /// If the system's random source fails. Portico cannot work safely without it.
     #[expect(clippy::expect_used, reason = "Portico cannot work safely without randomness")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that takes random bytes")]
     pub fn bytes<const N: usize>(self) -> [u8; N] {
         let mut bytes = [0; N];
         aws_lc_rs::rand::fill(&mut bytes).expect("the system's random source answers");

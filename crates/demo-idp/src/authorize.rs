@@ -6,13 +6,13 @@ use std::sync::Arc;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use url::{Url, form_urlencoded};
-use uuid::Uuid;
 
 use crate::config::{Client, ClientAuth, Person, RealmKind};
 use crate::grants::{Binding, Consent, Scope, is_pkce_text};
 use crate::knobs::{AutoLogin, IssKnob, StateKnob};
 use crate::pages::{self, LoginPrompt};
 use crate::params::Params;
+use crate::random::random_id;
 use crate::realm::Realm;
 use crate::state::RealmFromPath;
 use crate::traffic::Endpoint;
@@ -83,7 +83,7 @@ fn complete_login(realm: &Realm, request: AuthorizeRequest, person: Option<Arc<P
         scope: request.scope,
         nonce: request.nonce,
         auth_time: now,
-        sid: Uuid::new_v4().simple().to_string(),
+        sid: random_id().simple().to_string(),
     };
     let binding = Binding { redirect_uri: request.target.redirect_uri.clone(), challenge: request.challenge };
     let code = realm.grants.issue_code(consent, binding, now);

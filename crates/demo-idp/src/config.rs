@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::keys::SigningAlgorithm;
 use crate::knobs::Knobs;
+use crate::random::random_id;
 
 /// The protocol of a realm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -262,7 +262,7 @@ fn post() -> ClientAuth {
 }
 
 fn new_secret() -> String {
-    format!("demo-{}", Uuid::new_v4().simple())
+    format!("demo-{}", random_id().simple())
 }
 
 /// The settings with which a Portico slot uses the first client of a realm.

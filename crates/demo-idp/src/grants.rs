@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
-use uuid::Uuid;
 
 use crate::bounded_map::{BoundedMap, CAPACITY};
 use crate::config::Person;
 use crate::keys::base64url;
+use crate::random::random_id;
 use crate::sync::lock;
 
 /// Lifetime of an authorization code, in seconds.
@@ -186,7 +186,7 @@ pub(crate) fn is_pkce_text(text: &str) -> bool {
 }
 
 fn random_token(kind: &str) -> String {
-    format!("{kind}-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+    format!("{kind}-{}{}", random_id().simple(), random_id().simple())
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use uuid::Uuid;
+
+use crate::random::random_id;
 
 /// A JWS signature algorithm that the provider supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -151,7 +152,7 @@ impl Key {
             (None, Some(_)) => Material::Rsa(RsaKeyPair::generate(KeySize::Rsa2048)?),
             (None, None) => Material::Ed(Ed25519KeyPair::generate()?),
         };
-        Ok(Self { kid: Uuid::new_v4().simple().to_string(), algorithm, material })
+        Ok(Self { kid: random_id().simple().to_string(), algorithm, material })
     }
 
     /// Signs `message` with the algorithm of the key.

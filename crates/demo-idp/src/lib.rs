@@ -46,6 +46,7 @@ mod mint;
 mod pages;
 mod params;
 pub mod personas;
+mod random;
 mod realm;
 mod server;
 mod state;

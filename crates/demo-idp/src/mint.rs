@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use aws_lc_rs::{digest, hmac};
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use crate::config::{ClientAuth, RealmKind};
 use crate::grants::Consent;
 use crate::keys::{Key, KeyError, SigningAlgorithm, base64url};
 use crate::knobs::{Knobs, Overrides, Signing};
+use crate::random::random_id;
 use crate::realm::Realm;
 use crate::state::ProviderState;
 
@@ -104,7 +104,7 @@ pub(crate) fn logout_token(
     claims.insert("aud".into(), json!(client_id));
     claims.insert("iat".into(), json!(now));
     claims.insert("exp".into(), json!(now.saturating_add(LOGOUT_TOKEN_LIFETIME)));
-    claims.insert("jti".into(), json!(Uuid::new_v4()));
+    claims.insert("jti".into(), json!(random_id()));
     claims.insert("events".into(), json!({ "http://schemas.openid.net/event/backchannel-logout": {} }));
     claims.extend(sub.map(|sub| ("sub".to_owned(), json!(sub))));
     claims.extend(sid.map(|sid| ("sid".to_owned(), json!(sid))));

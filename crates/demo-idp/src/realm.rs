@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use uuid::Uuid;
-
 use crate::config::{Client, Person, RealmConfig, RealmKind, SlotEndpoints, SlotSettings};
 use crate::grants::Grants;
 use crate::keys::{KeyError, KeyRing, OldKeys, SigningAlgorithm};
 use crate::knobs::Knobs;
+use crate::random::random_id;
 use crate::sync::lock;
 use crate::traffic::{CapturedRequest, Counters, Endpoint, Traffic};
 
@@ -190,7 +189,7 @@ impl Realm {
     /// A new person with unique identifiers, who is not added to the realm.
     pub(crate) fn new_visitor(&self) -> Arc<Person> {
         let number = self.visitor_count.fetch_add(1, Ordering::Relaxed);
-        let id = Uuid::new_v4().simple().to_string();
+        let id = random_id().simple().to_string();
         let mut person = Person::new(format!("visitor-{id}"), format!("Visitor {id}-{number}"));
         person.preferred_username = Some(format!("visitor-{id}"));
         person.email = Some(format!("visitor-{id}@example.com"));

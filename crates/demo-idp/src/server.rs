@@ -8,11 +8,11 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, rt, web};
-use uuid::Uuid;
 
 use crate::config::{IdpConfig, RealmKind, SlotSettings};
 use crate::grants::{Consent, Scope};
 use crate::keys::KeyError;
+use crate::random::random_id;
 use crate::realm::Realm;
 use crate::state::ProviderState;
 use crate::sync::lock;
@@ -101,7 +101,7 @@ impl DemoIdp {
             scope: Scope::parse("openid profile email"),
             nonce: nonce.map(str::to_owned),
             auth_time: realm.now(),
-            sid: Uuid::new_v4().simple().to_string(),
+            sid: random_id().simple().to_string(),
         };
         mint::id_token(&self.state, realm, &consent, None)
     }

@@ -35,6 +35,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Guards a request, and measures it.
+#[expect(clippy::disallowed_methods, reason = "measures the duration of the request")]
 pub(crate) async fn guard<B: MessageBody + 'static>(
     front: Data<Front>,
     context: RequestContext,

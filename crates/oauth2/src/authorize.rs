@@ -1,7 +1,7 @@
-//! The two messages that travel through the browser: the authorization request, and the provider's reply to it.
+//! The two messages that the browser carries: the authorization request and the authorization response.
 //!
-//! The authorization request of an OpenID Connect slot is built in `portico-oidc`, from the same
-//! further parameters.
+//! `portico-oidc` builds the authorization request of an OpenID Connect slot, with the same further
+//! parameters.
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
@@ -13,8 +13,8 @@ use portico_core::text::printable;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-/// The authorization request (RFC 6749 4.1.1, RFC 7636 4.3). Everything in it comes from the settings and from
-/// this login; nothing from the browser's request.
+/// The authorization request (RFC 6749 4.1.1, RFC 7636 4.3). Its parameters come from the settings and from
+/// this login only, not from the request of the browser.
 pub fn authorization_request(slot: &Slot, endpoint: &Url, params: &AuthorizationParams<'_>) -> Url {
     let client = BasicClient::new(ClientId::new(slot.client_id.clone()))
         .set_auth_uri(AuthUrl::from_url(endpoint.clone()))
@@ -33,7 +33,7 @@ pub fn authorization_request(slot: &Slot, endpoint: &Url, params: &Authorization
     url
 }
 
-/// The parameters of an authorization request that both protocols share and neither library builds.
+/// The parameters of an authorization request that both protocols share and that neither library adds.
 pub fn further_parameters<'a>(slot: &'a Slot, params: &AuthorizationParams<'_>) -> Vec<(&'a str, &'a str)> {
     let mode = (slot.response_mode == ResponseMode::FormPost).then_some(("response_mode", "form_post"));
     let audience = slot.audience.as_deref().map(|audience| ("audience", audience));
@@ -47,16 +47,16 @@ pub fn further_parameters<'a>(slot: &'a Slot, params: &AuthorizationParams<'_>) 
     mode.into_iter().chain(audience).chain(configured).chain(prompt).collect()
 }
 
-/// What a reply's `iss` is held against (RFC 9207 2.4).
+/// The accepted values of `iss` in an authorization response (RFC 9207 2.4).
 #[derive(Debug, Clone, Copy)]
 pub struct IssRule<'a> {
-    /// The slot's issuer; without one, `iss` is ignored.
+    /// The slot's issuer. Without it, `iss` is ignored.
     pub issuer: Option<&'a Issuer>,
-    /// Further literals the operator accepts.
+    /// Further values that the settings accept.
     pub aliases: &'a [Issuer],
-    /// The tenants that an issuer of many may stand for.
+    /// The tenants that may replace the placeholder of an issuer template.
     pub tenants: &'a [String],
-    /// Whether the provider's metadata promises it.
+    /// Whether the provider's metadata promises `iss` in every response.
     pub promised: bool,
 }
 
@@ -76,10 +76,11 @@ impl IssRule<'_> {
     }
 }
 
-/// Takes the code out of a reply. `iss` is judged first, so that not even an error of the wrong provider is believed.
+/// Takes the code out of an authorization response. `iss` is checked first, so that an error of another
+/// provider has no effect.
 ///
 /// # Errors
-/// When `iss` is not the slot's, or the provider answered with an error (RFC 6749 4.1.2.1).
+/// `iss` is not that of the slot, or the provider answered with an error (RFC 6749 4.1.2.1).
 pub fn take_code(response: AuthorizationResponse, rule: IssRule<'_>) -> Result<SecretString, UpstreamError> {
     rule.check(response.iss.as_deref())?;
     let error = match response.answer {

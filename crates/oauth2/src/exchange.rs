@@ -1,11 +1,12 @@
-//! A code for tokens.
+//! The exchange of a code for tokens (RFC 6749 4.1.3).
 //!
-//! The request is the `oauth2` crate's: it knows how each kind of client proves itself. Its reading of the answer is
-//! strict where providers are lax (an `expires_in` that is text or negative, GitHub's form-encoded answers and errors
-//! of status 200) and lax where we are strict (two members of one name). So the answer is read here first and handed
-//! over as the plain JSON that RFC 6749 5.1 and 5.2 describe, with only the members that Portico uses.
+//! The `oauth2` crate builds the request, with each method of client authentication. Its parser refuses what
+//! providers do send: an `expires_in` that is text or negative, and GitHub's form-encoded responses and
+//! errors of status 200. It accepts two members of one name, which Portico refuses. Therefore this module
+//! parses the response first. It passes on the JSON that RFC 6749 5.1 and 5.2 describe, with only the members
+//! that Portico uses.
 //!
-//! The crate's errors carry the whole body with its tokens; none of them leaves this file.
+//! The errors of the crate have the whole body with its tokens. None of them leaves this file.
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::pin::Pin;
@@ -23,110 +24,110 @@ use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
 use portico_core::provider::{ClientAuth, ClientKey, LoginSecrets, Pkce, Slot};
 use portico_core::text::printable;
-use reqwest::header::AUTHORIZATION;
+use portico_outbound::{Endpoint, Outbound, ProviderRequest, ProviderResponse, json};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::{Url, form_urlencoded};
 
-use crate::json;
-use crate::outbound::{Answer, Endpoint, Outbound};
-
-/// Where a client secret is put (RFC 6749 2.3.1).
+/// How a client secret is sent (RFC 6749 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMethod {
-    /// `client_secret_basic`.
+    /// `client_secret_basic`: in the header `Authorization`.
     Basic,
-    /// `client_secret_post`.
+    /// `client_secret_post`: in the body.
     Post,
 }
 
-/// A code about to be exchanged (RFC 6749 4.1.3).
+/// A token request for a code (RFC 6749 4.1.3).
 #[derive(Debug)]
 pub struct CodeGrant<'a> {
-    /// Whose code it is.
+    /// The slot of the login.
     pub slot: &'a Slot,
-    /// The token endpoint of this login's provider.
+    /// The token endpoint of the provider.
     pub token_url: &'a Url,
-    /// What the slot's `auto` means at this provider.
+    /// The method of a slot whose `token_endpoint_auth_method` is `auto`.
     pub auto: AuthMethod,
-    /// Whom a signed statement about us is for: the provider's issuer.
+    /// The audience of a client assertion (RFC 7523 3): the provider's issuer, or the token endpoint without
+    /// one.
     pub audience: &'a str,
-    /// The callback, exactly as in the authorization request.
+    /// The redirect URI of the authorization request.
     pub redirect_uri: &'a Url,
-    /// Has the PKCE verifier (RFC 7636 4.5).
+    /// The secrets of the login, with the PKCE verifier (RFC 7636 4.5).
     pub login_secrets: &'a LoginSecrets,
-    /// The code.
+    /// The authorization code.
     pub code: &'a SecretString,
-    /// Now.
+    /// The current time, for the client assertion.
     pub now: Timestamp,
 }
 
-/// What the provider gave for a code.
+/// The tokens of a login.
 #[derive(Debug)]
 pub struct Granted {
     /// The access token: visible ASCII, of type Bearer.
     pub access_token: SecretString,
-    /// The ID token, unverified, if one came.
+    /// The ID token, unverified; `None` if the response has none.
     pub unverified_id_token: Option<SecretString>,
 }
 
-/// What of ours goes along with one request.
+/// The client's credentials in one token request.
 #[derive(Clone, Copy)]
-enum Proof<'a> {
+enum Credentials<'a> {
     None,
     Secret(AuthMethod, &'a SecretString),
     ClientAssertion(&'a ClientKey),
 }
 
-/// RFC 7523 2.2.
-const STATEMENT_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// The `client_assertion_type` of a signed JWT (RFC 7523 2.2).
+const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 impl CodeGrant<'_> {
-    /// Exchanges the code. The slot's next secret is tried only when the provider does not accept the client by the
-    /// current one.
+    /// Exchanges the code. If the provider does not accept the slot's current secret, the next one is tried.
+    /// Records whether the provider accepts the credentials.
     ///
     /// # Errors
-    /// When the provider refuses the code or gives no proper answer.
+    /// The provider refuses the code or the client, or there is no usable response.
     pub async fn redeem(&self, http: &Outbound) -> Result<Granted, UpstreamError> {
-        let answer = self.redeem_by(http).await;
-        if let (Some(valid), false) = (accepts_client(&answer), matches!(self.slot.auth, ClientAuth::Public))
+        let result = self.redeem_with_secrets(http).await;
+        if let (Some(valid), false) = (accepts_client(&result), matches!(self.slot.auth, ClientAuth::Public))
         {
             let slot = self.slot.id().to_string();
             metrics::gauge!("portico_idp_credentials_valid", "slot" => slot).set(u8::from(valid));
         }
-        answer
+        result
     }
 
-    async fn redeem_by(&self, http: &Outbound) -> Result<Granted, UpstreamError> {
+    async fn redeem_with_secrets(&self, http: &Outbound) -> Result<Granted, UpstreamError> {
         let (method, secrets) = match &self.slot.auth {
-            ClientAuth::Public => return self.request(http, Proof::None).await,
-            ClientAuth::PrivateKey(key) => return self.request(http, Proof::ClientAssertion(key)).await,
+            ClientAuth::Public => return self.request(http, Credentials::None).await,
+            ClientAuth::PrivateKey(key) => {
+                return self.request(http, Credentials::ClientAssertion(key)).await;
+            }
             ClientAuth::Auto(secrets) => (self.auto, secrets),
             ClientAuth::Basic(secrets) => (AuthMethod::Basic, secrets),
             ClientAuth::Post(secrets) => (AuthMethod::Post, secrets),
         };
-        let first = self.request(http, Proof::Secret(method, &secrets.current)).await;
+        let first = self.request(http, Credentials::Secret(method, &secrets.current)).await;
         match (&first, &secrets.next) {
             (Err(UpstreamError::CodeRejected { error }), Some(next)) if error == "invalid_client" => {
-                tracing::info!(slot = %self.slot.id(), "the current client secret is refused, the next one is tried");
-                self.request(http, Proof::Secret(method, next)).await
+                tracing::info!(slot = %self.slot.id(), "current client secret refused; trying the next one");
+                self.request(http, Credentials::Secret(method, next)).await
             }
             _ => first,
         }
     }
 
-    async fn request(&self, http: &Outbound, proof: Proof<'_>) -> Result<Granted, UpstreamError> {
+    async fn request(&self, http: &Outbound, credentials: Credentials<'_>) -> Result<Granted, UpstreamError> {
         let mut client = TokenClient::new(ClientId::new(self.slot.client_id.clone()))
             .set_token_uri(TokenUrl::from_url(self.token_url.clone()))
             .set_redirect_uri(RedirectUrl::from_url(self.redirect_uri.clone()))
-            .set_auth_type(match proof {
-                Proof::Secret(AuthMethod::Basic, _) => AuthType::BasicAuth,
-                Proof::Secret(AuthMethod::Post, _) | Proof::ClientAssertion(_) | Proof::None => {
-                    AuthType::RequestBody
-                }
+            .set_auth_type(match credentials {
+                Credentials::Secret(AuthMethod::Basic, _) => AuthType::BasicAuth,
+                Credentials::Secret(AuthMethod::Post, _)
+                | Credentials::ClientAssertion(_)
+                | Credentials::None => AuthType::RequestBody,
             });
-        if let Proof::Secret(_, secret) = proof {
+        if let Credentials::Secret(_, secret) = credentials {
             client = client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()));
         }
         let code = AuthorizationCode::new(self.code.expose_secret().to_owned());
@@ -135,11 +136,12 @@ impl CodeGrant<'_> {
             let verifier = self.login_secrets.verifier().expose_secret().to_owned();
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
         }
-        if let Proof::ClientAssertion(key) = proof {
+        if let Credentials::ClientAssertion(key) = credentials {
             let client_assertion = key.client_assertion(&self.slot.client_id, self.audience, self.now);
-            let client_assertion = client_assertion.map_err(|problem| Endpoint::Token.bad(problem))?;
+            let client_assertion =
+                client_assertion.map_err(|problem| Endpoint::Token.bad_response(problem))?;
             request = request
-                .add_extra_param("client_assertion_type", STATEMENT_TYPE)
+                .add_extra_param("client_assertion_type", CLIENT_ASSERTION_TYPE)
                 .add_extra_param("client_assertion", client_assertion.expose_secret().to_owned());
         }
         let answered = request.request_async(&TokenEndpoint(http.clone())).await;
@@ -147,16 +149,16 @@ impl CodeGrant<'_> {
     }
 }
 
-/// The `oauth2` crate's client, with the one member that it does not know.
+/// The client of the `oauth2` crate, with `id_token` as additional member of the response.
 type TokenClient = Client<
     BasicErrorResponse,
-    Answered,
+    CodeResponse,
     BasicTokenIntrospectionResponse,
     StandardRevocableToken,
     BasicRevocationErrorResponse,
 >;
 
-type Answered = StandardTokenResponse<IdTokenField, BasicTokenType>;
+type CodeResponse = StandardTokenResponse<IdTokenField, BasicTokenType>;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct IdTokenField {
@@ -165,36 +167,37 @@ struct IdTokenField {
 
 impl ExtraTokenFields for IdTokenField {}
 
-fn granted(answered: &Answered) -> Result<Granted, UpstreamError> {
-    // RFC 6749 7.1: a token of a type we do not know must not be used.
-    if *answered.token_type() != BasicTokenType::Bearer {
-        return Err(Endpoint::Token.bad("token_type is not Bearer"));
+/// Takes the tokens out of a response.
+fn granted(response: &CodeResponse) -> Result<Granted, UpstreamError> {
+    // RFC 6749 7.1: a client must not use a token of an unknown type.
+    if *response.token_type() != BasicTokenType::Bearer {
+        return Err(Endpoint::Token.bad_response("token_type is not Bearer"));
     }
-    let access_token = answered.access_token().secret();
-    // RFC 6749 A.12; anything else could not stand in a header.
+    let access_token = response.access_token().secret();
+    // RFC 6749 A.12. Other characters cannot be part of a header.
     if access_token.is_empty() || !access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Endpoint::Token.bad("access_token is not visible ASCII"));
+        return Err(Endpoint::Token.bad_response("access_token is not visible ASCII"));
     }
     Ok(Granted {
         access_token: access_token.as_str().into(),
-        unverified_id_token: answered.extra_fields().id_token.as_deref().map(Into::into),
+        unverified_id_token: response.extra_fields().id_token.as_deref().map(Into::into),
     })
 }
 
+/// The error of a token request without the body of the response.
 fn refusal(error: RequestTokenError<UpstreamError, BasicErrorResponse>) -> UpstreamError {
     match error {
-        RequestTokenError::ServerResponse(answer) => {
-            UpstreamError::CodeRejected { error: printable(answer.error().as_ref()) }
+        RequestTokenError::ServerResponse(response) => {
+            UpstreamError::CodeRejected { error: printable(response.error().as_ref()) }
         }
         RequestTokenError::Request(error) => error,
-        RequestTokenError::Parse(..) => {
-            Endpoint::Token.bad("access_token, token_type or id_token is missing or has the wrong type")
-        }
-        RequestTokenError::Other(_) => Endpoint::Token.bad("the exchange could not be made"),
+        RequestTokenError::Parse(..) => Endpoint::Token
+            .bad_response("access_token, token_type or id_token is missing or has the wrong type"),
+        RequestTokenError::Other(_) => Endpoint::Token.bad_response("the exchange could not be made"),
     }
 }
 
-/// Our client in the shape that the `oauth2` crate asks for.
+/// The outbound client as HTTP client of the `oauth2` crate.
 struct TokenEndpoint(Outbound);
 
 impl<'c> AsyncHttpClient<'c> for TokenEndpoint {
@@ -207,58 +210,68 @@ impl<'c> AsyncHttpClient<'c> for TokenEndpoint {
 }
 
 async fn call(http: &Outbound, request: HttpRequest) -> Result<HttpResponse, UpstreamError> {
-    let mut request =
-        reqwest::Request::try_from(request).map_err(|_| Endpoint::Token.bad("its address cannot be used"))?;
-    if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
-        credentials.set_sensitive(true);
-    }
-    plain(&http.send(Endpoint::Token, request).await?)
+    let request =
+        token_request(request).ok_or_else(|| Endpoint::Token.bad_response("the request cannot be sent"))?;
+    normalized(&http.send(Endpoint::Token, request).await?)
 }
 
-/// The answer as RFC 6749 describes it: either the members of 5.1 with status 200, or the `error` of 5.2 with 400.
-fn plain(answer: &Answer) -> Result<HttpResponse, UpstreamError> {
-    let not_an_answer = || Endpoint::Token.bad(format_args!("status {}", answer.status));
-    if answer.status != 200 && !(400..500).contains(&answer.status) {
-        return Err(not_an_answer());
+/// A request of the `oauth2` crate, which is always a POST (RFC 6749 3.2), as request of the outbound client.
+fn token_request(request: HttpRequest) -> Option<ProviderRequest> {
+    let (head, body) = request.into_parts();
+    let mut request = ProviderRequest::post(Url::parse(&head.uri.to_string()).ok()?, body);
+    for (name, value) in &head.headers {
+        request = request.header(name.as_str(), value.to_str().ok()?).ok()?;
     }
-    let members = match members(answer) {
-        Err(_) if answer.status != 200 => return Err(not_an_answer()),
-        read => read?,
+    Some(request)
+}
+
+/// The response in the format of RFC 6749: the members of 5.1 with status 200, or the `error` of 5.2 with
+/// status 400.
+fn normalized(response: &ProviderResponse) -> Result<HttpResponse, UpstreamError> {
+    let unusable = || Endpoint::Token.bad_response(format_args!("status {}", response.status));
+    if response.status != 200 && !(400..500).contains(&response.status) {
+        return Err(unusable());
+    }
+    let members = match members(response) {
+        Err(_) if response.status != 200 => return Err(unusable()),
+        members => members?,
     };
-    let (status, kept) = match members.get("error") {
+    let (status, body) = match members.get("error") {
         Some(Value::String(error)) if !error.is_empty() => {
             (StatusCode::BAD_REQUEST, json!({ "error": error }))
         }
-        None | Some(Value::Null) if answer.status == 200 => {
+        None | Some(Value::Null) if response.status == 200 => {
             let used = |name: &&str| ["access_token", "token_type", "id_token"].contains(name);
-            let kept = members.iter().filter(|(name, value)| used(&name.as_str()) && !value.is_null());
-            (StatusCode::OK, kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+            let used_members =
+                members.iter().filter(|(name, value)| used(&name.as_str()) && !value.is_null());
+            (StatusCode::OK, used_members.map(|(name, value)| (name.clone(), value.clone())).collect())
         }
-        _ => return Err(not_an_answer()),
+        _ => return Err(unusable()),
     };
-    let mut response = HttpResponse::new(kept.to_string().into_bytes());
-    *response.status_mut() = status;
-    Ok(response)
+    let mut normalized = HttpResponse::new(body.to_string().into_bytes());
+    *normalized.status_mut() = status;
+    Ok(normalized)
 }
 
-fn members(answer: &Answer) -> Result<Map<String, Value>, UpstreamError> {
-    if answer.media_type != "application/x-www-form-urlencoded" {
-        return json::object(&answer.body).map_err(|error| Endpoint::Token.bad(error));
+/// The members of a JSON or form-encoded response.
+fn members(response: &ProviderResponse) -> Result<Map<String, Value>, UpstreamError> {
+    if response.media_type != "application/x-www-form-urlencoded" {
+        return json::object(&response.body).map_err(|error| Endpoint::Token.bad_response(error));
     }
     let mut members = BTreeMap::new();
-    for (name, value) in form_urlencoded::parse(&answer.body) {
+    for (name, value) in form_urlencoded::parse(&response.body) {
         match members.entry(name.into_owned()) {
-            Entry::Vacant(place) => place.insert(Value::String(value.into_owned())),
-            Entry::Occupied(_) => return Err(Endpoint::Token.bad("it has two members of one name")),
+            Entry::Vacant(entry) => entry.insert(Value::String(value.into_owned())),
+            Entry::Occupied(_) => return Err(Endpoint::Token.bad_response("it has two members of one name")),
         };
     }
     Ok(members.into_iter().collect())
 }
 
-/// Whether the token endpoint knew us by our credentials, if its answer tells (RFC 6749 5.2; `invalid_code` and
-/// `bad_verification_code` are what some say for `invalid_grant`).
-pub(crate) fn accepts_client<T>(answer: &Result<T, UpstreamError>) -> Option<bool> {
-    match answer {
+/// Whether the token endpoint accepted the client's credentials (RFC 6749 5.2); `None` if the result does not
+/// show it. Some providers send `invalid_code` or `bad_verification_code` in place of `invalid_grant`.
+pub(crate) fn accepts_client<T>(result: &Result<T, UpstreamError>) -> Option<bool> {
+    match result {
         Ok(_) => Some(true),
         Err(UpstreamError::CodeRejected { error }) => match error.as_str() {
             "invalid_client" | "unauthorized_client" => Some(false),
@@ -273,18 +286,17 @@ pub(crate) fn accepts_client<T>(answer: &Result<T, UpstreamError>) -> Option<boo
 mod tests {
     use super::*;
 
-    fn read(status: u16, media_type: &str, body: &str) -> Result<Granted, UpstreamError> {
-        let answer = Answer {
+    fn parse(status: u16, media_type: &str, body: &str) -> Result<Granted, UpstreamError> {
+        let response = ProviderResponse {
             status,
             media_type: media_type.to_owned(),
-            location: None,
-            set_cookies: Vec::new(),
             body: body.as_bytes().to_vec(),
+            ..ProviderResponse::default()
         };
-        let response = plain(&answer)?;
+        let response = normalized(&response)?;
         if response.status() == StatusCode::OK {
-            let answered = serde_json::from_slice(response.body());
-            return granted(&answered.map_err(|_| Endpoint::Token.bad("parse"))?);
+            let parsed = serde_json::from_slice(response.body());
+            return granted(&parsed.map_err(|_| Endpoint::Token.bad_response("parse"))?);
         }
         let refused: BasicErrorResponse = serde_json::from_slice(response.body()).unwrap();
         Err(refusal(RequestTokenError::ServerResponse(refused)))
@@ -328,7 +340,7 @@ mod tests {
             (200, json, "", bad()),
             (200, json, "[]", bad()),
             (200, "text/html", "<html>", bad()),
-            // Refusals, GitHub's with status 200 among them.
+            // Refusals, also with status 200 as GitHub sends them.
             (400, json, r#"{"error":"invalid_grant","error_description":"x"}"#, rejected()),
             (401, json, r#"{"error":"invalid_client"}"#, rejected()),
             (200, json, r#"{"error":"bad_verification_code"}"#, rejected()),
@@ -343,7 +355,7 @@ mod tests {
             (201, json, r#"{"access_token":"at","token_type":"Bearer"}"#, bad()),
         ] {
             let text = |secret: &SecretString| secret.expose_secret().to_owned();
-            let received = read(status, kind, body)
+            let received = parse(status, kind, body)
                 .map(|got| (text(&got.access_token), got.unverified_id_token.as_ref().map(text)))
                 .map_err(|error| error.code().as_str());
             assert_eq!(received, expected, "{status} {body}");
@@ -359,10 +371,10 @@ mod tests {
             r#""4242""#,
             "4242",
         ] {
-            let error = read(200, "application/json", body).unwrap_err();
+            let error = parse(200, "application/json", body).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("4242"), "{error:?}");
         }
-        let error = read(400, "", r#"{"error":"a\r\n\u001b[31m\u2028b"}"#).unwrap_err();
+        let error = parse(400, "", r#"{"error":"a\r\n\u001b[31m\u2028b"}"#).unwrap_err();
         assert!(!error.to_string().contains(['\r', '\n', '\u{1b}', '\u{2028}']), "{error}");
     }
 }

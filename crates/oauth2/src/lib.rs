@@ -1,25 +1,19 @@
-//! Speaks OAuth 2.0 to a provider, and owns the one outbound HTTP client.
+//! The OAuth 2.0 client of a slot.
 //!
-//! [`OAuth2Client`] is the whole of a plain OAuth 2.0 login. What it is made of (the authorization request, the
-//! reading of the reply, the exchange of the code, userinfo) is public, because OpenID Connect adds to it and replaces
-//! nothing. This crate knows neither the database nor the HTTP server, and no type of the crates it uses leaves it.
+//! [`OAuth2Client`] is a complete OAuth 2.0 login. Its parts (the authorization request and response, the
+//! exchange of the code, userinfo) are public, because OpenID Connect extends them. This crate does not
+//! depend on the database or on the HTTP server. No type of the crate `oauth2` leaves it.
 
 mod authorize;
-mod breaker;
-mod certificate;
 mod exchange;
 #[cfg(test)]
 mod fixtures;
-pub mod json;
 pub mod lookups;
-pub mod otlp_http;
-mod outbound;
 pub mod probe;
 pub mod userinfo;
 
 pub use authorize::{IssRule, authorization_request, further_parameters, take_code};
 pub use exchange::{AuthMethod, CodeGrant, Granted};
-pub use outbound::{Endpoint, Outbound, OutboundError};
 
 use async_trait::async_trait;
 use portico_core::claims::{Claims, Evidence};
@@ -30,12 +24,14 @@ use portico_core::provider::{
     AuthorizationParams, AuthorizationRedirect, CodeExchange, Health, Issuer, OAuth2Settings, ProtocolClient,
     ProviderFingerprint, ProviderKind, Slot,
 };
+use portico_outbound::reachability::{self, dns, tls};
+use portico_outbound::{Endpoint, Outbound, ProviderRequest};
 use secrecy::SecretString;
 use url::Url;
 
 use crate::userinfo::Userinfo;
 
-/// An OAuth 2.0 provider, as one slot sees it.
+/// The client of one OAuth 2.0 slot.
 pub struct OAuth2Client {
     slot: Slot,
     settings: OAuth2Settings,
@@ -43,10 +39,10 @@ pub struct OAuth2Client {
 }
 
 impl OAuth2Client {
-    /// The client of an OAuth 2.0 slot. Asks nobody anything.
+    /// Creates the client of an OAuth 2.0 slot. Sends no request.
     ///
     /// # Panics
-    /// When the slot is one of OpenID Connect.
+    /// The slot is an OpenID Connect slot.
     pub fn new(slot: Slot, http: Outbound) -> Self {
         let settings = match &slot.kind {
             ProviderKind::OAuth2(settings) => settings.clone(),
@@ -96,9 +92,9 @@ impl ProtocolClient for OAuth2Client {
         let (url, method) = (&self.settings.userinfo_url, self.slot.userinfo_method);
         let userinfo = match userinfo::fetch(&self.http, url, method, &granted.access_token).await? {
             Userinfo::Plain(userinfo) => userinfo,
-            // Without OpenID Connect there are no keys to verify it with.
+            // Without OpenID Connect there is no key set for the verification.
             Userinfo::UnverifiedJwt(_) => {
-                return Err(Endpoint::Userinfo.bad("a signed answer, which needs an oidc slot"));
+                return Err(Endpoint::Userinfo.bad_response("a signed answer, which needs an oidc slot"));
             }
         };
         let namespace = self.settings.identity_namespace.clone();
@@ -123,7 +119,8 @@ impl ProtocolClient for OAuth2Client {
 
     async fn inspect(&self, params: AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding> {
         let OAuth2Settings { authorization_url, token_url, .. } = &self.settings;
-        let knocked = probe::knock(&self.http, Endpoint::Token, token_url).await;
+        let request = ProviderRequest::get(token_url.clone());
+        let reached = reachability::send(&self.http, Endpoint::Token, request).await;
         let authorization = authorization_request(&self.slot, authorization_url, &params);
         let code = probe::NO_CODE.into();
         let grant = CodeGrant {
@@ -137,11 +134,11 @@ impl ProtocolClient for OAuth2Client {
             now,
         };
         let (dns, redirect_uri, client_secret) = tokio::join!(
-            probe::dns(token_url),
+            dns(token_url),
             probe::redirect_uri(&self.http, &self.slot, &authorization, params.redirect_uri),
             probe::client_secret(&self.http, &grant),
         );
-        vec![dns, probe::tls(token_url, &knocked), redirect_uri, client_secret]
+        vec![dns, tls(token_url, &reached), redirect_uri, client_secret]
     }
 }
 

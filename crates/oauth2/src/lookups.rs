@@ -1,31 +1,30 @@
-//! What a provider tells only when asked for it: the address that is verified, and the groups.
+//! Look-ups of claims that userinfo does not have: the verified e-mail address and the groups.
 //!
-//! Neither is part of OAuth 2.0 or OpenID Connect. The forms are those of GitHub's REST API and of Google Cloud Identity.
-//! A look-up that fails leaves what it asked for unknown, which lets nobody in whom an access rule would judge by it.
+//! They are not part of OAuth 2.0 or OpenID Connect. The formats are those of GitHub's REST API and of Google
+//! Cloud Identity. If a look-up fails, its claim stays unknown. The login then fails if an access rule needs
+//! the claim.
 
 use portico_core::claims::Claims;
 use portico_core::error::UpstreamError;
 use portico_core::provider::Slot;
-use reqwest::Method;
+use portico_outbound::{Endpoint, Outbound, ProviderRequest, json};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::json;
-use crate::outbound::{Endpoint, Outbound};
-use crate::userinfo::request;
+use crate::userinfo::send_with_token;
 
-/// How many pages of groups are read. A person of more groups than they hold has unknown ones.
-const MOST_PAGES: usize = 10;
+/// The most pages of groups that are read. With further pages, the look-up fails.
+const MAX_PAGES: usize = 10;
 
-/// How many groups are asked for at once, the most that a page may have.
+/// The groups of one page; the largest value that Google allows.
 const PAGE_SIZE: &str = "1000";
 
-/// Adds the primary verified e-mail address. When the list cannot be had, the login goes on without, unless the access
-/// rule asks for a domain.
+/// Adds the primary verified e-mail address to the claims. If the list cannot be read, the claims stay
+/// unchanged.
 ///
 /// # Errors
-/// When the address is needed and the list cannot be had.
+/// The list cannot be read, and the access rule checks the e-mail domain.
 pub async fn with_email(
     claims: Claims,
     slot: &Slot,
@@ -37,31 +36,34 @@ pub async fn with_email(
         Ok(Some(address)) => Ok(claims.with_email(address)),
         Ok(None) => Ok(claims),
         Err(error) if slot.access.email_domains.is_empty() => {
-            tracing::warn!(slot = %slot.id(), %error, "the e-mail addresses could not be read; none is known to be verified");
+            let slot = slot.id();
+            tracing::warn!(%slot, %error, "e-mail addresses could not be read; none is known to be verified");
             Ok(claims)
         }
         Err(error) => Err(error),
     }
 }
 
+/// The entry of the list that is both `primary` and `verified`.
 async fn primary_email(
     http: &Outbound,
     url: &Url,
     access_token: &SecretString,
 ) -> Result<Option<String>, UpstreamError> {
     let endpoint = Endpoint::Emails;
-    let answer = request(http, endpoint, (Method::GET, url.clone()), access_token).await?;
-    let list = json::objects(&answer.body).map_err(|error| endpoint.bad(error))?;
-    let is = |entry: &Map<String, Value>, mark: &str| entry.get(mark).and_then(Value::as_bool) == Some(true);
+    let request = ProviderRequest::get(url.clone());
+    let response = send_with_token(http, endpoint, request, access_token).await?;
+    let list = json::objects(&response.body).map_err(|error| endpoint.bad_response(error))?;
+    let is = |entry: &Map<String, Value>, name: &str| entry.get(name).and_then(Value::as_bool) == Some(true);
     let primary = list.iter().find(|entry| is(entry, "primary") && is(entry, "verified"));
     Ok(primary.and_then(|entry| entry.get("email")?.as_str()).map(str::to_owned))
 }
 
-/// Replaces the groups by those of the look-up. When it fails, the login goes on with unknown groups, unless the access
-/// rule asks for one.
+/// Replaces the groups of the claims by those of the look-up. If the look-up fails, the groups are unknown.
+/// Without `groups_url` the claims stay unchanged.
 ///
 /// # Errors
-/// [`UpstreamError::BadResponse`] when groups are needed and the look-up fails.
+/// [`UpstreamError::BadResponse`] if the look-up fails and the access rule checks groups.
 pub async fn with_groups(
     claims: Claims,
     slot: &Slot,
@@ -73,21 +75,21 @@ pub async fn with_groups(
         claims.email().filter(|email| email.verified == Some(true)).map(|email| email.address.as_str());
     let found = match address {
         Some(address) => groups(http, url, address, access_token).await,
-        None => Err(Endpoint::Groups.bad("there is no verified e-mail address to look for")),
+        None => Err(Endpoint::Groups.bad_response("there is no verified e-mail address to look for")),
     };
     match found {
         Ok(groups) => Ok(claims.with_groups(Some(groups))),
         Err(error) if slot.access.groups.is_empty() => {
-            tracing::warn!(slot = %slot.id(), %error, "the groups could not be looked up; they are unknown");
+            tracing::warn!(slot = %slot.id(), %error, "groups could not be looked up; they are unknown");
             Ok(claims.with_groups(None))
         }
-        // One code whatever went wrong on the way (section 4 of the contract).
+        // Every failure has the same error code (section 4 of the contract).
         Err(error @ UpstreamError::BadResponse { .. }) => Err(error),
-        Err(error) => Err(Endpoint::Groups.bad(error)),
+        Err(error) => Err(Endpoint::Groups.bad_response(error)),
     }
 }
 
-/// The addresses of all groups that the person is in, directly or through another group.
+/// The addresses of all groups of the user, direct and transitive.
 async fn groups(
     http: &Outbound,
     url: &Url,
@@ -95,34 +97,35 @@ async fn groups(
     access_token: &SecretString,
 ) -> Result<Vec<String>, UpstreamError> {
     let endpoint = Endpoint::Groups;
-    // The address stands in an expression, between quotes.
+    // The address is a quoted part of an expression.
     if address.contains(['\'', '"', '\\']) {
-        return Err(endpoint.bad("the e-mail address cannot be part of a question"));
+        return Err(endpoint.bad_response("the e-mail address cannot be part of a question"));
     }
     let query = format!(
         "member_key_id == '{address}' && 'cloudidentity.googleapis.com/groups.discussion_forum' in labels"
     );
     let (mut found, mut page_token) = (Vec::new(), String::new());
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let mut page = url.clone();
         page.query_pairs_mut().append_pair("query", &query).append_pair("pageSize", PAGE_SIZE);
         if !page_token.is_empty() {
             page.query_pairs_mut().append_pair("pageToken", &page_token);
         }
-        let answer = request(http, endpoint, (Method::GET, page), access_token).await?;
-        let page = json::object(&answer.body).map_err(|error| endpoint.bad(error))?;
-        found.extend(members(&page).ok_or_else(|| endpoint.bad("memberships is no list of groups"))?);
+        let response = send_with_token(http, endpoint, ProviderRequest::get(page), access_token).await?;
+        let page = json::object(&response.body).map_err(|error| endpoint.bad_response(error))?;
+        found
+            .extend(members(&page).ok_or_else(|| endpoint.bad_response("memberships is no list of groups"))?);
         match page.get("nextPageToken") {
             None | Some(Value::Null) => return Ok(found),
             Some(Value::String(next)) if next.is_empty() => return Ok(found),
             Some(Value::String(next)) => next.clone_into(&mut page_token),
-            Some(_) => return Err(endpoint.bad("nextPageToken is no text")),
+            Some(_) => return Err(endpoint.bad_response("nextPageToken is no text")),
         }
     }
-    Err(endpoint.bad("it has too many pages"))
+    Err(endpoint.bad_response("it has too many pages"))
 }
 
-/// The groups of one page; without the member there are none.
+/// The groups of one page; empty without `memberships`, and `None` if it has another type.
 fn members(page: &Map<String, Value>) -> Option<Vec<String>> {
     let memberships = match page.get("memberships") {
         None | Some(Value::Null) => return Some(Vec::new()),

@@ -1,4 +1,4 @@
-//! Whole logins at the demo provider, over real sockets.
+//! Complete logins at the demo provider, over real sockets.
 
 use portico_core::clock::Timestamp;
 use portico_core::error::Code;
@@ -52,7 +52,7 @@ impl Site {
         OAuth2Client::new(self.slot.clone(), http)
     }
 
-    /// A login up to its callback.
+    /// Begins a login. Returns the exchange that its callback causes.
     async fn begin(&self) -> CodeExchange {
         let login_secrets = || LoginSecrets::new(VERIFIER.into(), "n".into());
         let redirect_uri = Url::parse(CALLBACK).unwrap();
@@ -63,9 +63,10 @@ impl Site {
             prompt: Prompt::AsConfigured,
         };
         let started = self.client().authorization_redirect(params).await.unwrap();
-        let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
-        let arrived = browser.build().unwrap().get(started.location).send().await.unwrap();
-        let back = Url::parse(arrived.headers()["location"].to_str().unwrap()).unwrap();
+        let browser = Outbound::new(&self.slot.transport, tokio::runtime::Handle::current()).unwrap();
+        let request = ProviderRequest::get(started.location);
+        let response = browser.send(Endpoint::Authorization, request).await.unwrap();
+        let back = Url::parse(&response.location.unwrap()).unwrap();
         let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
         CodeExchange {
             redirect_uri,
@@ -205,9 +206,13 @@ async fn answers_come_in_the_forms_that_providers_use() {
     assert_eq!(site.log_in().await.unwrap_err(), Code::IdpClaimsIncomplete);
 }
 
+/// An entry of the list of e-mail addresses.
+fn entry(email: &str, primary: bool, verified: bool) -> serde_json::Value {
+    json!({ "email": email, "primary": primary, "verified": verified })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn q_gh_5_only_the_primary_verified_address_of_the_list_counts() {
-    let entry = |email: &str, primary: bool, verified: bool| json!({ "email": email, "primary": primary, "verified": verified });
     let listed = |rule: bool| {
         let site = Site::new(Registered::Public, |slot| {
             if rule {
@@ -239,7 +244,7 @@ async fn q_gh_5_only_the_primary_verified_address_of_the_list_counts() {
         let email = claims.email().map(|email| (email.address.clone(), email.verified));
         assert_eq!(&email, expected, "{list}");
     }
-    // A list that cannot be had matters only to who is judged by it.
+    // A list that cannot be read fails the login only if an access rule needs the address.
     for (rule, expected) in [(false, Ok(())), (true, Err(Code::IdpBadResponse))] {
         let site = listed(rule);
         assert!(site.log_in().await.is_ok());

@@ -1,17 +1,13 @@
-//! What the access token of a login opens: the provider's word on the person.
+//! Userinfo, and other resources that an access token gives access to.
 
 use portico_core::error::UpstreamError;
 use portico_core::provider::UserinfoMethod;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
-use reqwest::{Method, Request};
+use portico_outbound::{Endpoint, Outbound, ProviderRequest, ProviderResponse, json};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::json;
-use crate::outbound::{Answer, Endpoint, Outbound};
-
-/// A userinfo answer, in the form it came.
+/// A userinfo response, in the format that the provider chose.
 #[derive(Debug)]
 pub enum Userinfo {
     /// A JSON document.
@@ -20,10 +16,10 @@ pub enum Userinfo {
     UnverifiedJwt(String),
 }
 
-/// Asks for userinfo (OIDC Core 5.3.1).
+/// Fetches userinfo (OIDC Core 5.3.1).
 ///
 /// # Errors
-/// When there is no answer, another status than 200, or no document.
+/// There is no response, the status is not 200, or the body is neither a JSON object nor a JWT.
 pub async fn fetch(
     http: &Outbound,
     url: &Url,
@@ -31,32 +27,34 @@ pub async fn fetch(
     access_token: &SecretString,
 ) -> Result<Userinfo, UpstreamError> {
     let endpoint = Endpoint::Userinfo;
-    let verb = match method {
-        UserinfoMethod::Get => Method::GET,
-        UserinfoMethod::Post => Method::POST,
+    let request = match method {
+        UserinfoMethod::Get => ProviderRequest::get(url.clone()),
+        UserinfoMethod::Post => ProviderRequest::post(url.clone(), Vec::new()),
     };
-    let answer = request(http, endpoint, (verb, url.clone()), access_token).await?;
-    if answer.media_type == "application/jwt" {
-        let token = String::from_utf8(answer.body).map_err(|_| endpoint.bad("it is not a JWT"))?;
+    let response = send_with_token(http, endpoint, request, access_token).await?;
+    if response.media_type == "application/jwt" {
+        let token = String::from_utf8(response.body).map_err(|_| endpoint.bad_response("it is not a JWT"))?;
         return Ok(Userinfo::UnverifiedJwt(token.trim().to_owned()));
     }
-    json::object(&answer.body).map(Userinfo::Plain).map_err(|error| endpoint.bad(error))
+    json::object(&response.body).map(Userinfo::Plain).map_err(|error| endpoint.bad_response(error))
 }
 
-/// Asks what an access token opens. The token travels in the `Authorization` header only (RFC 6750 2.1).
-pub(crate) async fn request(
+/// Sends a request with an access token, in the `Authorization` header only (RFC 6750 2.1).
+///
+/// # Errors
+/// The token cannot be sent, there is no response, or the status is not 200.
+pub(crate) async fn send_with_token(
     http: &Outbound,
     endpoint: Endpoint,
-    (verb, url): (Method, Url),
+    request: ProviderRequest,
     access_token: &SecretString,
-) -> Result<Answer, UpstreamError> {
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access_token.expose_secret()))
-        .map_err(|_| endpoint.bad("the access token cannot be sent"))?;
-    bearer.set_sensitive(true);
-    let mut request = Request::new(verb, url);
-    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    request.headers_mut().insert(AUTHORIZATION, bearer);
-    let answer = http.send(endpoint, request).await?;
-    answer.expect_ok(endpoint)?;
-    Ok(answer)
+) -> Result<ProviderResponse, UpstreamError> {
+    let bearer = format!("Bearer {}", access_token.expose_secret());
+    let request = request
+        .accept_json()
+        .header("authorization", &bearer)
+        .map_err(|_| endpoint.bad_response("the access token cannot be sent"))?;
+    let response = http.send(endpoint, request).await?;
+    response.expect_ok(endpoint)?;
+    Ok(response)
 }

@@ -9,9 +9,9 @@ use url::Url;
 
 use crate::metadata::Metadata;
 
-/// The authorization request. Everything in it comes from the settings, the metadata and this login; nothing
-/// from the browser's request. Without a nonce it is the request of OAuth 2.0, because `CoreClient` always
-/// sends one.
+/// The authorization request. Its parameters come from the settings, the metadata and this login only, not
+/// from the request of the browser. Without a nonce it is a request of OAuth 2.0, because `CoreClient` always
+/// sends a nonce.
 pub(crate) fn authentication_request(
     slot: &Slot,
     metadata: &Metadata,
@@ -22,7 +22,7 @@ pub(crate) fn authentication_request(
         return authorization_request(slot, metadata.authorization(), params);
     };
     let (state, nonce) = (params.state.to_owned(), nonce.expose_secret().to_owned());
-    // The scopes are those of the settings, where `openid` is already among them.
+    // The scopes of the settings already have `openid`.
     let client = CoreClient::from_provider_metadata(
         metadata.provider().clone(),
         ClientId::new(slot.client_id.clone()),
@@ -48,7 +48,7 @@ pub(crate) fn authentication_request(
 #[cfg(test)]
 mod tests {
     use portico_core::provider::{LoginSecrets, Prompt, ResponseMode};
-    use portico_oauth2::Outbound;
+    use portico_outbound::Outbound;
     use serde_json::json;
     use tokio::runtime::Handle;
 
@@ -66,10 +66,10 @@ mod tests {
         });
         let settings = fixtures::settings("https://idp.example/.well-known/openid-configuration");
         let http = Outbound::new(&fixtures::slot(settings.clone()).transport, Handle::current()).unwrap();
-        Metadata::read(document.as_object().unwrap(), &settings, &[], &http).unwrap()
+        Metadata::from_document(document.as_object().unwrap(), &settings, &[], &http).unwrap()
     }
 
-    /// The parameters, in alphabetical order.
+    /// The parameters of the request, in alphabetical order.
     fn parameters(slot: &Slot, authorization: &str, nonce: bool, prompt: Prompt) -> Vec<(String, String)> {
         let redirect_uri = Url::parse("https://portico.example/auth/oidc/provider1/callback").unwrap();
         let login_secrets = LoginSecrets::new(VERIFIER.into(), "the-nonce".into());

@@ -1,11 +1,11 @@
-//! A document of the provider: fetched once for all who wait, kept while it is good, and renewed without haste.
+//! The cache of one document of the provider. Concurrent callers share one fetch.
 //!
-//! It is trusted for a day and renewed after an hour. A renewal that fails leaves the good copy in place and is tried
-//! again a minute later. Without a good copy everybody who comes waits for one and the same look, and looks that
-//! fail follow one another with a short rest, so that a dead provider is not stormed and one that returns is used at once.
+//! A copy is trusted for 24 hours and renewed after one hour. If the renewal fails, the copy stays and the
+//! next attempt follows after one minute. Without a copy, all callers wait for the same fetch. Between two
+//! failed fetches there is a short pause: the provider is not flooded with requests, and its recovery is
+//! noticed soon.
 //!
-//! What the document says and where it is from is none of this module's business. Nor is the time: callers bring
-//! their own.
+//! The cache knows neither the content nor the URL of the document. Callers pass the current time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,107 +17,116 @@ use portico_core::error::UpstreamError;
 use portico_core::provider::Health;
 use tokio::time::{Instant, sleep_until};
 
-/// Until then a copy is used without another look.
+/// The age up to which a copy is used without a renewal.
 const FRESH: Duration = Duration::from_hours(1);
 
-/// Until then a copy is used when a look fails.
+/// The age up to which a copy is used if its renewal fails.
 const TRUSTED: Duration = Duration::from_hours(24);
 
-/// The least time between two looks for something newer than a copy that is good.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The shortest time between two renewals of a trusted copy.
+const RENEWAL_PAUSE: Duration = Duration::from_mins(1);
 
-/// The rest after a failed look when there is no copy at all.
-const REST: Duration = Duration::from_millis(500);
+/// The pause after a failed fetch without a trusted copy.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// What a caller needs.
+/// The copy that a caller needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
-    /// A copy.
+    /// Any trusted copy.
     Any,
-    /// A newer copy than the one at hand, which lacks something that should be there.
+    /// A newer copy than the cached one, which lacks an expected entry.
     Newer,
 }
 
-/// The document and what is known of it.
+/// The cache of one document.
 pub(crate) struct DocumentCache<T> {
-    /// What it is called where look-ups are counted.
+    /// The label of the cache in the metric of look-ups.
     name: &'static str,
     state: Mutex<CacheState<T>>,
-    /// The looks under way, and those just done, by number; whoever comes meanwhile shares them.
-    looks: Cache<u64, Arc<T>>,
+    /// The running fetches and the recently completed ones, by number. Callers with the same number share
+    /// one.
+    fetches: Cache<u64, Arc<T>>,
 }
 
 struct CacheState<T> {
     good: Option<Good<T>>,
-    /// How many looks have ended.
+    /// The number of completed fetches.
     number: u64,
-    looked_at: Option<Timestamp>,
-    looked_for_newer_at: Option<Timestamp>,
-    /// When the last look failed, if it did.
+    fetched_at: Option<Timestamp>,
+    /// The time of the last fetch for [`Freshness::Newer`].
+    fetched_newer_at: Option<Timestamp>,
+    /// The time of the last fetch; `None` if it succeeded.
     failed: Option<Instant>,
 }
 
+/// A fetched document.
 struct Good<T> {
     document: Arc<T>,
     since: Timestamp,
 }
 
 impl<T: Send + Sync + 'static> DocumentCache<T> {
+    /// An empty cache with this label in metrics.
     pub(crate) fn new(name: &'static str) -> Self {
         let state =
-            CacheState { good: None, number: 0, looked_at: None, looked_for_newer_at: None, failed: None };
-        Self { name, state: Mutex::new(state), looks: Cache::builder().time_to_live(PATIENCE).build() }
+            CacheState { good: None, number: 0, fetched_at: None, fetched_newer_at: None, failed: None };
+        Self { name, state: Mutex::new(state), fetches: Cache::builder().time_to_live(RENEWAL_PAUSE).build() }
     }
 
-    /// The document; `look` fetches it and is used when a look is due.
+    /// The document. It is fetched if there is no sufficient copy.
     ///
     /// # Errors
-    /// Of the look, when there is no copy that can be trusted.
+    /// Of the fetch, if there is no trusted copy.
     pub(crate) async fn get(
         &self,
         now: Timestamp,
         freshness: Freshness,
-        look: impl Future<Output = Result<T, UpstreamError>> + Send,
+        fetch: impl Future<Output = Result<T, UpstreamError>> + Send,
     ) -> Result<Arc<T>, UpstreamError> {
         let number = {
             let state = self.state();
-            let at_hand = state.at_hand(now, freshness);
-            count_lookup(self.name, at_hand.is_some());
-            if let Some(document) = at_hand {
+            let sufficient = state.sufficient(now, freshness);
+            count_lookup(self.name, sufficient.is_some());
+            if let Some(document) = sufficient {
                 return Ok(document);
             }
             state.number
         };
-        self.looks.try_get_with(number, self.look(now, freshness, look)).await.map_err(|error| again(&error))
+        self.fetches
+            .try_get_with(number, self.fetch(now, freshness, fetch))
+            .await
+            .map_err(|error| copy_of(&error))
     }
 
-    async fn look(
+    /// Fetches the document after the pause, if the copy is still not sufficient.
+    async fn fetch(
         &self,
         now: Timestamp,
         freshness: Freshness,
-        look: impl Future<Output = Result<T, UpstreamError>> + Send,
+        fetch: impl Future<Output = Result<T, UpstreamError>> + Send,
     ) -> Result<Arc<T>, UpstreamError> {
-        let rested = {
+        let pause_end = {
             let state = self.state();
-            // A look that ended since the caller decided may have made this one needless.
-            if let Some(document) = state.at_hand(now, freshness) {
+            // Another fetch may have ended in the meantime.
+            if let Some(document) = state.sufficient(now, freshness) {
                 return Ok(document);
             }
-            state.failed.filter(|_| state.trusted(now).is_none()).map(|failed| failed + REST)
+            state.failed.filter(|_| state.trusted(now).is_none()).map(|failed| failed + RETRY_PAUSE)
         };
-        if let Some(rested) = rested {
-            sleep_until(rested).await;
+        if let Some(pause_end) = pause_end {
+            sleep_until(pause_end).await;
         }
-        let found = look.await;
-        self.state().record(now, freshness, found)
+        let result = fetch.await;
+        self.state().store(now, freshness, result)
     }
 
-    /// The last good copy, however old.
+    /// The last copy, of any age.
     pub(crate) fn peek(&self) -> Option<Arc<T>> {
         self.state().good.as_ref().map(|good| Arc::clone(&good.document))
     }
 
-    /// How the last look went.
+    /// The health according to the last fetch: degraded if it failed and there is a copy, down without a
+    /// copy.
     pub(crate) fn health(&self) -> Health {
         let state = self.state();
         match (state.failed, &state.good) {
@@ -133,33 +142,36 @@ impl<T: Send + Sync + 'static> DocumentCache<T> {
 }
 
 impl<T> CacheState<T> {
+    /// The copy, if it is at most [`TRUSTED`] old.
     fn trusted(&self, now: Timestamp) -> Option<&Good<T>> {
         self.good.as_ref().filter(|good| !has_passed(TRUSTED, good.since, now))
     }
 
-    /// The copy, unless a look is due.
-    fn at_hand(&self, now: Timestamp, freshness: Freshness) -> Option<Arc<T>> {
+    /// The copy, unless a fetch is due.
+    fn sufficient(&self, now: Timestamp, freshness: Freshness) -> Option<Arc<T>> {
         let good = self.trusted(now)?;
-        let patient = |at: Option<Timestamp>| at.is_some_and(|at| !has_passed(PATIENCE, at, now));
-        let enough = match freshness {
-            Freshness::Any => !has_passed(FRESH, good.since, now) || patient(self.looked_at),
-            Freshness::Newer => patient(self.looked_for_newer_at),
+        let paused = |at: Option<Timestamp>| at.is_some_and(|at| !has_passed(RENEWAL_PAUSE, at, now));
+        let sufficient = match freshness {
+            Freshness::Any => !has_passed(FRESH, good.since, now) || paused(self.fetched_at),
+            Freshness::Newer => paused(self.fetched_newer_at),
         };
-        enough.then(|| Arc::clone(&good.document))
+        sufficient.then(|| Arc::clone(&good.document))
     }
 
-    fn record(
+    /// Stores the result of a fetch. If it failed, the copy is the answer as long as it is trusted.
+    #[expect(clippy::disallowed_methods, reason = "measures the duration of the pause after a failure")]
+    fn store(
         &mut self,
         now: Timestamp,
         freshness: Freshness,
-        found: Result<T, UpstreamError>,
+        result: Result<T, UpstreamError>,
     ) -> Result<Arc<T>, UpstreamError> {
         self.number += 1;
-        self.looked_at = Some(now);
+        self.fetched_at = Some(now);
         if freshness == Freshness::Newer {
-            self.looked_for_newer_at = Some(now);
+            self.fetched_newer_at = Some(now);
         }
-        match found {
+        match result {
             Ok(document) => {
                 let document = Arc::new(document);
                 self.good = Some(Good { document: Arc::clone(&document), since: now });
@@ -177,12 +189,13 @@ impl<T> CacheState<T> {
     }
 }
 
+/// Whether this span has passed.
 fn has_passed(span: Duration, since: Timestamp, now: Timestamp) -> bool {
     now >= since.plus(span)
 }
 
-/// The error once more, for another of those who waited.
-fn again(error: &UpstreamError) -> UpstreamError {
+/// A copy of the error for each of the callers that shared the fetch.
+fn copy_of(error: &UpstreamError) -> UpstreamError {
     match error {
         UpstreamError::BadResponse { endpoint, problem } => {
             UpstreamError::BadResponse { endpoint, problem: problem.clone() }
@@ -205,6 +218,7 @@ fn again(error: &UpstreamError) -> UpstreamError {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests measure durations")]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -213,24 +227,24 @@ mod tests {
     const T0: i64 = 1_900_000_000;
     const HOUR: i64 = 3600;
 
-    /// A document whose looks are counted; it is the number of the look that found it.
+    /// A cache with a count of its fetches. The document is the number of its fetch.
     struct Site {
         cache: DocumentCache<u32>,
-        looks: AtomicU32,
+        fetches: AtomicU32,
     }
 
     impl Site {
         fn new() -> Self {
-            Self { cache: DocumentCache::new("test"), looks: AtomicU32::new(0) }
+            Self { cache: DocumentCache::new("test"), fetches: AtomicU32::new(0) }
         }
 
         async fn get(&self, at: i64, freshness: Freshness, works: bool) -> Option<u32> {
-            let look = async {
-                let number = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
+            let fetch = async {
+                let number = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 if works { Ok(number) } else { Err(UpstreamError::Timeout { endpoint: "test" }) }
             };
-            let found = self.cache.get(Timestamp::from_unix(T0 + at), freshness, look).await;
+            let found = self.cache.get(Timestamp::from_unix(T0 + at), freshness, fetch).await;
             found.ok().map(|document| *document)
         }
     }
@@ -238,19 +252,19 @@ mod tests {
     #[tokio::test]
     async fn h07_m12_a_copy_is_kept_renewed_and_in_the_end_dropped() {
         let site = Site::new();
-        // Seconds, what is wanted, whether the provider works; the copy that comes of it, and how we are.
+        // Time in seconds, needed copy, whether the provider works, returned copy, health.
         for (at, freshness, works, expected, health) in [
             (0, Freshness::Any, true, Some(1), Health::Ok),
             (HOUR - 1, Freshness::Any, true, Some(1), Health::Ok),
             (HOUR, Freshness::Any, true, Some(2), Health::Ok),
-            // Something newer: at most once a minute, whether it succeeds or not.
+            // A newer copy is fetched at most once a minute, also after a failure.
             (HOUR + 1, Freshness::Newer, true, Some(3), Health::Ok),
             (HOUR + 2, Freshness::Newer, true, Some(3), Health::Ok),
             (HOUR + 60, Freshness::Newer, true, Some(3), Health::Ok),
             (HOUR + 61, Freshness::Newer, false, Some(3), Health::Degraded),
             (HOUR + 62, Freshness::Newer, true, Some(3), Health::Degraded),
             (HOUR + 121, Freshness::Newer, true, Some(5), Health::Ok),
-            // A renewal that fails is tried again a minute later, and not before.
+            // A failed renewal is repeated after one minute.
             (3 * HOUR, Freshness::Any, false, Some(5), Health::Degraded),
             (3 * HOUR + 59, Freshness::Any, true, Some(5), Health::Degraded),
             (3 * HOUR + 60, Freshness::Any, true, Some(7), Health::Ok),
@@ -261,7 +275,7 @@ mod tests {
             assert_eq!(site.get(at, freshness, works).await, expected, "{at} {freshness:?} {works}");
             assert_eq!(site.cache.health(), health, "{at} {freshness:?} {works}");
         }
-        assert_eq!(site.looks.load(Ordering::SeqCst), 10);
+        assert_eq!(site.fetches.load(Ordering::SeqCst), 10);
     }
 
     #[tokio::test]
@@ -272,14 +286,14 @@ mod tests {
             if freshness == Freshness::Newer {
                 site.get(0, Freshness::Any, true).await;
             }
-            let before = site.looks.load(Ordering::SeqCst);
+            let before = site.fetches.load(Ordering::SeqCst);
             let (a, b, c, d) = tokio::join!(
                 site.get(1, freshness, works),
                 site.get(1, freshness, works),
                 site.get(1, freshness, works),
                 site.get(1, freshness, works)
             );
-            assert_eq!(site.looks.load(Ordering::SeqCst) - before, 1, "{works} {freshness:?}");
+            assert_eq!(site.fetches.load(Ordering::SeqCst) - before, 1, "{works} {freshness:?}");
             assert!([b, c, d].iter().all(|other| *other == a) && a.is_some() == works);
         }
     }
@@ -291,8 +305,8 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(site.get(0, Freshness::Any, false).await, None);
         }
-        assert!(started.elapsed() >= 2 * REST, "{:?}", started.elapsed());
+        assert!(started.elapsed() >= 2 * RETRY_PAUSE, "{:?}", started.elapsed());
         assert_eq!(site.get(0, Freshness::Any, true).await, Some(4));
-        assert!(started.elapsed() < 4 * REST, "{:?}", started.elapsed());
+        assert!(started.elapsed() < 4 * RETRY_PAUSE, "{:?}", started.elapsed());
     }
 }

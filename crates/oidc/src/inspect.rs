@@ -1,28 +1,30 @@
-//! What can be said of an OpenID Connect provider without anybody logging in.
+//! The checks of `portico check --live` for an OpenID Connect provider.
 
 use openidconnect::core::CoreClientAuthMethod;
 use portico_core::clock::Timestamp;
 use portico_core::error::UpstreamError;
 use portico_core::provider::inspection::Finding;
 use portico_core::provider::{AuthorizationParams, ClientAuth, Pkce, SigningAlg};
-use portico_oauth2::{CodeGrant, Endpoint, probe};
+use portico_oauth2::{CodeGrant, probe};
+use portico_outbound::Endpoint;
+use portico_outbound::reachability::{self, dns, tls};
 
 use crate::OidcClient;
 use crate::authorize::authentication_request;
 use crate::keys::KeySet;
 use crate::metadata::{Metadata, MetadataError};
 
-/// What depends on the document, when there is none that can be used.
+/// The checks that need a usable discovery document.
 const NEEDS_DOCUMENT: [&str; 6] =
     ["jwks", "algorithms", "pkce", "auth_method", "redirect_uri", "client_secret"];
 
 impl OidcClient {
-    /// Every check there is, in order.
-    pub(crate) async fn look(&self, params: &AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding> {
+    /// Runs all checks, in a fixed order.
+    pub(crate) async fn run_checks(&self, params: &AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding> {
         let url = &self.settings.discovery_url;
         let (dns, document) =
-            tokio::join!(probe::dns(url), probe::document(&self.http, Endpoint::Discovery, url));
-        let mut found = vec![dns, probe::tls(url, &document)];
+            tokio::join!(dns(url), reachability::document(&self.http, Endpoint::Discovery, url));
+        let mut found = vec![dns, tls(url, &document)];
         let read = match &document {
             Err(error) => {
                 found.push(Finding::bad("discovery", format!("{error}; is discovery_url right?")));
@@ -30,13 +32,14 @@ impl OidcClient {
                 None
             }
             Ok(document) => {
-                let read = Metadata::read(document, &self.settings, &self.slot.access.tenants, &self.http);
-                found.extend(judged(&read));
+                let tenants = &self.slot.access.tenants;
+                let read = Metadata::from_document(document, &self.settings, tenants, &self.http);
+                found.extend(document_findings(&read));
                 read.ok()
             }
         };
         match read {
-            Some(metadata) => found.extend(self.look_behind(&metadata, params, now).await),
+            Some(metadata) => found.extend(self.check_endpoints(&metadata, params, now).await),
             None => found.extend(
                 NEEDS_DOCUMENT.map(|check| Finding::unknown(check, "there is no usable discovery document")),
             ),
@@ -44,7 +47,8 @@ impl OidcClient {
         found
     }
 
-    async fn look_behind(
+    /// The checks of what the discovery document names.
+    async fn check_endpoints(
         &self,
         metadata: &Metadata,
         params: &AuthorizationParams<'_>,
@@ -64,15 +68,16 @@ impl OidcClient {
             now,
         };
         let (keys, redirect_uri, client_secret) = tokio::join!(
-            probe::document(&self.http, Endpoint::KeySet, metadata.jwks()),
+            reachability::document(&self.http, Endpoint::KeySet, metadata.jwks()),
             probe::redirect_uri(&self.http, &self.slot, &authorization, params.redirect_uri),
             probe::client_secret(&self.http, &grant),
         );
-        let keys = keys.and_then(|document| KeySet::read(&document));
+        let keys = keys.and_then(|document| KeySet::from_document(&document));
         let [jwks, algorithms] = key_findings(&keys, &metadata.algs);
         vec![jwks, algorithms, self.pkce(metadata), self.auth_method(metadata), redirect_uri, client_secret]
     }
 
+    /// Checks whether a code challenge protects the code (RFC 7636).
     fn pkce(&self, metadata: &Metadata) -> Finding {
         const CHECK: &str = "pkce";
         if self.slot.pkce == Pkce::OffByOperator {
@@ -90,6 +95,7 @@ impl OidcClient {
         }
     }
 
+    /// Checks whether the provider offers the slot's method of client authentication.
     fn auth_method(&self, metadata: &Metadata) -> Finding {
         const CHECK: &str = "auth_method";
         let own = match &self.slot.auth {
@@ -99,7 +105,7 @@ impl OidcClient {
             ClientAuth::Post(_) => "client_secret_post",
             ClientAuth::Auto(_) => "auto",
         };
-        // Without a list it is client_secret_basic (OIDC Discovery 3).
+        // The default is client_secret_basic (OIDC Discovery 3).
         let basic = [CoreClientAuthMethod::ClientSecretBasic];
         let offered = metadata.auth_methods().unwrap_or(&basic).iter();
         let offered: Vec<&str> = offered.map(AsRef::as_ref).collect();
@@ -125,8 +131,8 @@ impl OidcClient {
     }
 }
 
-/// What the reading of the document says of it and of its issuer.
-fn judged(read: &Result<Metadata, MetadataError>) -> [Finding; 2] {
+/// The findings about the document and its issuer.
+fn document_findings(read: &Result<Metadata, MetadataError>) -> [Finding; 2] {
     match read {
         Ok(metadata) => [
             Finding::ok("discovery", "the document is complete"),
@@ -137,7 +143,8 @@ fn judged(read: &Result<Metadata, MetadataError>) -> [Finding; 2] {
             Finding::bad(
                 "issuer",
                 format!(
-                    "{problem}; correct discovery_url, or issuer if the provider changed its name on purpose: people are known by it"
+                    "{problem}; correct discovery_url, or issuer if the provider changed its name on \
+                     purpose: identities are stored with it"
                 ),
             ),
         ],
@@ -148,6 +155,7 @@ fn judged(read: &Result<Metadata, MetadataError>) -> [Finding; 2] {
     }
 }
 
+/// The findings about the key set and about the algorithms that it serves.
 fn key_findings(keys: &Result<KeySet, UpstreamError>, algs: &[SigningAlg]) -> [Finding; 2] {
     let keys = match keys {
         Ok(keys) => keys,

@@ -1,7 +1,7 @@
-//! The provider's public keys: which of a published set are usable, and for what.
+//! The provider's public keys.
 //!
-//! A key is good for the algorithms of its own type and for nothing else, whatever a token's header says. One odd key
-//! does not spoil the set: it is passed over.
+//! A key verifies only the algorithms of its own type, whatever the header of a token says. An unusable key
+//! is skipped and does not make the set unusable.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,22 +10,22 @@ use portico_core::error::UpstreamError;
 use portico_core::provider::SigningAlg;
 use serde_json::{Map, Value};
 
-/// The most keys a set may have.
-const MOST_KEYS: usize = 100;
+/// The most keys of a set.
+const MAX_KEYS: usize = 100;
 
-/// The most keys that are tried on one token.
-const MOST_TRIES: usize = 10;
+/// The most keys that are tried for one token.
+const MAX_TRIES: usize = 10;
 
-/// RSA keys in bits (RFC 7518 3.3; the upper end is that of aws-lc).
+/// The accepted sizes of RSA keys, in bits (RFC 7518 3.3; the upper limit is that of aws-lc).
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// A set of keys that can verify signatures; never empty.
+/// The usable keys of a set; never empty.
 pub(crate) struct KeySet(Vec<Key>);
 
 struct Key {
     kid: Option<String>,
     family: Family,
-    /// The one algorithm that the set reserves it for, if it does.
+    /// The member `alg`: the only algorithm of the key.
     alg: Option<SigningAlg>,
     material: DecodingKey,
 }
@@ -42,19 +42,19 @@ impl KeySet {
     /// Reads a JWK set (RFC 7517 5).
     ///
     /// # Errors
-    /// When there is no list, a list too long, or no usable key in it.
-    pub(crate) fn read(document: &Map<String, Value>) -> Result<Self, UpstreamError> {
+    /// The list of keys is missing or too long, or has no usable key.
+    pub(crate) fn from_document(document: &Map<String, Value>) -> Result<Self, UpstreamError> {
         let refuse = |problem: &str| UpstreamError::Metadata(format!("key set: {problem}"));
         let listed =
             document.get("keys").and_then(Value::as_array).ok_or_else(|| refuse("it has no list of keys"))?;
-        if listed.len() > MOST_KEYS {
+        if listed.len() > MAX_KEYS {
             return Err(refuse("it has more than 100 keys"));
         }
-        let keys: Vec<_> = listed.iter().filter_map(Key::read).collect();
+        let keys: Vec<_> = listed.iter().filter_map(Key::from_jwk).collect();
         if keys.is_empty() { Err(refuse("none of its keys is usable")) } else { Ok(Self(keys)) }
     }
 
-    /// The keys that may have signed a token of this algorithm and `kid`; without a `kid`, every fitting key.
+    /// The keys for a token with this algorithm and `kid`. Without a `kid`, all keys for the algorithm.
     pub(crate) fn candidates(
         &self,
         alg: SigningAlg,
@@ -64,16 +64,16 @@ impl KeySet {
             .iter()
             .filter(move |key| kid.is_none_or(|kid| key.kid.as_deref() == Some(kid)) && key.fits(alg))
             .map(|key| &key.material)
-            .take(MOST_TRIES)
+            .take(MAX_TRIES)
     }
 }
 
 impl Key {
-    /// The key, unless it is one that we cannot or must not verify with.
-    fn read(jwk: &Value) -> Option<Self> {
+    /// The key; `None` if it is not for signatures, is malformed, or has an unsupported type.
+    fn from_jwk(jwk: &Value) -> Option<Self> {
         let jwk = jwk.as_object()?;
         let absent_or = |name: &str, good: fn(&Value) -> bool| jwk.get(name).is_none_or(good);
-        // RFC 7517 4.2, 4.3: not a key for encryption.
+        // RFC 7517 4.2, 4.3: keys for encryption are skipped.
         let for_signatures = absent_or("use", |value| value == "sig")
             && absent_or("key_ops", |value| {
                 value.as_array().is_some_and(|all| all.iter().any(|op| op == "verify"))
@@ -87,7 +87,7 @@ impl Key {
         };
         let alg = match jwk.get("alg") {
             None => None,
-            // RFC 9864 2.2 names the curve in place of the family.
+            // RFC 9864 2.2: the name of the curve in place of `EdDSA`.
             Some(alg) if alg == "Ed25519" => Some(SigningAlg::EdDSA),
             Some(alg) => Some(SigningAlg::parse(alg.as_str()?)?),
         };
@@ -100,7 +100,7 @@ impl Key {
     }
 }
 
-/// RFC 7518 6.2.1 and 6.3.1, RFC 8037 2.
+/// The key itself and its type (RFC 7518 6.2.1 and 6.3.1, RFC 8037 2).
 fn material(jwk: &Map<String, Value>) -> Option<(Family, DecodingKey)> {
     let text = |name: &str| jwk.get(name)?.as_str();
     let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?.trim_end_matches('=')).ok();
@@ -142,7 +142,7 @@ const fn family_of(alg: SigningAlg) -> Family {
     }
 }
 
-/// The algorithm in the words of the library that verifies.
+/// The algorithm in the types of `jsonwebtoken`.
 pub(crate) const fn jws(alg: SigningAlg) -> Algorithm {
     match alg {
         SigningAlg::RS256 => Algorithm::RS256,
@@ -170,7 +170,7 @@ mod tests {
     /// How many keys of the set are usable for each of these algorithms.
     fn usable(key: &Value) -> [usize; 4] {
         let document = json!({ "keys": [key] });
-        let Ok(set) = KeySet::read(document.as_object().unwrap()) else { return [0; 4] };
+        let Ok(set) = KeySet::from_document(document.as_object().unwrap()) else { return [0; 4] };
         [SigningAlg::RS256, SigningAlg::PS256, SigningAlg::ES256, SigningAlg::EdDSA]
             .map(|alg| set.candidates(alg, None).count())
     }
@@ -236,7 +236,7 @@ mod tests {
             (json!({ "keys": good() }), false),
             (json!({}), false),
         ] {
-            assert_eq!(KeySet::read(document.as_object().unwrap()).is_ok(), passes, "{document}");
+            assert_eq!(KeySet::from_document(document.as_object().unwrap()).is_ok(), passes, "{document}");
         }
     }
 
@@ -246,7 +246,7 @@ mod tests {
         let mut keys: Vec<_> = (0..20).map(|number| key(json!(format!("k{number}")))).collect();
         keys.push(key(json!("k3")));
         let document = json!({ "keys": keys });
-        let set = KeySet::read(document.as_object().unwrap()).unwrap();
+        let set = KeySet::from_document(document.as_object().unwrap()).unwrap();
         for (kid, expected) in [(Some("k1"), 1), (Some("k3"), 2), (Some("K1"), 0), (Some(""), 0), (None, 10)]
         {
             assert_eq!(set.candidates(SigningAlg::EdDSA, kid).count(), expected, "{kid:?}");

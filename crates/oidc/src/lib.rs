@@ -1,7 +1,7 @@
-//! Speaks OpenID Connect to a provider: discovery, keys, ID tokens.
+//! The OpenID Connect client of a slot: discovery, keys, ID tokens.
 //!
-//! [`OidcClient`] is OAuth 2.0 (`portico-oauth2`) plus identity: where the endpoints are is discovered, and who
-//! came is read from an ID token that was checked. This crate knows neither the database nor the HTTP server.
+//! [`OidcClient`] extends OAuth 2.0 (`portico-oauth2`): the discovery document names the endpoints, and a
+//! verified ID token names the user. This crate does not depend on the database or on the HTTP server.
 
 mod authorize;
 mod discovery;
@@ -29,7 +29,8 @@ use portico_core::provider::{
 };
 use portico_oauth2::lookups;
 use portico_oauth2::userinfo::{self, Userinfo};
-use portico_oauth2::{CodeGrant, Granted, IssRule, Outbound, take_code};
+use portico_oauth2::{CodeGrant, Granted, IssRule, take_code};
+use portico_outbound::Outbound;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
@@ -40,7 +41,7 @@ use crate::document_cache::Freshness;
 use crate::metadata::Metadata;
 use crate::verify::{Parties, UnverifiedToken};
 
-/// An OpenID Connect provider, as one slot sees it.
+/// The client of one OpenID Connect slot.
 pub struct OidcClient {
     slot: Slot,
     settings: OidcSettings,
@@ -48,24 +49,24 @@ pub struct OidcClient {
     provider: Provider,
 }
 
-/// The longest ID token that is kept, in bytes.
-const LONGEST_HINT: usize = 4 << 10;
+/// The longest ID token that is stored as a hint, in bytes.
+const MAX_HINT: usize = 4 << 10;
 
-/// How long a login may wait for what the provider of another slot says of itself.
-const LEARN_WITHIN: Duration = Duration::from_secs(2);
+/// Time limit for loading the metadata of other slots during a login.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An ID token that passed its checks.
 struct IdToken {
-    /// In whose name the identity is stored.
+    /// The issuer of the stored identity.
     issuer: Issuer,
     claims: Map<String, Value>,
 }
 
 impl OidcClient {
-    /// The client of an OpenID Connect slot. Asks nobody anything before the first login.
+    /// Creates the client of an OpenID Connect slot. The first login sends the first request.
     ///
     /// # Panics
-    /// When the slot is one of plain OAuth 2.0.
+    /// The slot is an OAuth 2.0 slot.
     pub fn new(slot: Slot, http: Outbound) -> Self {
         let settings = match &slot.kind {
             ProviderKind::Oidc(settings) => settings.clone(),
@@ -75,15 +76,20 @@ impl OidcClient {
         Self { slot, settings, http, provider }
     }
 
+    /// The accepted issuers and the client of a token.
     fn parties<'a>(&'a self, issuer: &'a Issuer) -> Parties<'a> {
         Parties { client_id: &self.slot.client_id, issuer, aliases: &self.settings.issuer_aliases }
     }
 
+    /// Whether signatures are verified, which the settings can switch off.
     fn verifies(&self) -> bool {
         self.settings.signature == SignatureCheck::Verify
     }
 
-    /// An ID token that is good for this login (OIDC Core 3.1.3.7).
+    /// The ID token of this login after all checks (OIDC Core 3.1.3.7).
+    ///
+    /// # Errors
+    /// The token is missing or fails a check, or the keys cannot be fetched.
     async fn id_token(
         &self,
         metadata: &Metadata,
@@ -100,7 +106,7 @@ impl OidcClient {
             self.check_signature(&token, metadata, now).await?;
             issuer
         } else {
-            tracing::warn!(slot = %self.slot.id(), "the signature of an ID token was not checked");
+            tracing::warn!(slot = %self.slot.id(), "signature of an ID token not checked");
             metadata.issuer.clone()
         };
         self.note_clock(&token, now);
@@ -110,7 +116,7 @@ impl OidcClient {
         Ok(IdToken { issuer, claims: token.into_claims() })
     }
 
-    /// What an ID token that is signed says of the provider's clock.
+    /// Records the difference between the provider's clock and ours, in seconds, from a signed ID token.
     fn note_clock(&self, token: &UnverifiedToken<'_>, now: Timestamp) {
         if let Some(issued) = token.issued_at().filter(|_| self.verifies()) {
             let ahead = i32::try_from(issued.saturating_sub(now.unix())).unwrap_or(i32::MAX);
@@ -118,15 +124,19 @@ impl OidcClient {
         }
     }
 
-    /// The ID token, where the provider has a logout of its own that it can be a hint for, and when it is short enough to be
-    /// kept and sent in an address.
+    /// The ID token as hint for the provider's logout. `None` if the provider has no end-session endpoint,
+    /// the signature is not verified, or the token is too long for a URL.
     fn hint(&self, metadata: &Metadata, granted: &Granted) -> Option<SecretString> {
         let token = granted.unverified_id_token.as_ref()?;
         let useful = metadata.end_session().is_some() && self.verifies();
-        (useful && token.expose_secret().len() <= LONGEST_HINT).then(|| token.clone())
+        (useful && token.expose_secret().len() <= MAX_HINT).then(|| token.clone())
     }
 
-    /// Tries the keys at hand, and if none fits, newer ones: keys rotate, and some providers reuse a `kid`.
+    /// Verifies the signature with the cached keys, and then with newly fetched keys. Providers rotate keys,
+    /// and some reuse a `kid`.
+    ///
+    /// # Errors
+    /// No key verifies the signature, or the keys cannot be fetched.
     async fn check_signature(
         &self,
         token: &UnverifiedToken<'_>,
@@ -143,7 +153,10 @@ impl OidcClient {
         token.check_signature(&newer, alg).map_err(UpstreamError::TokenInvalid)
     }
 
-    /// Userinfo of the ID token's person, when the slot wants it.
+    /// Userinfo of the ID token's subject, if the settings and the ID token require it.
+    ///
+    /// # Errors The `sub` of the ID token is unusable, userinfo has another `sub`, or required userinfo
+    /// cannot be read.
     async fn userinfo(
         &self,
         metadata: &Metadata,
@@ -152,41 +165,38 @@ impl OidcClient {
         now: Timestamp,
     ) -> Result<Option<Map<String, Value>>, UpstreamError> {
         let IdToken { issuer, claims: id_token } = id_token;
-        let needed = match self.settings.userinfo {
+        if !self.needs_userinfo(metadata, id_token) {
+            return Ok(None);
+        }
+        let sub = usable_sub(id_token)?;
+        // An access rule is only checked with all its claims.
+        let optional = self.settings.userinfo == UserinfoUse::IfNeeded
+            && !self.slot.access_rule_needs_userinfo(id_token);
+        let userinfo = match self.read_userinfo(metadata, issuer, access_token, now).await {
+            Err(error) if optional => {
+                let slot = self.slot.id();
+                tracing::warn!(%slot, %error, "userinfo could not be read; its claims are absent");
+                return Ok(None);
+            }
+            userinfo => userinfo?,
+        };
+        // OIDC Core 5.3.2: userinfo with another `sub` must not be used.
+        if userinfo.get("sub").and_then(Value::as_str) != Some(sub) {
+            let check = Check::failed("userinfo sub", "the ID token's", "another one");
+            return Err(UpstreamError::TokenInvalid(check));
+        }
+        Ok(Some(userinfo))
+    }
+
+    fn needs_userinfo(&self, metadata: &Metadata, id_token: &Map<String, Value>) -> bool {
+        match self.settings.userinfo {
             UserinfoUse::Never => false,
             UserinfoUse::IfNeeded => metadata.userinfo().is_some() && self.slot.needs_userinfo(id_token),
             UserinfoUse::Always => true,
-        };
-        if !needed {
-            return Ok(None);
-        }
-        let incomplete = |why| UpstreamError::from(ClaimsError(why));
-        let sub = id_token
-            .get("sub")
-            .and_then(Value::as_str)
-            .ok_or_else(|| incomplete("it is missing or no text"))?;
-        Subject::parse(sub).map_err(incomplete)?;
-        // An access rule is judged with all its claims or not at all.
-        let dispensable = self.settings.userinfo == UserinfoUse::IfNeeded
-            && !self.slot.access_rule_needs_userinfo(id_token);
-        let read = match self.read_userinfo(metadata, issuer, access_token, now).await {
-            Err(error) if dispensable => {
-                tracing::warn!(slot = %self.slot.id(), %error, "userinfo could not be read; its claims are absent");
-                return Ok(None);
-            }
-            read => read?,
-        };
-        // OIDC Core 5.3.2: userinfo of anybody else must not be used.
-        match read.get("sub") {
-            Some(Value::String(same)) if same == sub => Ok(Some(read)),
-            _ => Err(UpstreamError::TokenInvalid(Check::failed(
-                "userinfo sub",
-                "the ID token's",
-                "another one",
-            ))),
         }
     }
 
+    /// Fetches userinfo, and verifies it if it is a JWT (OIDC Core 5.3.2).
     async fn read_userinfo(
         &self,
         metadata: &Metadata,
@@ -207,6 +217,15 @@ impl OidcClient {
         }
         Ok(token.into_claims())
     }
+}
+
+/// The `sub` of an ID token (OIDC Core 2), which userinfo must repeat.
+fn usable_sub(id_token: &Map<String, Value>) -> Result<&str, UpstreamError> {
+    let incomplete = |why| UpstreamError::from(ClaimsError(why));
+    let sub = id_token.get("sub").and_then(Value::as_str);
+    let sub = sub.ok_or_else(|| incomplete("it is missing or no text"))?;
+    Subject::parse(sub).map_err(incomplete)?;
+    Ok(sub)
 }
 
 #[async_trait]
@@ -239,7 +258,7 @@ impl ProtocolClient for OidcClient {
             auto: metadata.auth(),
             redirect_uri: &exchange.redirect_uri,
             login_secrets: &exchange.login_secrets,
-            // A template is no issuer that a statement could be for.
+            // An issuer template cannot be the audience of a client assertion.
             audience: if metadata.issuer.is_template() {
                 metadata.token.as_str()
             } else {
@@ -282,8 +301,8 @@ impl ProtocolClient for OidcClient {
         let issuer = token.check_parties(&self.parties(&metadata.issuer)).map_err(invalid)?;
         self.check_signature(&token, &metadata, now).await?;
         token.check_times(now, self.slot.clock_skew).map_err(invalid)?;
-        let heard = token.logout_notice(&issuer, &self.slot, now).map_err(invalid)?;
-        Ok(Some(heard))
+        let logout_token = token.into_logout_token(&issuer, &self.slot, now).map_err(invalid)?;
+        Ok(Some(logout_token))
     }
 
     fn health(&self) -> Health {
@@ -295,12 +314,12 @@ impl ProtocolClient for OidcClient {
     }
 
     async fn inspect(&self, params: AuthorizationParams<'_>, now: Timestamp) -> Vec<Finding> {
-        self.look(&params, now).await
+        self.run_checks(&params, now).await
     }
 
     async fn load_metadata(&self) {
-        // What is wrong is logged by whoever looks, and told to whoever wants to log in there. The login that waits here is another slot's.
-        let _ = tokio::time::timeout(LEARN_WITHIN, self.provider.metadata()).await;
+        // The provider logs a failed fetch. The login that waits here belongs to another slot and continues.
+        let _ = tokio::time::timeout(LOAD_TIMEOUT, self.provider.metadata()).await;
     }
 
     fn issuer(&self) -> Option<Issuer> {

@@ -1,4 +1,4 @@
-//! Logout from both ends: the way to the provider's own, and what the provider says of sessions that ended there.
+//! RP-initiated logout and back-channel logout.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ use crate::verify::{UnverifiedToken, required, text, time, wrong_type};
 /// The member of `events` that makes a JWT a logout token (OIDC Back-Channel Logout 1.0, 2.4).
 const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// How long after its making a logout token is heard, whatever it says itself: a provider sends it at once.
-const OLDEST: Duration = Duration::from_mins(10);
+/// The highest age of an accepted logout token. Providers send the token at once; its own `exp` may be later.
+const MAX_AGE: Duration = Duration::from_mins(10);
 
-/// The longest `jti` and `sid`, in bytes.
-const LONGEST_ID: usize = 255;
+/// The longest accepted `jti` and `sid`, in bytes.
+const MAX_ID: usize = 255;
 
-/// A logout request (OIDC RP-Initiated Logout 1.0, 2). `client_id` says who asks, also where there is no hint.
-/// The hint is appended as text: `set_id_token_hint` takes a parsed ID token, whose types refuse some tokens
-/// that pass our checks.
+/// The URL of a logout request (OIDC RP-Initiated Logout 1.0, 2). `client_id` names the client, also without
+/// a hint. The hint is appended as text: `set_id_token_hint` takes a parsed ID token, whose types refuse some
+/// tokens that pass the checks of Portico.
 pub(crate) fn end_session(
     endpoint: &EndSessionUrl,
     client_id: &str,
@@ -35,8 +35,8 @@ pub(crate) fn end_session(
 ) -> Url {
     let mut request =
         LogoutRequest::from(endpoint.clone()).set_client_id(ClientId::new(client_id.to_owned()));
-    if let Some(back) = post_logout_redirect {
-        request = request.set_post_logout_redirect_uri(PostLogoutRedirectUrl::from_url(back.clone()));
+    if let Some(target) = post_logout_redirect {
+        request = request.set_post_logout_redirect_uri(PostLogoutRedirectUrl::from_url(target.clone()));
     }
     let mut url = request.http_get_url();
     if let Some(hint) = hint {
@@ -46,7 +46,8 @@ pub(crate) fn end_session(
 }
 
 impl UnverifiedToken<'_> {
-    /// OIDC Back-Channel Logout 1.0, 2.6 (4) to (7): a logout token and nothing that could be taken for another.
+    /// Checks that the token is a logout token and no other kind (OIDC Back-Channel Logout 1.0, 2.6 (4) to
+    /// (7)).
     pub(crate) fn check_logout_kind(&self) -> Result<(), Check> {
         if let Some(typ) = text(self.header(), "typ")? {
             let known = ["jwt", "logout+jwt", "application/logout+jwt"];
@@ -70,16 +71,19 @@ impl UnverifiedToken<'_> {
         Ok(())
     }
 
-    /// Whose sessions end, by a token that passed the other checks. It must be fresh, have a name, and say whose.
-    pub(crate) fn logout_notice(
+    /// The sessions that end, according to a token that passed the other checks.
+    ///
+    /// # Errors
+    /// The token is too old, or its `jti`, `sid` or `sub` is missing or malformed.
+    pub(crate) fn into_logout_token(
         self,
         issuer: &Issuer,
         slot: &Slot,
         now: Timestamp,
     ) -> Result<LogoutToken, Check> {
-        let made = required("iat", time(self.claims(), "iat")?)?;
-        let oldest = OLDEST + slot.clock_skew;
-        if made.plus(oldest) <= now {
+        let issued_at = required("iat", time(self.claims(), "iat")?)?;
+        let max_age = MAX_AGE + slot.clock_skew;
+        if issued_at.plus(max_age) <= now {
             return Err(Check::failed("iat", "one of the last ten minutes", "an older one"));
         }
         let jti = required("jti", self.identifier("jti")?)?;
@@ -95,15 +99,18 @@ impl UnverifiedToken<'_> {
             }
             (None, None) => return Err(Check::failed("sub", "a sub or a sid", "neither")),
         };
-        // Heard until it is too old, by any clock that is not further off than the slot allows.
-        let forget_at = now.plus(oldest).plus(slot.clock_skew);
+        // Until then, the age check would accept the token again, with any clock skew that the slot allows.
+        let forget_at = now.plus(max_age).plus(slot.clock_skew);
         Ok(LogoutToken { whose, once: LogoutToken::name(issuer.as_str(), jti), forget_at })
     }
 
-    /// A text that names something, of a sensible length.
+    /// An identifier of 1 to 255 bytes.
+    ///
+    /// # Errors
+    /// The claim has another type, another length, or a NUL character.
     fn identifier(&self, name: &'static str) -> Result<Option<&str>, Check> {
         let Some(own) = text(self.claims(), name)? else { return Ok(None) };
-        if own.is_empty() || own.len() > LONGEST_ID || own.contains('\0') {
+        if own.is_empty() || own.len() > MAX_ID || own.contains('\0') {
             return Err(Check::failed(name, "1 to 255 bytes", "something else"));
         }
         Ok(Some(own))
@@ -125,7 +132,8 @@ mod tests {
                 "https://idp.example/end",
                 Some(&back),
                 None,
-                "https://idp.example/end?client_id=a+b&post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Fbye%3Fa%3Db",
+                "https://idp.example/end?client_id=a+b&post_logout_redirect_uri=\
+                 https%3A%2F%2Fapp.example%2Fbye%3Fa%3Db",
             ),
             (
                 "https://idp.example/end",

@@ -1,4 +1,4 @@
-//! The discovery document: checked by our own rules, then held in the types of `openidconnect`.
+//! The discovery document: checked by the rules of Portico, then stored in the types of `openidconnect`.
 
 use openidconnect::core::{
     CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType, CoreJsonWebKey,
@@ -9,7 +9,8 @@ use openidconnect::{AdditionalProviderMetadata, EndSessionUrl, LogoutProviderMet
 use portico_core::error::UpstreamError;
 use portico_core::provider::{Issuer, OidcSettings, ProviderFingerprint, SigningAlg};
 use portico_core::text::printable;
-use portico_oauth2::{AuthMethod, Outbound};
+use portico_oauth2::AuthMethod;
+use portico_outbound::Outbound;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -33,9 +34,9 @@ pub(crate) type ProviderMetadata = openidconnect::ProviderMetadata<
 /// The members that other specifications add.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct FurtherMembers {
-    /// RFC 9207 3: whether every reply has an `iss`.
+    /// Whether every authorization response has an `iss` (RFC 9207 3).
     authorization_response_iss_parameter_supported: bool,
-    /// RFC 8414 2.
+    /// The supported methods of PKCE (RFC 8414 2).
     code_challenge_methods_supported: Option<Vec<String>>,
 }
 
@@ -44,9 +45,9 @@ impl AdditionalProviderMetadata for FurtherMembers {}
 /// Why a discovery document is refused.
 #[derive(Debug)]
 pub(crate) enum MetadataError {
-    /// Its issuer is missing, or is not one that the slot accepts.
+    /// The issuer is missing, or the slot does not accept it.
     Issuer(String),
-    /// Another member is missing or wrong.
+    /// Another member is missing or malformed.
     Member(String),
 }
 
@@ -59,46 +60,48 @@ impl From<MetadataError> for UpstreamError {
 
 /// A discovery document that passed its checks (OIDC Discovery 4.3).
 pub(crate) struct Metadata {
-    /// The issuer in whose name identities are stored: the pinned or the discovered one. A pinned issuer may
-    /// be any text, which the type of `openidconnect` cannot hold; so this is the one to use.
+    /// The issuer of stored identities: that of the settings, or else that of the document. An issuer of the
+    /// settings may be any text, which the type of `openidconnect` cannot hold.
     pub(crate) issuer: Issuer,
     /// The token endpoint, which is optional in the type of `openidconnect`.
     pub(crate) token: Url,
-    /// The algorithms an ID token may have; never empty.
+    /// The accepted algorithms of ID tokens; never empty.
     pub(crate) algs: Vec<SigningAlg>,
     provider: ProviderMetadata,
 }
 
 impl Metadata {
-    /// All of it, for `openidconnect`.
+    /// The metadata in the type of `openidconnect`.
     pub(crate) fn provider(&self) -> &ProviderMetadata {
         &self.provider
     }
 
+    /// The authorization endpoint.
     pub(crate) fn authorization(&self) -> &Url {
         self.provider.authorization_endpoint().url()
     }
 
+    /// The userinfo endpoint, if there is one.
     pub(crate) fn userinfo(&self) -> Option<&Url> {
         self.provider.userinfo_endpoint().map(UserInfoUrl::url)
     }
 
-    /// Where the provider ends its own session, if it says so.
+    /// The end-session endpoint, if there is one (OIDC RP-Initiated Logout 1.0, 2.1).
     pub(crate) fn end_session(&self) -> Option<&EndSessionUrl> {
         self.provider.additional_metadata().end_session_endpoint.as_ref()
     }
 
-    /// Where the keys are published.
+    /// The URL of the key set.
     pub(crate) fn jwks(&self) -> &Url {
         self.provider.jwks_uri().url()
     }
 
-    /// Whether the provider promises `iss` in its replies (RFC 9207 3).
+    /// Whether every authorization response has an `iss` (RFC 9207 3).
     pub(crate) fn promises_iss(&self) -> bool {
         self.further().authorization_response_iss_parameter_supported
     }
 
-    /// How a code challenge may be made, if the document says so.
+    /// The supported methods of PKCE, if the document names them.
     pub(crate) fn code_challenge_methods(&self) -> Option<&[String]> {
         self.further().code_challenge_methods_supported.as_deref()
     }
@@ -107,12 +110,12 @@ impl Metadata {
         &self.provider.additional_metadata().additional_metadata
     }
 
-    /// How clients may authenticate at the token endpoint, if the document says so.
+    /// The methods of client authentication at the token endpoint, if the document names them.
     pub(crate) fn auth_methods(&self) -> Option<&[CoreClientAuthMethod]> {
         self.provider.token_endpoint_auth_methods_supported().map(Vec::as_slice)
     }
 
-    /// What `auto` means for the client's authentication.
+    /// The method of a slot whose `token_endpoint_auth_method` is `auto`.
     pub(crate) fn auth(&self) -> AuthMethod {
         use CoreClientAuthMethod::{ClientSecretBasic, ClientSecretPost};
         match self.auth_methods() {
@@ -123,19 +126,19 @@ impl Metadata {
         }
     }
 
-    /// A fingerprint of the issuer and the endpoints.
+    /// The fingerprint of the issuer and the endpoints.
     pub(crate) fn fingerprint(&self) -> ProviderFingerprint {
         let userinfo = self.userinfo().map_or("", Url::as_str);
         let [authorization, token, jwks] = [self.authorization(), &self.token, self.jwks()].map(Url::as_str);
         ProviderFingerprint::new(&[self.issuer.as_str(), authorization, token, userinfo, jwks])
     }
 
-    /// Checks a document as the slot's settings say, and keeps the members that are used. An issuer of many
-    /// tenants is for slots that say which may come in.
+    /// Checks a document by the slot's settings and takes the members that Portico uses. An issuer template
+    /// is only for slots that list the allowed tenants.
     ///
     /// # Errors
     /// The first fault.
-    pub(crate) fn read(
+    pub(crate) fn from_document(
         document: &Map<String, Value>,
         settings: &OidcSettings,
         tenants: &[String],
@@ -167,15 +170,15 @@ impl Metadata {
     }
 }
 
-/// The document while it is read.
+/// A document before its checks.
 struct Document<'a> {
     members: &'a Map<String, Value>,
     http: &'a Outbound,
 }
 
 impl Document<'_> {
-    /// The members that are used, each of them checked. The issuer must be an address in `ProviderMetadata`,
-    /// which a pinned one need not be.
+    /// The members that Portico uses, each of them checked. `issuer` must be a URL, because
+    /// `ProviderMetadata` requires it.
     fn used(
         &self,
         issuer: &str,
@@ -188,7 +191,7 @@ impl Document<'_> {
             "authorization_endpoint": self.endpoint("authorization_endpoint")?,
             "token_endpoint": self.endpoint("token_endpoint")?,
             "userinfo_endpoint": userinfo,
-            // Only a convenience: a bad one is as good as none (H17).
+            // Optional: a malformed one is left out (threat H17).
             "end_session_endpoint": self.endpoint("end_session_endpoint").ok(),
             "jwks_uri": self.endpoint("jwks_uri")?,
             "response_types_supported": ["code"],
@@ -200,23 +203,27 @@ impl Document<'_> {
         }))
     }
 
+    /// Whether the member is present and not `null`.
     fn has(&self, name: &str) -> bool {
         self.members.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// A required text.
     fn text(&self, name: &str) -> Result<&str, MetadataError> {
         let text = self.members.get(name).and_then(Value::as_str);
         text.ok_or_else(|| MetadataError::Member(missing(name)))
     }
 
+    /// A required URL that the outbound client accepts, without a fragment.
     fn endpoint(&self, name: &str) -> Result<Url, MetadataError> {
         let url =
             Url::parse(self.text(name)?).ok().filter(|url| self.http.allows(url) && url.fragment().is_none());
         url.ok_or_else(|| MetadataError::Member(format!("{name} is not an https address")))
     }
 
-    /// OIDC Discovery 4.3: a pinned issuer is compared byte for byte. Any other must have the origin of the
-    /// document's address, so that no provider speaks for another one.
+    /// The issuer (OIDC Discovery 4.3). An issuer of the settings is compared byte for byte. Without it, the
+    /// issuer must have the origin of the document's URL, so that no provider claims the issuer of another
+    /// one.
     fn issuer(&self, settings: &OidcSettings) -> Result<Issuer, MetadataError> {
         let text = self.members.get("issuer").and_then(Value::as_str);
         let found = text.ok_or_else(|| MetadataError::Issuer(missing("issuer")))?;
@@ -244,12 +251,12 @@ impl Document<'_> {
         }
     }
 
-    /// The texts of a list; `None` when there is no such list.
+    /// The texts of a list; `None` if there is no such list.
     fn list(&self, name: &str) -> Option<Vec<&str>> {
         Some(self.members.get(name)?.as_array()?.iter().filter_map(Value::as_str).collect())
     }
 
-    /// The operator's list, or else what the document offers of the asymmetric algorithms.
+    /// The algorithms of the settings, or else the asymmetric ones that the document offers.
     fn algs(&self, settings: &OidcSettings) -> Result<Vec<SigningAlg>, MetadataError> {
         if let Some(allowed) = &settings.allowed_algs {
             return Ok(allowed.clone());
@@ -266,6 +273,7 @@ impl Document<'_> {
         Ok(both)
     }
 
+    /// Whether every authorization response has an `iss`; `false` by default.
     fn promises_iss(&self) -> Result<bool, MetadataError> {
         let name = "authorization_response_iss_parameter_supported";
         match self.members.get(name) {

@@ -1,4 +1,4 @@
-//! Whole logins at the demo provider, over real sockets.
+//! Complete logins at the demo provider, over real sockets.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -19,10 +19,10 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const NONCE: &str = "CANARY-the-nonce-of-this-login";
 const NOW: i64 = 1_900_000_000;
 
-/// A change to a login's end, and the refusal it brings about.
+/// An expected error code, and the change of the exchange that causes it.
 type Bend = (Code, fn(&mut CodeExchange));
 
-/// The setting, what the provider does, the name that is learned of it, and how often userinfo is asked.
+/// The setting, a label, the knobs, the expected name or error, and the number of userinfo requests.
 type Case = (UserinfoUse, &'static str, fn(&mut Knobs), Result<Option<&'static str>, Code>, u64);
 
 struct Site {
@@ -32,10 +32,10 @@ struct Site {
 
 impl Site {
     fn new(algorithm: SigningAlgorithm, bend: impl FnOnce(&mut OidcSettings)) -> Self {
-        Self::of(algorithm, bend, |_| {})
+        Self::with_slot(algorithm, bend, |_| {})
     }
 
-    fn of(
+    fn with_slot(
         algorithm: SigningAlgorithm,
         bend: impl FnOnce(&mut OidcSettings),
         bend_slot: impl FnOnce(&mut Slot),
@@ -62,7 +62,7 @@ impl Site {
         self.idp.oidc("main").unwrap()
     }
 
-    /// A login up to its callback.
+    /// Begins a login. Returns the exchange that its callback causes.
     async fn begin(&self, now: i64) -> Result<CodeExchange, UpstreamError> {
         let login_secrets = || LoginSecrets::new(VERIFIER.into(), NONCE.into());
         let redirect_uri = Url::parse(CALLBACK).unwrap();
@@ -94,7 +94,7 @@ impl Site {
         self.client.exchange_code(exchange).await.map_err(|error| error.code())
     }
 
-    /// A login with knobs turned, which are then as they were.
+    /// A complete login with these knobs, which are reset afterwards.
     async fn with(&self, turn: impl FnOnce(&mut Knobs)) -> Result<Claims, Code> {
         self.realm().knobs(turn);
         let ended = self.log_in(NOW).await;
@@ -103,7 +103,7 @@ impl Site {
     }
 }
 
-/// Where the provider sends a browser that comes with this request.
+/// Sends an authorization request as a browser does. Returns the target of the redirect.
 fn follow(location: &Url) -> Url {
     let at = location.socket_addrs(|| None).unwrap();
     let mut socket = TcpStream::connect(&at[..]).unwrap();
@@ -255,7 +255,7 @@ async fn m07_a_key_that_reuses_a_kid_is_found() {
         knobs.id_token.header.set("kid", "same");
         knobs.jwks.replace = Some(set);
     };
-    // The set of an unrelated realm stands in for the keys before the rotation.
+    // The key set of another realm replaces the keys before the rotation.
     let other = Site::usual();
     let sets = [published(&other), published(&site)];
     for (mut set, expected) in sets.into_iter().zip([Err(Code::IdpTokenInvalid), Ok(())]) {
@@ -268,7 +268,7 @@ async fn m07_a_key_that_reuses_a_kid_is_found() {
     }
 }
 
-/// A realm's key set, fetched.
+/// Fetches the key set of a realm.
 fn published(site: &Site) -> serde_json::Value {
     let url = Url::parse(&site.realm().jwks_url()).unwrap();
     let mut socket = TcpStream::connect(&url.socket_addrs(|| None).unwrap()[..]).unwrap();
@@ -358,7 +358,8 @@ async fn c12_q_x_12_userinfo_is_of_the_same_person_and_read_as_configured() {
     }
 }
 
-// Section 2.5 of the contract: with `if_needed`, a failed call fails the login when an access rule needs the claim.
+/// Section 2.5 of the contract: with `if_needed`, a failed call fails the login if an access rule needs the
+/// claim.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_access_rule_is_never_judged_without_the_userinfo_it_needs() {
     let none: fn(&mut Slot) = |_| {};
@@ -371,7 +372,7 @@ async fn an_access_rule_is_never_judged_without_the_userinfo_it_needs() {
         ("groups", groups, Err(Code::IdpBadResponse)),
         ("domains", domains, Err(Code::IdpBadResponse)),
     ] {
-        let site = Site::of(SigningAlgorithm::Es256, |_| {}, bend);
+        let site = Site::with_slot(SigningAlgorithm::Es256, |_| {}, bend);
         let thin = |knobs: &mut Knobs| knobs.id_token.profile_only_at_userinfo = true;
         let read = site.with(thin).await.unwrap();
         assert_eq!(site.client.slot.access.check(read.session_claims()), Ok(()), "{what}");
@@ -381,7 +382,7 @@ async fn an_access_rule_is_never_judged_without_the_userinfo_it_needs() {
         });
         assert_eq!(ended.await.map(|_| ()), failed, "{what}");
         assert_eq!(site.realm().calls(Place::Userinfo), 2, "{what}");
-        // What the ID token says itself needs no userinfo.
+        // Userinfo is not needed if the ID token has the claims.
         let whole = site.with(|knobs| knobs.userinfo.answer.status = Some(500)).await.unwrap();
         assert_eq!(site.client.slot.access.check(whole.session_claims()), Ok(()), "{what}");
     }

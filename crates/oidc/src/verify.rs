@@ -1,9 +1,10 @@
 //! The checks of an ID token, in the order of OpenID Connect Core 3.1.3.7.
 //!
-//! Signatures are verified by `jsonwebtoken`; everything else is checked here, because that crate skips what is
-//! missing, knows no `azp`, `nonce` or `at_hash`, and does not mind `crit`. A claim of the wrong type is wrong, never
-//! absent. The token's header chooses nothing: not the algorithm, which must be on the slot's list, and not the key,
-//! which is the provider's; `jwk`, `jku`, `x5u` and `x5c` are not even looked at (RFC 8725 3.1, 3.10).
+//! `jsonwebtoken` verifies signatures. All other checks are here, because that crate skips missing claims,
+//! does not check `azp`, `nonce` and `at_hash`, and ignores `crit`. A claim of the wrong type fails its check
+//! and is not treated as absent. The header of the token selects neither the algorithm, which must be on the
+//! slot's list, nor the key, which must be the provider's. `jwk`, `jku`, `x5u` and `x5c` are ignored (RFC
+//! 8725 3.1, 3.10).
 
 use std::time::Duration;
 
@@ -14,24 +15,24 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portico_core::clock::Timestamp;
 use portico_core::error::Check;
 use portico_core::provider::{Issuer, NonceMode, SigningAlg};
-use portico_oauth2::json;
+use portico_outbound::json;
 use serde_json::{Map, Value};
 
 use crate::keys::{KeySet, jws};
 
-/// The largest header, payload and signature, in bytes.
-const LARGEST: [usize; 3] = [8 << 10, 256 << 10, 2 << 10];
+/// The largest accepted header, payload and signature, in bytes.
+const MAX_SIZES: [usize; 3] = [8 << 10, 256 << 10, 2 << 10];
 
-/// A JWT taken apart; nothing in it is verified yet.
+/// The parts of a JWT. Nothing in it is verified yet.
 pub(crate) struct UnverifiedToken<'a> {
-    /// What the signature is over (RFC 7515 5.1).
+    /// The signing input (RFC 7515 5.1).
     signed: &'a str,
     signature: &'a str,
     header: Map<String, Value>,
     claims: Map<String, Value>,
 }
 
-/// Who may have issued a token for whom.
+/// The accepted issuers and the audience of a token.
 pub(crate) struct Parties<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) issuer: &'a Issuer,
@@ -39,20 +40,23 @@ pub(crate) struct Parties<'a> {
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// Takes a compact JWS apart (RFC 7515 3.1). An encrypted token is refused (OIDC Core 3.1.3.7 (1)).
+    /// Parses a compact JWS (RFC 7515 3.1).
+    ///
+    /// # Errors
+    /// The token is malformed, too large, has critical extensions, or is encrypted (OIDC Core 3.1.3.7 (1)).
     pub(crate) fn parse(text: &'a str) -> Result<Self, Check> {
         let parts: Vec<&str> = text.split('.').take(6).collect();
         let [header, payload, signature] = parts[..] else {
             let received = if parts.len() == 5 { "an encrypted one" } else { "something else" };
             return Err(Check::failed("form", "a signed JWT", received));
         };
-        let [largest_header, largest_payload, largest_signature] = LARGEST;
+        let [largest_header, largest_payload, largest_signature] = MAX_SIZES;
         let header = document("header", header, largest_header)?;
         let claims = document("payload", payload, largest_payload)?;
         if signature.len() > largest_signature / 3 * 4 {
             return Err(Check::failed("signature", "at most 2 KiB", "more"));
         }
-        // RFC 7515 4.1.11: extensions that must be understood; we understand none.
+        // RFC 7515 4.1.11: a token with unsupported critical extensions is invalid. Portico supports none.
         if header.contains_key("crit") {
             return Err(Check::failed("crit", "no critical extensions", "some"));
         }
@@ -60,13 +64,12 @@ impl<'a> UnverifiedToken<'a> {
         Ok(Self { signed, signature, header, claims })
     }
 
-    /// RFC 8725 3.11, 3.12: access tokens, logout tokens and their like are no ID tokens.
+    /// Refuses other kinds of tokens, such as access tokens and logout tokens (RFC 8725 3.11, 3.12).
     pub(crate) fn check_kind(&self) -> Result<(), Check> {
-        if let Some(typ) = text(&self.header, "typ")? {
-            let own = typ.to_ascii_lowercase();
-            if own.ends_with("+jwt") {
-                return Err(Check::failed("typ", "JWT", typ));
-            }
+        if let Some(typ) = text(&self.header, "typ")?
+            && typ.to_ascii_lowercase().ends_with("+jwt")
+        {
+            return Err(Check::failed("typ", "JWT", typ));
         }
         if self.claims.contains_key("events") {
             return Err(Check::failed("events", "none, as this is a login", "some"));
@@ -74,19 +77,19 @@ impl<'a> UnverifiedToken<'a> {
         Ok(())
     }
 
-    /// OIDC Core 3.1.3.7 (2) to (5): from this provider, for us. The answer is the issuer in whose name the identity is
-    /// stored: the slot's own, or for a template that of the token's tenant.
+    /// Checks issuer and audience (OIDC Core 3.1.3.7 (2) to (5)). Returns the issuer of the stored identity:
+    /// that of the slot, or for a template that of the token's tenant.
     pub(crate) fn check_parties(&self, parties: &Parties<'_>) -> Result<Issuer, Check> {
         let issuer = self.check_issuer(parties)?;
         self.check_audience(parties)?;
-        // (4), (5): when azp is there, it is us.
+        // (4), (5): if `azp` is present, it is the client.
         match text(&self.claims, "azp")? {
             Some(azp) if azp != parties.client_id => Err(Check::failed("azp", parties.client_id, azp)),
             _ => Ok(issuer),
         }
     }
 
-    /// OIDC Core 5.3.2: signed userinfo may name issuer and audience, and is then held to them.
+    /// Checks issuer and audience of signed userinfo, as far as they are present (OIDC Core 5.3.2).
     pub(crate) fn check_named_parties(&self, parties: &Parties<'_>) -> Result<(), Check> {
         if self.claims.contains_key("iss") {
             self.check_issuer(parties)?;
@@ -97,8 +100,8 @@ impl<'a> UnverifiedToken<'a> {
         Ok(())
     }
 
-    /// (2): compared as raw text. A template is filled with the token's own `tid`; whether that tenant may come in is
-    /// the access rule's business.
+    /// Checks the issuer (2) as plain text. The placeholder of a template is replaced by the token's `tid`.
+    /// The access rule checks later whether the tenant is allowed.
     fn check_issuer(&self, parties: &Parties<'_>) -> Result<Issuer, Check> {
         let iss = required("iss", text(&self.claims, "iss")?)?;
         let many = parties.issuer.is_template();
@@ -113,7 +116,7 @@ impl<'a> UnverifiedToken<'a> {
         Err(Check::failed("iss", own, iss))
     }
 
-    /// (3): one text, or a list of nothing but texts.
+    /// Checks the audience (3): a text, or a list of texts only.
     fn check_audience(&self, parties: &Parties<'_>) -> Result<(), Check> {
         let received = required("aud", self.claims.get("aud"))?;
         let names: Option<Vec<&str>> = match received {
@@ -127,7 +130,7 @@ impl<'a> UnverifiedToken<'a> {
         }
     }
 
-    /// OIDC Core 3.1.3.7 (7): an algorithm of the slot's list.
+    /// The algorithm of the token, which must be on the slot's list (OIDC Core 3.1.3.7 (7)).
     pub(crate) fn algorithm(&self, allowed: &[SigningAlg]) -> Result<SigningAlg, Check> {
         let named = required("alg", text(&self.header, "alg")?)?;
         allowed.iter().copied().find(|alg| alg.as_str() == named).ok_or_else(|| {
@@ -136,7 +139,7 @@ impl<'a> UnverifiedToken<'a> {
         })
     }
 
-    /// OIDC Core 3.1.3.7 (6): signed by one of the provider's keys that is made for this algorithm.
+    /// Verifies the signature with the provider's keys for this algorithm (OIDC Core 3.1.3.7 (6)).
     pub(crate) fn check_signature(&self, keys: &KeySet, alg: SigningAlg) -> Result<(), Check> {
         let kid = text(&self.header, "kid")?;
         let verifies = |key| {
@@ -155,12 +158,13 @@ impl<'a> UnverifiedToken<'a> {
         Err(Check::failed("signature", "one by a published key", "another one"))
     }
 
-    /// When the provider says it was issued, by the provider's clock.
+    /// The time of issue by the provider's clock, in seconds since 1970; `None` if it is missing or
+    /// malformed.
     pub(crate) fn issued_at(&self) -> Option<i64> {
         time(&self.claims, "iat").ok().flatten().map(Timestamp::unix)
     }
 
-    /// OIDC Core 3.1.3.7 (9), (10), and RFC 7519 4.1.5 for `nbf`.
+    /// Checks `exp`, `iat` and `nbf` (OIDC Core 3.1.3.7 (9), (10); RFC 7519 4.1.5) with this clock skew.
     pub(crate) fn check_times(&self, now: Timestamp, skew: Duration) -> Result<(), Check> {
         let exp = required("exp", time(&self.claims, "exp")?)?;
         let iat = required("iat", time(&self.claims, "iat")?)?;
@@ -181,7 +185,7 @@ impl<'a> UnverifiedToken<'a> {
         Ok(())
     }
 
-    /// OIDC Core 3.1.3.7 (11): the nonce of this login, as strictly as the operator wants it.
+    /// Compares the nonce with that of the login (OIDC Core 3.1.3.7 (11)), by the rule of the settings.
     pub(crate) fn check_nonce(&self, mode: NonceMode, own: &str) -> Result<(), Check> {
         match (mode, text(&self.claims, "nonce")?) {
             (NonceMode::Required, None) => Err(Check::failed("nonce", "this login's", "nothing")),
@@ -194,8 +198,9 @@ impl<'a> UnverifiedToken<'a> {
         }
     }
 
-    /// OIDC Core 3.1.3.8: the hash of the access token, when there is one. Its function is that of the token's own
-    /// algorithm; a token without one that we know, which only an unverified token can be, says nothing.
+    /// Checks the hash of the access token, if it is present (OIDC Core 3.1.3.8). The hash function follows
+    /// from the algorithm of the token. Without a supported algorithm, which only an unverified token can
+    /// have, the check passes.
     pub(crate) fn check_access_token(&self, access_token: &str) -> Result<(), Check> {
         let Some(received) = text(&self.claims, "at_hash")? else { return Ok(()) };
         let alg = self.header.get("alg").and_then(Value::as_str).and_then(SigningAlg::parse);
@@ -206,20 +211,23 @@ impl<'a> UnverifiedToken<'a> {
             .map_err(|_| Check::failed("at_hash", "that of the access token", "another one"))
     }
 
+    /// The header.
     pub(crate) fn header(&self) -> &Map<String, Value> {
         &self.header
     }
 
+    /// The claims, which the other checks may still refuse.
     pub(crate) fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }
 
-    /// The claims, once everything was checked.
+    /// The claims, for use after all checks.
     pub(crate) fn into_claims(self) -> Map<String, Value> {
         self.claims
     }
 }
 
+/// Decodes a part of a JWT, of at most this size in bytes.
 fn document(name: &'static str, encoded: &str, largest: usize) -> Result<Map<String, Value>, Check> {
     let decoded =
         URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Check::failed(name, "base64url", "something else"))?;
@@ -229,14 +237,20 @@ fn document(name: &'static str, encoded: &str, largest: usize) -> Result<Map<Str
     json::object(&decoded).map_err(|error| Check::failed(name, "a JSON object", error.to_string()))
 }
 
+/// The value of a required claim.
 pub(crate) fn required<T>(name: &'static str, value: Option<T>) -> Result<T, Check> {
     value.ok_or_else(|| Check::failed(name, "one", "nothing"))
 }
 
+/// The failed check of a claim with the wrong type.
 pub(crate) fn wrong_type(name: &'static str, expected: &str) -> Check {
     Check::failed(name, expected, "another type")
 }
 
+/// A text; `None` if the member is absent.
+///
+/// # Errors
+/// The member has another type.
 pub(crate) fn text<'a>(
     members: &'a Map<String, Value>,
     name: &'static str,
@@ -247,7 +261,11 @@ pub(crate) fn text<'a>(
     }
 }
 
-/// A `NumericDate` (RFC 7519 2); what lies beyond our numbers is the end or the beginning of time.
+/// A `NumericDate` (RFC 7519 2); `None` if the claim is absent. A number outside of the range becomes the
+/// nearest time.
+///
+/// # Errors
+/// The claim has another type.
 pub(crate) fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, Check> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let Value::Number(number) = value else { return Err(wrong_type(name, "a number")) };
@@ -256,11 +274,12 @@ pub(crate) fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Op
     seconds.map(|seconds| Some(Timestamp::from_unix(seconds))).ok_or_else(|| wrong_type(name, "a number"))
 }
 
+/// The hash function of `at_hash` for this algorithm (OIDC Core 3.1.3.6).
 fn hash_of(alg: SigningAlg) -> &'static digest::Algorithm {
     match alg {
         SigningAlg::RS256 | SigningAlg::PS256 | SigningAlg::ES256 => &digest::SHA256,
         SigningAlg::RS384 | SigningAlg::PS384 | SigningAlg::ES384 => &digest::SHA384,
-        // Ed25519 hashes with SHA-512 (RFC 8032 5.1).
+        // Ed25519 uses SHA-512 (RFC 8032 5.1).
         SigningAlg::RS512 | SigningAlg::PS512 | SigningAlg::EdDSA => &digest::SHA512,
     }
 }

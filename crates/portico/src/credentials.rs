@@ -38,6 +38,7 @@ struct LastCheck {
 }
 
 /// Checks the slots that are due and logs changes. Runs until the runtime ends.
+#[expect(clippy::disallowed_methods, reason = "measures the duration until the first check")]
 pub(crate) async fn watch(live: Arc<Live>) {
     let spread = u64::from(Entropy.bytes::<1>()[0]) % SPREAD_SECONDS;
     let mut ticks = interval_at(Instant::now() + FIRST_AFTER + Duration::from_secs(spread), TICK);
@@ -49,6 +50,7 @@ pub(crate) async fn watch(live: Arc<Live>) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "measures the duration since the last check")]
 async fn check_due_slots(now: &Portico, known: &mut BTreeMap<SlotId, LastCheck>) {
     let broker = now.broker();
     known.retain(|slot, _| broker.slots().find(*slot).is_some());

@@ -17,6 +17,7 @@ impl Metered {
 }
 
 impl StoreLayer for Metered {
+    #[expect(clippy::disallowed_methods, reason = "measures the duration of the store operation")]
     async fn around<T: Send>(
         &self,
         method: &'static str,

@@ -15,8 +15,9 @@ use portico_core::slot::SlotId;
 use portico_core::store::Store;
 use portico_http::proxy_probe::ProxyProbe;
 use portico_http::{Live, Metrics, Surface};
-use portico_oauth2::{OAuth2Client, Outbound};
+use portico_oauth2::OAuth2Client;
 use portico_oidc::OidcClient;
+use portico_outbound::Outbound;
 use portico_storage::Storage;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -125,7 +126,7 @@ pub(crate) async fn assemble(
 pub(crate) fn client(slot: &Slot, outbound: &Handle) -> Result<Arc<dyn ProtocolClient>, Failure> {
     let http = Outbound::new(&slot.transport, outbound.clone())
         .map_err(|error| Failure::Failed(format!("{}: {}", slot.id(), error_chain(&error))))?
-        .of(slot.id());
+        .with_slot(slot.id());
     Ok(match slot.kind {
         ProviderKind::Oidc(_) => Arc::new(OidcClient::new(slot.clone(), http)),
         ProviderKind::OAuth2(_) => Arc::new(OAuth2Client::new(slot.clone(), http)),

@@ -216,6 +216,7 @@ async fn open_file(options: SqliteConnectOptions) -> Result<Sql<Sqlite>, OpenErr
 
 /// Retries while the file is busy. SQLite waits for locks by itself, but not if two readers want to write.
 /// Concurrent processes that set the journal mode of a new file meet in this way.
+#[expect(clippy::disallowed_methods, reason = "measures the duration of the retries")]
 async fn in_turn<T, F>(mut open: impl FnMut() -> F) -> Result<T, sqlx::Error>
 where
     F: Future<Output = Result<T, sqlx::Error>>,

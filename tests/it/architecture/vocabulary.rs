@@ -82,8 +82,8 @@ const WORDS_WITHIN: [(&str, &[&str]); 5] = [
     ("Person", &["crates/core/src/", "crates/http/"]),
     ("Program", &["crates/http/"]),
     ("Row", &["crates/portico/src/settings"]),
-    ("rest", &["crates/oauth2/src/breaker"]),
-    ("statement", &["crates/core/", "crates/oauth2/"]),
+    ("rest", &["crates/outbound/src/breaker"]),
+    ("statement", &["crates/core/", "crates/oauth2/", "crates/outbound/"]),
 ];
 
 /// Modules that have another name.

@@ -6,6 +6,7 @@ mod handover;
 mod linking;
 mod logout;
 mod order;
+#[expect(clippy::disallowed_methods, reason = "tests measure durations")]
 mod outbound;
 mod redirects;
 mod replay;

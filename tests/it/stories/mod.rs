@@ -31,5 +31,6 @@ mod service;
 mod session;
 mod telemetry;
 mod tokens;
+#[expect(clippy::disallowed_methods, reason = "tests measure durations")]
 mod traces;
 mod verify;

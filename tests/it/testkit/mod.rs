@@ -5,6 +5,7 @@
 
 mod answer;
 mod app;
+#[expect(clippy::disallowed_methods, reason = "tests create databases with random names")]
 mod backend;
 mod browser;
 mod error_log;
@@ -12,6 +13,7 @@ mod faulty;
 mod form;
 mod jar;
 mod lie;
+#[expect(clippy::disallowed_methods, reason = "tests measure durations")]
 mod program;
 mod raw;
 mod relay;

@@ -11,6 +11,7 @@
 
 mod clients;
 mod codes;
+#[expect(clippy::disallowed_methods, reason = "tests measure durations")]
 mod knobs;
 mod pages;
 mod site;

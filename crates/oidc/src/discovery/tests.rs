@@ -1,4 +1,4 @@
-//! Documents, one bend at a time.
+//! Discovery documents with one changed member each.
 
 use openidconnect::EndSessionUrl;
 use portico_core::provider::{SigningAlg, Transport};
@@ -25,20 +25,20 @@ fn honest() -> Value {
     })
 }
 
-fn read(document: &Value, settings: &OidcSettings) -> Result<Metadata, UpstreamError> {
-    read_for(document, settings, &[])
+fn checked(document: &Value, settings: &OidcSettings) -> Result<Metadata, UpstreamError> {
+    checked_for(document, settings, &[])
 }
 
-fn read_for(
+fn checked_for(
     document: &Value,
     settings: &OidcSettings,
     tenants: &[String],
 ) -> Result<Metadata, UpstreamError> {
     let http = Outbound::new(&Transport::default(), Handle::current()).unwrap();
-    Ok(Metadata::read(document.as_object().unwrap(), settings, tenants, &http)?)
+    Ok(Metadata::from_document(document.as_object().unwrap(), settings, tenants, &http)?)
 }
 
-/// The honest document with one member changed or taken away.
+/// The valid document with one member changed or removed.
 fn bent(name: &str, value: Option<Value>) -> Value {
     let mut document = honest();
     match value {
@@ -88,7 +88,7 @@ async fn c13_q_x_19_a_document_that_cannot_be_trusted_is_refused() {
         ("authorization_response_iss_parameter_supported", Some(json!(true)), true),
         ("authorization_response_iss_parameter_supported", Some(json!("true")), false),
     ] {
-        let code = read(&bent(name, value.clone()), &settings).err().map(|error| error.code().as_str());
+        let code = checked(&bent(name, value.clone()), &settings).err().map(|error| error.code().as_str());
         assert_eq!(code, if passes { None } else { Some("idp_metadata_invalid") }, "{name} {value:?}");
     }
 }
@@ -105,8 +105,8 @@ async fn a_pinned_issuer_is_compared_byte_for_byte_and_stands_for_its_aliases() 
         ("HTTPS://accounts.other.example", false),
         ("https://idp.example", false),
     ] {
-        let read = read(&bent("issuer", Some(json!(issuer))), &settings);
-        let stored = read.ok().map(|metadata| metadata.issuer.to_string());
+        let checked = checked(&bent("issuer", Some(json!(issuer))), &settings);
+        let stored = checked.ok().map(|metadata| metadata.issuer.to_string());
         assert_eq!(stored.as_deref(), passes.then_some("https://accounts.other.example"), "{issuer}");
     }
 }
@@ -114,14 +114,14 @@ async fn a_pinned_issuer_is_compared_byte_for_byte_and_stands_for_its_aliases() 
 #[tokio::test]
 async fn q_x_21_what_the_operator_says_comes_first() {
     let plain = fixtures::settings(DISCOVERY);
-    let found = read(&honest(), &plain).unwrap();
+    let found = checked(&honest(), &plain).unwrap();
     assert_eq!(found.algs, [SigningAlg::RS256]);
     assert_eq!(found.userinfo().unwrap().as_str(), "https://elsewhere.example/userinfo");
     assert!(!found.promises_iss());
     let mut own = plain.clone();
     own.allowed_algs = Some(vec![SigningAlg::ES256]);
     own.userinfo_url = Some(Url::parse("https://own.example/userinfo").unwrap());
-    let found = read(&bent("userinfo_endpoint", Some(json!("nonsense"))), &own).unwrap();
+    let found = checked(&bent("userinfo_endpoint", Some(json!("nonsense"))), &own).unwrap();
     assert_eq!(found.algs, [SigningAlg::ES256]);
     assert_eq!(found.userinfo().unwrap().as_str(), "https://own.example/userinfo");
     for (methods, expected) in [
@@ -133,15 +133,15 @@ async fn q_x_21_what_the_operator_says_comes_first() {
         (Some(json!("client_secret_post")), AuthMethod::Basic),
     ] {
         let document = bent("token_endpoint_auth_methods_supported", methods.clone());
-        assert_eq!(read(&document, &plain).unwrap().auth(), expected, "{methods:?}");
+        assert_eq!(checked(&document, &plain).unwrap().auth(), expected, "{methods:?}");
     }
 }
 
 #[tokio::test]
 async fn m16_every_endpoint_and_the_issuer_are_part_of_the_mark() {
     let settings = fixtures::settings(DISCOVERY);
-    let mark = |document: &Value| read(document, &settings).unwrap().fingerprint();
-    let first = mark(&honest());
+    let fingerprint = |document: &Value| checked(document, &settings).unwrap().fingerprint();
+    let first = fingerprint(&honest());
     for (name, expected_same) in [
         ("issuer", false),
         ("authorization_endpoint", false),
@@ -151,7 +151,7 @@ async fn m16_every_endpoint_and_the_issuer_are_part_of_the_mark() {
         ("end_session_endpoint", true),
         ("service_documentation", true),
     ] {
-        let second = mark(&bent(name, Some(json!("https://idp.example/another"))));
+        let second = fingerprint(&bent(name, Some(json!("https://idp.example/another"))));
         assert_eq!(first == second, expected_same, "{name}");
     }
 }
@@ -164,13 +164,13 @@ async fn q_entra_1_an_issuer_of_many_tenants_is_for_slots_that_name_theirs() {
     pinned.issuer = Some(Issuer::new("https://idp.example/{tenantid}/v2.0"));
     let template = bent("issuer", Some(json!("https://idp.example/{tenantid}/v2.0")));
     for settings in [&settings, &pinned] {
-        assert!(read_for(&template, settings, &tenants).unwrap().issuer.is_template());
-        assert!(read_for(&template, settings, &[]).is_err(), "no tenant is named");
+        assert!(checked_for(&template, settings, &tenants).unwrap().issuer.is_template());
+        assert!(checked_for(&template, settings, &[]).is_err(), "no tenant is named");
     }
     let foreign = bent("issuer", Some(json!("https://evil.example/{tenantid}/v2.0")));
-    assert!(read_for(&foreign, &settings, &tenants).is_err());
-    assert!(read_for(&foreign, &pinned, &tenants).is_err());
-    assert!(read_for(&honest(), &pinned, &tenants).is_err(), "not what was pinned");
+    assert!(checked_for(&foreign, &settings, &tenants).is_err());
+    assert!(checked_for(&foreign, &pinned, &tenants).is_err());
+    assert!(checked_for(&honest(), &pinned, &tenants).is_err(), "not what was pinned");
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn c13_an_issuer_that_changes_under_a_running_slot_is_refused() {
     let slot = fixtures::slot(settings.clone());
     let http = Outbound::new(&Transport::default(), Handle::current()).unwrap();
     let provider = Provider::new(&slot, settings.clone(), http);
-    let own = |issuer: &str| read(&bent("issuer", Some(json!(issuer))), &settings).unwrap();
+    let own = |issuer: &str| checked(&bent("issuer", Some(json!(issuer))), &settings).unwrap();
     for _ in 0..2 {
         assert!(provider.check_same(own("https://idp.example")).is_ok());
     }
@@ -193,12 +193,19 @@ async fn c13_an_issuer_that_changes_under_a_running_slot_is_refused() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-    /// Whatever a document says in one of its members: it is refused, or speaks for its own origin and has TLS everywhere.
+    /// A document with any value in one member is refused, or has an issuer of its origin and only https
+    /// URLs.
     #[test]
     fn c13_h06_h26_a_document_speaks_for_its_own_origin_or_is_refused(
         name in proptest::sample::select(&[
-            "issuer", "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint",
-            "id_token_signing_alg_values_supported", "authorization_response_iss_parameter_supported",
+            "issuer",
+            "authorization_endpoint",
+            "token_endpoint",
+            "userinfo_endpoint",
+            "jwks_uri",
+            "end_session_endpoint",
+            "id_token_signing_alg_values_supported",
+            "authorization_response_iss_parameter_supported",
         ][..]),
         value in proptest::prop_oneof![
             proptest::strategy::Just(json!(null)),
@@ -211,7 +218,9 @@ proptest::proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let http = Outbound::new(&Transport::default(), runtime.handle().clone()).unwrap();
         let document = bent(name, Some(value));
-        if let Ok(found) = Metadata::read(document.as_object().unwrap(), &fixtures::settings(DISCOVERY), &[], &http) {
+        let settings = fixtures::settings(DISCOVERY);
+        let result = Metadata::from_document(document.as_object().unwrap(), &settings, &[], &http);
+        if let Ok(found) = result {
             let issuer = Url::parse(found.issuer.as_str()).unwrap();
             proptest::prop_assert_eq!(issuer.origin().ascii_serialization(), "https://idp.example");
             let end_session = found.end_session().map(EndSessionUrl::url);

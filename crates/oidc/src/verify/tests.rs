@@ -1,4 +1,4 @@
-//! One fault at a time, each beside what passes.
+//! Tokens with one fault each, and tokens that pass.
 
 mod properties;
 mod second_opinion;
@@ -78,7 +78,7 @@ static EC: LazyLock<Pair> = LazyLock::new(Pair::es256);
 static OTHER: LazyLock<Pair> = LazyLock::new(Pair::es256);
 static RSA: LazyLock<Pair> = LazyLock::new(Pair::rsa);
 
-/// Published keys, as we read them and as they stand.
+/// Published keys: parsed, and as JSON.
 struct Published {
     keys: KeySet,
     jwks: Vec<Value>,
@@ -86,7 +86,7 @@ struct Published {
 
 fn set(jwks: &[Value]) -> Published {
     let document = json!({ "keys": jwks });
-    Published { keys: KeySet::read(document.as_object().unwrap()).unwrap(), jwks: jwks.to_vec() }
+    Published { keys: KeySet::from_document(document.as_object().unwrap()).unwrap(), jwks: jwks.to_vec() }
 }
 
 fn encoded(value: &Value) -> String {
@@ -127,7 +127,7 @@ impl Draft {
     }
 }
 
-/// What a slot is like.
+/// The settings of a slot.
 struct Rules {
     issuer: Issuer,
     algs: Vec<SigningAlg>,
@@ -149,7 +149,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// The name of the check that fails. The second opinion must be the same, or differ for a known reason.
+    /// The name of the failed check. The second opinion must be the same, or differ for a known reason.
     fn judge(&self, token: &str, keys: &Published) -> Result<(), &'static str> {
         let judged = self.own_judgement(token, &keys.keys);
         Judgement::new(self, token, keys, judged).check().unwrap();

@@ -9,7 +9,7 @@ use portico_core::admission::AdmissionVerdict;
 use portico_core::claims::{Claims, Evidence};
 use portico_core::provider::{Issuer, ProviderKind, Slot};
 use portico_core::slot::SlotId;
-use portico_oauth2::json;
+use portico_outbound::json;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;

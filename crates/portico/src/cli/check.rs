@@ -8,7 +8,7 @@ use portico_core::pending_login::{State, login_secrets};
 use portico_core::provider::inspection::{CheckVerdict, Finding};
 use portico_core::provider::{AuthorizationParams, Prompt, Slot, Transport};
 use portico_core::slot::SlotId;
-use portico_oauth2::{Outbound, probe};
+use portico_outbound::{Outbound, public_url};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -94,7 +94,7 @@ fn spawn_public_url(settings: &Settings, outbound: &Handle) -> Result<JoinHandle
     Ok(tokio::spawn(async move {
         let late = |_| vec![Finding::unknown("reachable", "the public URL did not answer in time")];
         let proxies = proxy_checks(&http, &url, &seals);
-        timeout(DEADLINE, probe::public_url(&http, &url, proxies)).await.unwrap_or_else(late)
+        timeout(DEADLINE, public_url::check(&http, &url, proxies)).await.unwrap_or_else(late)
     }))
 }
 

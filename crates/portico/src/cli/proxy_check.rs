@@ -5,7 +5,8 @@ use portico_core::provider::inspection::Finding;
 use portico_core::public_url::PublicUrl;
 use portico_core::seal::{Seals, base64url};
 use portico_http::proxy_probe::{CLAIMED_CLIENT, ProbeRequest};
-use portico_oauth2::{Outbound, probe};
+use portico_outbound::Outbound;
+use portico_outbound::public_url::through_proxies;
 
 /// Sends a probe through the public URL and judges how it arrives: the findings `cookies` and `forwarded`.
 pub(super) async fn proxy_checks(http: &Outbound, public_url: &PublicUrl, seals: &Seals) -> [Finding; 2] {
@@ -14,11 +15,12 @@ pub(super) async fn proxy_checks(http: &Outbound, public_url: &PublicUrl, seals:
     let mut url = public_url.at("/auth/mirror");
     url.query_pairs_mut().append_pair("question", request.as_str());
     let cookie = format!("portico_check={}", base64url(&Entropy.bytes::<12>()));
-    let response = match probe::through_proxies(http, url, &cookie, CLAIMED_CLIENT).await {
+    let response = match through_proxies(http, url, &cookie, CLAIMED_CLIENT).await {
         Ok(response) => response,
         Err(error) => return unknown(error.to_string()),
     };
-    match request.open_answer(seals, response.body.trim()) {
+    let answer = String::from_utf8_lossy(&response.body);
+    match request.open_answer(seals, answer.trim()) {
         Some(observed) => {
             [observed.check_cookies(&cookie, &response.set_cookies), observed.check_forwarded()]
         }

@@ -14,6 +14,7 @@
     reason = "a test may panic"
 )]
 
+#[expect(clippy::disallowed_methods, reason = "tests create databases with random names")]
 #[macro_use]
 mod database;
 

@@ -1,8 +1,8 @@
-//! The second opinion: `openidconnect` judges every token that these tests judge, and must agree.
+//! The second opinion: `openidconnect` verifies every token of these tests, with the same result.
 //!
-//! Its `IdTokenVerifier` gets the rules of the slot, and our keys behind its trait. Where the two differ, the
-//! difference is on [`DIFFERENCES`] with its reason. A difference that is not on the list fails the test that
-//! judged the token.
+//! Its `IdTokenVerifier` gets the rules of the slot, and the keys of Portico by its trait. Where the two
+//! differ, the difference is on [`DIFFERENCES`] with its reason. A difference that is not on the list fails
+//! the test that judged the token.
 
 mod differences;
 
@@ -28,7 +28,7 @@ type TypedIdToken = IdToken<
     CoreJwsSigningAlgorithm,
 >;
 
-/// One of our keys, behind the trait of `openidconnect`.
+/// A key of Portico that implements the trait of `openidconnect`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 struct OurKey {
@@ -43,7 +43,7 @@ impl TryFrom<Value> for OurKey {
 
     fn try_from(jwk: Value) -> Result<Self, String> {
         let document = json!({ "keys": [jwk] });
-        KeySet::read(document.as_object().unwrap()).map_err(|error| error.to_string())?;
+        KeySet::from_document(document.as_object().unwrap()).map_err(|error| error.to_string())?;
         let kid = jwk.get("kid").map(|kid| JsonWebKeyId::new(kid.as_str().unwrap().to_owned()));
         let alg = jwk.get("alg").map(|alg| serde_json::from_value(alg.clone()).unwrap());
         let kty = serde_json::from_value(jwk["kty"].clone()).unwrap();
@@ -102,7 +102,7 @@ impl JsonWebKey for OurKey {
     }
 }
 
-/// The algorithm in the words of `openidconnect`.
+/// The algorithm in the types of `openidconnect`.
 fn theirs(alg: SigningAlg) -> CoreJwsSigningAlgorithm {
     serde_json::from_value(json!(alg.as_str())).unwrap()
 }
@@ -111,17 +111,17 @@ fn ours(alg: &CoreJwsSigningAlgorithm) -> Option<SigningAlg> {
     SigningAlg::parse(serde_json::to_value(alg).unwrap().as_str().unwrap())
 }
 
-/// What `openidconnect` says of a token.
+/// The result of `openidconnect`.
 #[derive(Debug)]
 enum Opinion {
     Accepts,
-    /// It is no ID token in the types of `openidconnect`.
+    /// The types of `openidconnect` cannot represent the token.
     #[expect(dead_code, reason = "a test that fails shows the error")]
     Unreadable(String),
     Refuses(ClaimsVerificationError),
 }
 
-/// A token, judged by both.
+/// A token with the results of Portico and of `openidconnect`.
 #[derive(Debug)]
 pub(super) struct Judgement<'a> {
     token: &'a str,
@@ -150,7 +150,7 @@ impl<'a> Judgement<'a> {
         self.ours.is_ok() == matches!(self.theirs, Opinion::Accepts)
     }
 
-    /// Fails on a difference that is not on the list.
+    /// Fails if the results differ and the difference is not on the list.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.agrees() || DIFFERENCES.iter().any(|known| (known.explains)(self)) {
             return Ok(());
@@ -158,17 +158,17 @@ impl<'a> Judgement<'a> {
         Err(format!("openidconnect judges otherwise, and the list does not say why: {self:#?}"))
     }
 
-    /// We accept what `openidconnect` cannot read.
+    /// Portico accepts the token, and `openidconnect` cannot parse it.
     fn is_unreadable_only(&self) -> bool {
         self.ours.is_ok() && matches!(self.theirs, Opinion::Unreadable(_))
     }
 
-    /// We alone refuse the token, by this check.
+    /// Only Portico refuses the token, by this check.
     fn fails_only(&self, check: &str) -> bool {
         self.ours == Err(check) && matches!(self.theirs, Opinion::Accepts)
     }
 
-    /// `openidconnect` alone refuses the token, in words with this one among them.
+    /// Only `openidconnect` refuses the token, with this text in its error.
     fn is_unsupported_only(&self, word: &str) -> bool {
         use ClaimsVerificationError::Unsupported;
         let refused = matches!(&self.theirs, Opinion::Refuses(Unsupported(why)) if why.contains(word));
@@ -185,7 +185,7 @@ fn opinion(rules: &Rules, token: &str, keys: &Published) -> Opinion {
     let skew = i64::try_from(rules.skew).unwrap();
     let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
     let mut last = Opinion::Refuses(ClaimsVerificationError::InvalidIssuer("none is known".to_owned()));
-    // It knows one issuer, and no aliases.
+    // `openidconnect` supports one issuer and no aliases.
     let issuers = std::iter::once(&rules.issuer).chain(&rules.aliases);
     for issuer in issuers.filter_map(|issuer| IssuerUrl::new(issuer.to_string()).ok()) {
         let client_id = ClientId::new("portico".to_owned());
@@ -251,7 +251,7 @@ fn m08_the_hash_of_an_access_token_is_the_one_of_openidconnect() {
             SigningAlg::EdDSA => &ed,
             _ => &*RSA,
         };
-        // Its own key type, so that its own table of hash functions is asked.
+        // The key type of `openidconnect`, so that its own table of hash functions is used.
         let key: CoreJsonWebKey = serde_json::from_value(pair.published("k1")).unwrap();
         let token = AccessToken::new(ACCESS_TOKEN.to_owned());
         let hash = AccessTokenHash::from_token(&token, &theirs(alg), &key).unwrap();

@@ -1,4 +1,4 @@
-//! The form of a token, its algorithm, its key and its signature.
+//! Checks of the format, the algorithm, the key and the signature of a token.
 
 use aws_lc_rs::hmac;
 
@@ -43,7 +43,7 @@ fn c02_a_signature_must_be_by_a_published_key() {
         let token = format!("{message}.{signature}");
         assert_eq!(Rules::default().judge(&token, &published()), Err("signature"), "{what}");
     }
-    // Another message under a good signature.
+    // A valid signature with another message.
     let good = honest.signed(&EC);
     let signature = good.rsplit_once('.').unwrap().1;
     let mut other = Draft::honest(SigningAlg::ES256);
@@ -51,7 +51,7 @@ fn c02_a_signature_must_be_by_a_published_key() {
     let token = format!("{}.{signature}", other.message());
     assert_eq!(Rules::default().judge(&token, &published()), Err("signature"));
     assert_eq!(Rules::default().judge(&good, &published()), Ok(()));
-    // A key of the right kind for an algorithm that its set does not reserve it for, and one for encryption.
+    // A key of the right type whose `alg` is another one, and a key for encryption.
     let rsa = Draft::honest(SigningAlg::PS256).signed_as(&RSA, Algorithm::PS256);
     for (name, value, expected) in
         [("alg", "RS256", Err("signature")), ("alg", "PS256", Ok(())), ("use", "sig", Ok(()))]
@@ -60,7 +60,7 @@ fn c02_a_signature_must_be_by_a_published_key() {
         jwk[name] = json!(value);
         assert_eq!(Rules::default().judge(&rsa, &set(&[jwk])), expected, "{name} {value}");
     }
-    // RS256 written over a PS256 signature and the other way round.
+    // RS256 in the header of a PS256 signature, and the reverse.
     let mut swapped = Draft::honest(SigningAlg::RS256);
     swapped.header["alg"] = json!("RS256");
     let token = swapped.signed_as(&RSA, Algorithm::PS256);
@@ -78,7 +78,7 @@ fn c02_the_header_chooses_neither_algorithm_nor_key() {
     for alg in ["RS256", "ES384", "EdDSA"] {
         assert_eq!(judge_header("alg", Some(json!(alg))), Err("signature"), "{alg}: no key of that kind");
     }
-    // HMAC with what everybody knows.
+    // HMAC with public values.
     let mut draft = Draft::honest(SigningAlg::ES256);
     draft.header["alg"] = json!("HS256");
     for secret in [EC.jwk.to_string(), String::new()] {
@@ -88,7 +88,7 @@ fn c02_the_header_chooses_neither_algorithm_nor_key() {
         let token = format!("{message}.{signature}");
         assert_eq!(Rules::default().judge(&token, &set(&[EC.published("k1")])), Err("alg"));
     }
-    // A key that the token brings along.
+    // A key in the header of the token.
     for name in ["jwk", "jku", "x5u", "x5c"] {
         let mut draft = Draft::honest(SigningAlg::ES256);
         draft.header[name] =

@@ -1,8 +1,8 @@
-//! The issuer of many tenants.
+//! An issuer template for many tenants.
 
 use super::*;
 
-// Whether the tenant may come in is asked later, by the access rule.
+/// The access rule checks later whether the tenant is allowed.
 #[test]
 fn q_entra_1_the_issuer_of_many_tenants_is_that_of_the_tokens_own() {
     const OWN: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
@@ -21,7 +21,7 @@ fn q_entra_1_the_issuer_of_many_tenants_is_that_of_the_tokens_own() {
         let token = UnverifiedToken::parse(&text).unwrap();
         let judged =
             token.check_parties(&parties).map(|issuer| issuer.to_string()).map_err(|check| check.name);
-        // For the second opinion the issuers are those of the token's own tenant, when it has one.
+        // The second opinion gets the issuers of the token's tenant, if it has one.
         let filled = |issuer: &Issuer| {
             Issuer::new(
                 issuer.of_tenant(tid.as_ref().and_then(Value::as_str)).unwrap_or(issuer.as_str().into()),
@@ -42,7 +42,7 @@ fn q_entra_1_the_issuer_of_many_tenants_is_that_of_the_tokens_own() {
     for tenant in [OWN, OTHER] {
         assert_eq!(judge(of(tenant), Some(json!(tenant))), stored(tenant));
     }
-    // Another form of the same issuer is stored under the one form.
+    // An alias is stored as the issuer of the slot.
     assert_eq!(judge(json!(format!("https://sts.example/{OWN}/")), Some(json!(OWN))), stored(OWN));
     for (iss, tid, failed) in [
         (of(OWN), None, "tid"),

@@ -1,41 +1,41 @@
-//! JSON as documents of security are read: one object, nothing said twice, nothing after it, not too deep.
+//! Strict reading of JSON: one object without doubled members, nothing after it, and a limited depth.
 //!
-//! `serde_json` alone keeps the last of two members of one name, so two readers of one document could see two people.
-//! Errors name the fault and never repeat what was read.
+//! `serde_json` alone keeps the last of two members of one name, so two readers of one document could see two
+//! subjects. Errors name the fault and do not repeat the text.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// How deep arrays and objects may nest.
-const DEEPEST: usize = 32;
+/// The most levels of nested arrays and objects.
+const MAX_DEPTH: usize = 32;
 
-/// Why some bytes are not a document.
+/// The fault of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// They are not JSON, or more than one piece of it.
+    /// It is not JSON, or has further text after the JSON.
     #[error("it is not JSON")]
     Syntax,
-    /// They are JSON, but not an object.
+    /// It is JSON, but not an object.
     #[error("it is not a JSON object")]
     NotAnObject,
-    /// A member stands there twice.
+    /// An object has two members of one name.
     #[error("it has two members of one name")]
     Doubled,
-    /// Arrays and objects nest deeper than any honest document.
-    #[error("it nests deeper than {DEEPEST} levels")]
+    /// Arrays and objects nest too deeply.
+    #[error("it nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
 }
 
-/// Reads one JSON object (RFC 8259). A byte order mark is passed over; doubled members of the object itself, anything
-/// after it, and more than 32 levels are refused.
+/// Reads one JSON object (RFC 8259). A byte order mark is skipped. Doubled members of the object itself,
+/// further text and more than 32 levels are refused.
 ///
 /// # Errors
 /// The first fault found.
 pub fn object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    if depth(text) > DEEPEST {
+    if depth(text) > MAX_DEPTH {
         return Err(JsonError::TooDeep);
     }
     let read: Result<Members, serde_json::Error> = serde_json::from_slice(text);
@@ -47,13 +47,13 @@ pub fn object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
     }
 }
 
-/// Reads a JSON array of objects, each as [`object`] would.
+/// Reads a JSON array of objects, each by the rules of [`object`].
 ///
 /// # Errors
 /// The first fault found.
 pub fn objects(text: &[u8]) -> Result<Vec<Map<String, Value>>, JsonError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    if depth(text) > DEEPEST {
+    if depth(text) > MAX_DEPTH {
         return Err(JsonError::TooDeep);
     }
     let read: Result<Vec<Members>, serde_json::Error> = serde_json::from_slice(text);
@@ -65,7 +65,7 @@ pub fn objects(text: &[u8]) -> Result<Vec<Map<String, Value>>, JsonError> {
     }
 }
 
-/// How deep the brackets outside of strings nest.
+/// The number of nested brackets outside of strings.
 fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     let (mut in_string, mut escaped) = (false, false);
@@ -115,6 +115,7 @@ impl<'de> Deserialize<'de> for Members {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::ProptestConfig;
     use proptest::strategy::Strategy as _;
 
     use super::*;
@@ -172,28 +173,33 @@ mod tests {
     }
 
     proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Stricter than the library, and never of another opinion about what is there.
+        /// The reader refuses more than the library, and otherwise reads the same.
         #[test]
         fn m04_what_is_read_is_what_the_library_reads_and_never_more(
             text in proptest::prop_oneof![
                 proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..60),
                 r#"[{}\[\]",:0-9a-e \\u]{0,40}"#.prop_map(String::into_bytes),
-                r#"\{("[a-c]":("[a-z]{0,2}"|[0-9]{1,20}|\[\]|\{"a":1\}|null),?){0,4}\} ?[x\{]?"#.prop_map(String::into_bytes),
+                r#"\{("[a-c]":("[a-z]{0,2}"|[0-9]{1,20}|\[\]|\{"a":1\}|null),?){0,4}\} ?[x\{]?"#
+                    .prop_map(String::into_bytes),
             ],
         ) {
             let library: Option<Value> = serde_json::from_slice(&text).ok();
             match object(&text) {
                 Ok(map) => proptest::prop_assert_eq!(Some(Value::Object(map)), library),
-                Err(JsonError::Syntax) => proptest::prop_assert!(library.is_none() || depth(&text) > DEEPEST),
-                Err(JsonError::NotAnObject) => proptest::prop_assert!(library.is_none_or(|value| !value.is_object())),
+                Err(JsonError::Syntax) => {
+                    proptest::prop_assert!(library.is_none() || depth(&text) > MAX_DEPTH);
+                }
+                Err(JsonError::NotAnObject) => {
+                    proptest::prop_assert!(library.is_none_or(|value| !value.is_object()));
+                }
                 Err(JsonError::Doubled) => {
                     let members = library.as_ref().and_then(Value::as_object).map_or(0, Map::len);
                     let written = String::from_utf8_lossy(&text).matches(':').count();
                     proptest::prop_assert!(library.is_some() && written > members);
                 }
-                Err(JsonError::TooDeep) => proptest::prop_assert!(depth(&text) > DEEPEST),
+                Err(JsonError::TooDeep) => proptest::prop_assert!(depth(&text) > MAX_DEPTH),
             }
         }
     }

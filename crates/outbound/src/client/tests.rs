@@ -1,4 +1,5 @@
 //! The client against real sockets.
+#![expect(clippy::disallowed_methods, reason = "tests measure durations")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -13,8 +14,9 @@ fn outbound() -> Outbound {
     Outbound::new(&Transport::default(), Handle::current()).unwrap()
 }
 
-/// A server that reads a request on each connection and then treats it like this; its address, and how many came.
-async fn server<F>(treat: impl Fn(TcpStream) -> F + Send + 'static) -> (Url, Arc<AtomicUsize>)
+/// Starts a server that reads a request on each connection and then calls `respond`. Returns its URL and the
+/// count of connections.
+async fn server<F>(respond: impl Fn(TcpStream) -> F + Send + 'static) -> (Url, Arc<AtomicUsize>)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -26,13 +28,13 @@ where
         while let Ok((mut socket, _)) = listener.accept().await {
             counter.fetch_add(1, Ordering::SeqCst);
             let _ = socket.read(&mut [0; 4096]).await;
-            tokio::spawn(treat(socket));
+            tokio::spawn(respond(socket));
         }
     });
     (url, calls)
 }
 
-/// A server that answers each request with these bytes and closes.
+/// Starts a server that answers each request with these bytes and closes the connection.
 async fn answering(answer: String) -> (Url, Arc<AtomicUsize>) {
     server(move |mut socket| {
         let answer = answer.clone();
@@ -47,7 +49,7 @@ fn http(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
-/// The code that a fetch of this document ends with, and what is logged of it.
+/// The code and the message of the error when this document is fetched.
 async fn refused(url: &Url) -> (Code, String) {
     let error = outbound().document(Endpoint::Discovery, url).await.unwrap_err();
     (error.code(), error.to_string())
@@ -65,7 +67,8 @@ async fn h06_a_redirect_is_not_followed() {
     let (canary, called) = answering(http("200 OK", r#"{"a":1}"#)).await;
     for status in [301, 302, 303, 307, 308] {
         let answer = format!(
-            "HTTP/1.1 {status} Elsewhere\r\nLocation: {canary}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            "HTTP/1.1 {status} Elsewhere\r\nLocation: {canary}\r\nContent-Length: 0\r\n\
+             Connection: close\r\n\r\n"
         );
         let (url, _) = answering(answer).await;
         let (code, told) = refused(&url).await;
@@ -90,7 +93,7 @@ async fn h08_no_more_is_read_than_the_endpoint_may_say() {
         let error = outbound().document(endpoint, &too_large).await.unwrap_err();
         assert!(error.to_string().contains("larger than"), "{error}");
     }
-    // Without an end, and without a length.
+    // A body without length that does not end.
     let (endless, _) = server(|mut socket| async move {
         let _ = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
         while socket.write_all(&[b' '; 16 * 1024]).await.is_ok() {}
@@ -107,7 +110,7 @@ async fn h08_the_deadline_is_over_the_whole_exchange() {
         drop(socket);
     })
     .await;
-    // Each byte comes in time, the last one never.
+    // Each byte arrives in time, but the body is never complete.
     let (dripping, _) = server(|mut socket| async move {
         let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").await;
         while socket.write_all(b" ").await.is_ok() {
@@ -145,7 +148,7 @@ async fn what_cannot_be_an_answer_is_named() {
         let (code, told) = refused(&url).await;
         assert_eq!(code, Code::IdpBadResponse, "{answer:?}: {told}");
         assert!(told.starts_with("discovery document: ") && !told.contains("hush"), "{told}");
-        // Where a server answered, it is named which.
+        // The error has the URL if a complete response arrived.
         let answered = answer.starts_with("HTTP") && !answer.ends_with("\n{");
         assert_eq!(told.contains(&address), answered, "{told}");
     }
@@ -194,8 +197,8 @@ async fn root_certificates_must_be_some() {
     }
 }
 
-/// What the library would do by itself, and must not: follow, decompress, name where it came from, use a proxy that the
-/// environment names, read without end.
+/// The client must not do what the library could do by default: follow redirects, decompress, send a
+/// referrer, or use a proxy of the environment.
 #[tokio::test(flavor = "multi_thread")]
 async fn m34_the_client_does_nothing_that_nobody_asked_for() {
     let (asked, mut requests) = tokio::sync::mpsc::unbounded_channel();
@@ -206,8 +209,9 @@ async fn m34_the_client_does_nothing_that_nobody_asked_for() {
             let mut request = vec![0; 4096];
             let read = socket.read(&mut request).await.unwrap();
             asked.send(String::from_utf8_lossy(&request[..read]).to_lowercase()).unwrap();
-            // Whatever a provider calls it, the bytes are taken as they come.
-            let answer = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\nConnection: close\r\n\r\n{\"a\":1}";
+            // The client takes the bytes as they are, whatever `Content-Encoding` says.
+            let answer = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\
+                Connection: close\r\n\r\n{\"a\":1}";
             socket.write_all(answer.as_bytes()).await.unwrap();
         }
     });
@@ -222,7 +226,7 @@ async fn m34_the_client_does_nothing_that_nobody_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h08_m12_a_provider_that_fails_gets_a_rest_and_an_answer_that_refuses_is_no_failure() {
-    // Whatever it says, it is alive.
+    // A response below 500 is not a failure.
     for alive in ["400 Bad Request", "404 Not Found", "302 Found", "429 Too Many Requests"] {
         let (url, calls) = answering(http(alive, "")).await;
         let client = outbound();
@@ -261,7 +265,7 @@ async fn h08_m12_what_one_person_sends_gives_no_rest_to_everybodys_provider() {
         client.document(endpoint, &alive).await.unwrap();
         assert_eq!(client.health(), Health::Ok);
     }
-    // Nobody at all is another matter.
+    // A refused connection is a failure.
     let gone = Url::parse("http://127.0.0.1:1/").unwrap();
     let client = outbound();
     for _ in 0..5 {
@@ -279,11 +283,11 @@ async fn h08_so_many_wait_and_no_more() {
     .await;
     let client = outbound();
     let mut calls = JoinSet::new();
-    for _ in 0..AT_ONCE + MOST_WAITING {
+    for _ in 0..MAX_RUNNING + MAX_WAITING {
         let (client, silent) = (client.clone(), silent.clone());
         calls.spawn(async move { client.document(Endpoint::Discovery, &silent).await });
     }
-    while client.gate.places.available_permits() > 0 {
+    while client.gate.admitted.available_permits() > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let started = Instant::now();

@@ -1,34 +1,37 @@
-//! A rest for a provider that fails, so that its slot answers at once and its logins do not pile up.
+//! The circuit breaker of a slot. If a provider fails, calls fail at once and logins do not pile up.
 //!
-//! Closed, every call is made. After several failures in a row the breaker opens: calls are refused without being made.
-//! After a while one call at a time is let through; if it meets a living provider the breaker closes, otherwise the next
-//! rest is longer. An answer that refuses something proves that somebody is alive; only silence, broken connections and
-//! 5xx are failures. A 5xx of an endpoint that is sent something of one person's tells of that person's request, too: if it counted,
-//! a stranger who knows which code the provider stumbles over could keep everybody out. Each slot has its own.
+//! While the breaker is closed, every call is made. Several failures in a row open it: calls are refused
+//! without being made. After the open period, one call at a time is admitted. A response closes the breaker;
+//! a failure starts an open period of twice the length.
+//!
+//! Timeouts, broken connections and status 5xx are failures. A response that refuses the request is not a
+//! failure, because the provider works. A 5xx of an endpoint that receives a user's code or token is
+//! inconclusive: the content of the request may be its cause. If it counted, an attacker who knows such a
+//! content could block all logins.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use portico_core::provider::Health;
 
-/// How many failures in a row open the breaker.
-const MOST_FAILURES: u32 = 5;
+/// The number of failures in a row that opens the breaker.
+const MAX_FAILURES: u32 = 5;
 
-/// The first rest; each further one is twice as long.
+/// The length of the first open period. Each further one is twice as long.
 const FIRST_OPEN: Duration = Duration::from_secs(10);
 
-/// The longest rest. Shorter than a minute, so that whoever asks every minute asks indeed.
+/// The length of the longest open period. It is below one minute, so that a call every minute is always made.
 const LONGEST_OPEN: Duration = Duration::from_secs(40);
 
-/// How one slot's provider fared lately.
+/// A circuit breaker.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker(Mutex<BreakerState>);
 
 #[derive(Debug, Default)]
 struct BreakerState {
-    /// Failures since the last answer.
+    /// The number of failures since the last response.
     failures: u32,
-    /// Whether there was a doubtful answer since.
+    /// Whether a call was inconclusive since the last response.
     inconclusive: bool,
     open: Option<OpenPeriod>,
 }
@@ -37,30 +40,31 @@ struct BreakerState {
 struct OpenPeriod {
     until: Instant,
     length: Duration,
-    /// Whether a call is under way that will tell.
-    trying: bool,
+    /// Whether the one admitted call is running.
+    half_open: bool,
 }
 
-/// A call that was let through; how it ended must be told. One that is given up tells nothing.
+/// An admitted call. Its end must be reported; a dropped call reports nothing.
 #[derive(Debug)]
-pub(crate) struct HalfOpenCall<'a> {
+pub(crate) struct AdmittedCall<'a> {
     breaker: &'a Breaker,
-    told: bool,
+    reported: bool,
 }
 
 impl Breaker {
-    /// Lets a call through, unless the provider rests.
-    pub(crate) fn admit(&self, now: Instant) -> Option<HalfOpenCall<'_>> {
+    /// Admits a call; `None` while the breaker is open.
+    pub(crate) fn admit(&self, now: Instant) -> Option<AdmittedCall<'_>> {
         if let Some(open) = &mut self.state().open {
-            if open.trying || now < open.until {
+            if open.half_open || now < open.until {
                 return None;
             }
-            open.trying = true;
+            open.half_open = true;
         }
-        Some(HalfOpenCall { breaker: self, told: false })
+        Some(AdmittedCall { breaker: self, reported: false })
     }
 
-    /// Down until a call succeeds, because a rest that is over proves nothing; degraded while the last calls failed.
+    /// Down from the opening of the breaker until a call succeeds, also after the end of the open period.
+    /// Degraded while the last calls failed or were inconclusive.
     pub(crate) fn health(&self) -> Health {
         let state = self.state();
         match &state.open {
@@ -75,46 +79,48 @@ impl Breaker {
     }
 }
 
-impl HalfOpenCall<'_> {
-    /// Somebody answered.
+impl AdmittedCall<'_> {
+    /// The provider answered. Closes the breaker.
     pub(crate) fn answered(mut self) {
-        self.told = true;
+        self.reported = true;
         *self.breaker.state() = BreakerState::default();
     }
 
-    /// Somebody answered with a failure that may be due to what was sent: worth a look, and never a rest, nor a longer one.
+    /// The provider answered with a failure that the request may have caused. Never opens the breaker, and
+    /// never prolongs the open period.
     pub(crate) fn inconclusive(self) {
         self.breaker.state().inconclusive = true;
     }
 
-    /// Nobody did, or nobody who could.
+    /// The provider did not answer, or failed.
     pub(crate) fn failed(mut self, now: Instant) {
-        self.told = true;
+        self.reported = true;
         let mut state = self.breaker.state();
         state.failures = state.failures.saturating_add(1);
         let length = match state.open {
-            Some(open) if open.trying => (open.length * 2).min(LONGEST_OPEN),
-            // A call that began before the rest did tells nothing new.
+            Some(open) if open.half_open => (open.length * 2).min(LONGEST_OPEN),
+            // A call that started before the open period does not prolong it.
             Some(_) => return,
-            None if state.failures < MOST_FAILURES => return,
+            None if state.failures < MAX_FAILURES => return,
             None => FIRST_OPEN,
         };
-        state.open = Some(OpenPeriod { until: now + length, length, trying: false });
+        state.open = Some(OpenPeriod { until: now + length, length, half_open: false });
     }
 }
 
-impl Drop for HalfOpenCall<'_> {
+impl Drop for AdmittedCall<'_> {
     fn drop(&mut self) {
-        if self.told {
+        if self.reported {
             return;
         }
         if let Some(open) = &mut self.breaker.state().open {
-            open.trying = false;
+            open.half_open = false;
         }
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests measure durations")]
 mod tests {
     use super::*;
 
@@ -135,7 +141,7 @@ mod tests {
         fail(&breaker, 5, begin);
         assert_eq!(breaker.health(), Health::Down);
         assert!(breaker.admit(begin).is_none() && breaker.admit(at(9)).is_none());
-        assert_eq!(breaker.health(), Health::Down, "a rest that is over proves nothing");
+        assert_eq!(breaker.health(), Health::Down, "the end of the open period proves nothing");
         let call = breaker.admit(at(10)).unwrap();
         assert!(breaker.admit(at(10)).is_none(), "one at a time");
         call.answered();

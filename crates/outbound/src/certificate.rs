@@ -1,4 +1,4 @@
-//! What is wrong with a server's certificate, as the TLS library says it.
+//! Finds the fault of a server's certificate in the error of a call.
 
 use std::error::Error;
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 use portico_core::error::CertificateFault;
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
-/// The fault of the certificate, if it is behind this error.
+/// The fault of the certificate, if it is a cause of this error.
 pub(crate) fn certificate_fault(error: &(dyn Error + 'static)) -> Option<CertificateFault> {
     let mut cause = Some(error);
     while let Some(current) = cause {
@@ -14,18 +14,18 @@ pub(crate) fn certificate_fault(error: &(dyn Error + 'static)) -> Option<Certifi
             return fault(found);
         }
         let io = current.downcast_ref::<io::Error>();
-        // While a connection is made, only the TLS handshake reads.
+        // During the opening of a connection, only the TLS handshake reads.
         if io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
             return Some(CertificateFault::Other);
         }
-        // An `io::Error` leaves out what it wraps when it is asked for its source.
+        // `io::Error::source` skips the wrapped error.
         let wrapped = io.and_then(io::Error::get_ref);
         cause = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| current.source());
     }
     None
 }
 
-/// A connection that ends for another reason says nothing of the certificate.
+/// The fault in a TLS error; `None` if the error is not about the certificate.
 fn fault(error: &rustls::Error) -> Option<CertificateFault> {
     match error {
         rustls::Error::InvalidCertificate(error) => Some(invalid(error)),
@@ -104,7 +104,8 @@ mod tests {
         assert_eq!(certificate_fault(&cut_off), Some(CertificateFault::Other));
         assert_eq!(certificate_fault(&io::Error::other("the certificate has expired")), None);
     }
-    /// A server on loopback with a certificate of these parameters: its port, and the certificate as PEM.
+
+    /// Starts a TLS server on loopback with this certificate. Returns its port and the certificate as PEM.
     fn tls_server(params: &CertificateParams) -> (u16, String) {
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
