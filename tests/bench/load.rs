@@ -1,4 +1,4 @@
-//! The load: browsers that log in as fast as they can, and clients that ask for their session.
+//! The load: browsers that log in as fast as possible, and clients that request their session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,20 +6,25 @@ use std::time::{Duration, Instant};
 
 use crate::process::Broker;
 
-/// How long each request or login took.
+/// The duration of each request or login, in ascending order.
 pub struct Figures(Vec<Duration>);
 
 impl Figures {
-    /// The duration within which this share was done.
+    /// The duration within which this share of the requests completed; `share` is from 0 to 1.
     pub fn at(&self, share: f64) -> Duration {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into the list")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the value is an index into the list"
+        )]
         let index = ((self.0.len() - 1) as f64 * share) as usize;
         self.0[index]
     }
 }
 
-/// What a login gave.
+/// The result of a login.
 pub struct Session {
+    /// The access token.
     pub access: String,
 }
 
@@ -27,7 +32,7 @@ fn client() -> reqwest::Client {
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
 }
 
-/// Logs in `count` times, `at_once` at a time.
+/// Performs `count` logins with `at_once` concurrent workers.
 pub async fn logins(broker: &Broker, count: usize, at_once: usize, slot: &'static str) -> Figures {
     let left = Arc::new(AtomicUsize::new(count));
     let client = client();
@@ -38,7 +43,7 @@ pub async fn logins(broker: &Broker, count: usize, at_once: usize, slot: &'stati
             let mut times = Vec::new();
             while left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
                 let began = Instant::now();
-                one(&client, &start).await;
+                log_in_once(&client, &start).await;
                 times.push(began.elapsed());
             }
             times
@@ -56,22 +61,22 @@ async fn collect(workers: Vec<tokio::task::JoinHandle<Vec<Duration>>>) -> Figure
     Figures(times)
 }
 
-/// One complete login: start, provider, callback, token.
-async fn one(client: &reqwest::Client, start: &str) -> Session {
-    let begun = client.get(start).send().await.unwrap();
-    assert_eq!(begun.status(), 303);
-    let login = cookie(&begun, "portico_login_").expect("a login cookie");
-    let chosen = client.get(location(&begun)).send().await.unwrap();
-    assert_eq!(chosen.status(), 303, "the provider logs in by itself");
-    let done = client.get(location(&chosen)).header("cookie", login).send().await.unwrap();
-    assert_eq!(done.status(), 303, "{:?}", done.text().await);
-    let access = cookie(&done, "portico_access=").expect("an access token");
+/// One complete login: start, authorization, callback, token.
+async fn log_in_once(client: &reqwest::Client, start: &str) -> Session {
+    let started = client.get(start).send().await.unwrap();
+    assert_eq!(started.status(), 303);
+    let login = cookie(&started, "portico_login_").expect("a login cookie");
+    let authorized = client.get(location(&started)).send().await.unwrap();
+    assert_eq!(authorized.status(), 303, "the provider signs in without a form");
+    let completed = client.get(location(&authorized)).header("cookie", login).send().await.unwrap();
+    assert_eq!(completed.status(), 303, "{:?}", completed.text().await);
+    let access = cookie(&completed, "portico_access=").expect("an access token");
     Session { access: access.split_once('=').unwrap().1.to_owned() }
 }
 
-/// One login outside any measurement.
+/// One login that is not measured.
 pub async fn log_in(broker: &Broker, slot: &str) -> Session {
-    one(&client(), &broker.url(&format!("/auth/{slot}/login?return_to=/"))).await
+    log_in_once(&client(), &broker.url(&format!("/auth/{slot}/login?return_to=/"))).await
 }
 
 fn location(response: &reqwest::Response) -> String {
@@ -80,11 +85,13 @@ fn location(response: &reqwest::Response) -> String {
 
 fn cookie(response: &reqwest::Response, prefix: &str) -> Option<String> {
     let cookies = response.headers().get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
-    let own = cookies.filter_map(|cookie| cookie.split(';').next());
-    own.filter(|cookie| cookie.starts_with(prefix)).find(|cookie| !cookie.ends_with('=')).map(str::to_owned)
+    let pairs = cookies.filter_map(|cookie| cookie.split(';').next());
+    pairs.filter(|cookie| cookie.starts_with(prefix)).find(|cookie| !cookie.ends_with('=')).map(str::to_owned)
 }
 
-/// Asks one address with a bearer token, `at_once` at a time, for a while.
+/// Requests a URL with a bearer token, with `at_once` concurrent workers, for `length`.
+///
+/// Returns the number of requests, their durations and the elapsed time.
 pub async fn requests(
     url: &str,
     token: &str,
@@ -99,9 +106,9 @@ pub async fn requests(
             let mut times = Vec::new();
             while began.elapsed() < length {
                 let sent = Instant::now();
-                let answer = client.get(&url).bearer_auth(&token).send().await.unwrap();
-                assert_eq!(answer.status(), 200);
-                answer.bytes().await.unwrap();
+                let response = client.get(&url).bearer_auth(&token).send().await.unwrap();
+                assert_eq!(response.status(), 200);
+                response.bytes().await.unwrap();
                 times.push(sent.elapsed());
             }
             times

@@ -1,8 +1,9 @@
-//! First figures: complete logins against the demo identity provider, and the session endpoint beside a bare handler.
+//! Benchmark of complete logins against the demo identity provider, and of the session endpoints.
 //!
-//! `cargo bench -p portico-tests` builds everything in release mode and prints a table. Broker, provider and bare handler
-//! are processes of their own; the load comes from this one. PostgreSQL is measured too when
-//! `PORTICO_TEST_POSTGRES_URL` names a database that may be written to.
+//! `cargo bench -p portico-tests` builds everything in release mode and prints a table. The broker, the
+//! provider and a bare handler for comparison run in separate processes. This process generates the load.
+//! PostgreSQL is measured too if `PORTICO_TEST_POSTGRES_URL` names a database to which the benchmark may
+//! write.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -13,7 +14,7 @@
     clippy::cast_precision_loss,
     clippy::unchecked_time_subtraction,
     unreachable_pub,
-    reason = "a measuring program: it stops at the first surprise and talks to the terminal"
+    reason = "a benchmark stops at the first unexpected value and prints to the terminal"
 )]
 
 mod load;
@@ -24,9 +25,13 @@ use std::time::{Duration, Instant};
 use load::{Figures, logins, requests};
 use process::{Bare, Broker, Idp};
 
+/// Logins before the first measurement.
 const WARM_UP: usize = 200;
+/// Logins of a measurement with several workers; a single worker does a quarter.
 const LOGINS: usize = 4000;
+/// Concurrent logins of the memory measurement.
 const IN_FLIGHT: usize = 500;
+/// Duration of each request measurement.
 const LENGTH: Duration = Duration::from_secs(5);
 
 fn main() {
@@ -52,18 +57,18 @@ async fn measure(store: &str, url: &str) {
     logins(&broker, WARM_UP, 4, "oidc/provider1").await;
     for slot in ["oidc/provider1", "oauth2/provider1"] {
         for at_once in [1, 16] {
-            row(store, slot, at_once, &broker, LOGINS / if at_once == 1 { 4 } else { 1 }).await;
+            measure_logins(store, slot, at_once, &broker, LOGINS / if at_once == 1 { 4 } else { 1 }).await;
         }
     }
-    row(store, "oidc/provider1", IN_FLIGHT, &broker, LOGINS).await;
+    measure_logins(store, "oidc/provider1", IN_FLIGHT, &broker, LOGINS).await;
     println!(
         "| peak memory after {IN_FLIGHT} logins in flight | {store} | {:.1} MB |",
         broker.peak_memory_mb()
     );
-    sessions(store, &broker).await;
+    measure_requests(store, &broker).await;
 }
 
-async fn row(store: &str, slot: &'static str, at_once: usize, broker: &Broker, count: usize) {
+async fn measure_logins(store: &str, slot: &'static str, at_once: usize, broker: &Broker, count: usize) {
     let cpu = broker.cpu();
     let started = Instant::now();
     let figures = logins(broker, count, at_once, slot).await;
@@ -71,32 +76,38 @@ async fn row(store: &str, slot: &'static str, at_once: usize, broker: &Broker, c
     let spent = (broker.cpu() - cpu).as_secs_f64() * 1000.0 / count as f64;
     println!(
         "| logins through {slot}, {at_once} at once | {store} | {}, {spent:.2} ms CPU of the broker each |",
-        speak(&figures, count, wall)
+        format_figures(&figures, count, wall)
     );
 }
 
-async fn sessions(store: &str, broker: &Broker) {
+async fn measure_requests(store: &str, broker: &Broker) {
     let token = load::log_in(broker, "oidc/provider1").await.access;
     let bare = Bare::start();
     let before = bare.cpu();
     let (count, figures, wall) = requests(&bare.url(), &token, 32, LENGTH).await;
-    answered("bare actix-web handler", store, &speak(&figures, count, wall), bare.cpu() - before, count);
+    print_requests(
+        "bare actix-web handler",
+        store,
+        &format_figures(&figures, count, wall),
+        bare.cpu() - before,
+        count,
+    );
     for path in ["/auth/session", "/auth/verify"] {
         let before = broker.cpu();
         let (count, figures, wall) = requests(&broker.url(path), &token, 32, LENGTH).await;
         let what = format!("GET {path} with a bearer JWT");
-        answered(&what, store, &speak(&figures, count, wall), broker.cpu() - before, count);
+        print_requests(&what, store, &format_figures(&figures, count, wall), broker.cpu() - before, count);
     }
 }
 
-fn answered(what: &str, store: &str, figures: &str, cpu: Duration, count: usize) {
+fn print_requests(what: &str, store: &str, figures: &str, cpu: Duration, count: usize) {
     println!(
         "| {what} | {store} | {figures}, {:.1} µs CPU of the server each |",
         cpu.as_secs_f64() * 1e6 / count as f64
     );
 }
 
-fn speak(figures: &Figures, count: usize, wall: Duration) -> String {
+fn format_figures(figures: &Figures, count: usize, wall: Duration) -> String {
     let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
     let rate = count as f64 / wall.as_secs_f64();
     format!("{rate:.0}/s, p50 {:.2} ms, p99 {:.2} ms", ms(figures.at(0.50)), ms(figures.at(0.99)))

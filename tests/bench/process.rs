@@ -1,4 +1,4 @@
-//! The processes under measurement, and what the kernel says of them.
+//! The measured processes, with their CPU time and memory from `/proc`.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Kernel ticks a second: `USER_HZ`, the same on every Linux that Rust supports.
+/// Kernel clock ticks per second: `USER_HZ`, the same on every Linux that Rust supports.
 const TICKS: u64 = 100;
 
 struct Process(Child);
 
 impl Process {
-    /// User and system time so far.
+    /// User and system CPU time since the process started.
     fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
@@ -20,10 +20,10 @@ impl Process {
         Duration::from_millis(ticks * 1000 / TICKS)
     }
 
-    /// A line of `/proc/PID/status`, in megabytes.
-    fn memory_mb(&self, what: &str) -> f64 {
+    /// A field of `/proc/PID/status`, in megabytes.
+    fn memory_mb(&self, field: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
     }
 }
@@ -35,7 +35,7 @@ impl Drop for Process {
     }
 }
 
-/// The folder of the release binaries: this program is in `target/release/deps`.
+/// The folder of the release binaries; this program is in `target/release/deps`.
 fn release() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
 }
@@ -57,7 +57,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The demo identity provider, which logs a new person in at each request.
+/// The demo identity provider, which signs in a new person at each authorization request.
 pub struct Idp {
     _process: Process,
     port: u16,
@@ -109,11 +109,11 @@ impl Idp {
     }
 }
 
-/// The broker, as an operator runs it.
+/// The broker as a separate process with its configuration in environment variables.
 pub struct Broker {
     process: Process,
     port: u16,
-    /// From the start of the process to the first good answer of `/readyz`.
+    /// The time from the start of the process to the first `200` from `/readyz`.
     pub ready_after: Duration,
     _folder: tempfile::TempDir,
 }
@@ -146,7 +146,7 @@ impl Broker {
         let process = Process(child);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let ready = format!("http://127.0.0.1:{admin}/readyz");
-        while !client.get(&ready).send().await.is_ok_and(|answer| answer.status() == 200) {
+        while !client.get(&ready).send().await.is_ok_and(|response| response.status() == 200) {
             assert!(started.elapsed() < Duration::from_secs(20), "the broker is not ready");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -170,7 +170,7 @@ impl Broker {
     }
 }
 
-/// A handler that does nothing, in a process of its own.
+/// A handler without logic in a separate process, for comparison.
 pub struct Bare {
     process: Process,
     url: String,
@@ -196,7 +196,7 @@ impl Bare {
     }
 }
 
-/// What `--bare` runs.
+/// Serves the bare handler; `--bare` runs this.
 pub fn serve_bare() {
     use actix_web::{App, HttpResponse, HttpServer, web};
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

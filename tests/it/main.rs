@@ -1,8 +1,11 @@
-//! Portico's stories and attacks, told against the real application: a person's browser one hop at a time, the demo identity
-//! provider over loopback, SQLite and PostgreSQL.
+//! Portico's integration tests against the real application.
 //!
-//! Nothing of Portico is replaced by a double. Tests share no database, no port and no order, and move a clock instead of
-//! sleeping. The PostgreSQL half needs `PORTICO_TEST_POSTGRES_URL`, an address where databases may be created.
+//! A test browser follows one hop at a time. The demo identity provider listens on loopback. The databases
+//! are SQLite and PostgreSQL.
+//!
+//! No part of Portico is replaced by a double. Tests share no database and no port, and run in any order.
+//! They advance a clock instead of sleeping. The PostgreSQL tests need `PORTICO_TEST_POSTGRES_URL`, the URL
+//! of a server on which the tests may create databases.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +15,7 @@
     clippy::missing_panics_doc,
     missing_docs,
     unreachable_pub,
-    reason = "tests: a surprise is a failure"
+    reason = "tests fail on the first unexpected value"
 )]
 
 mod architecture;

@@ -1,1 +1,1 @@
-//! Tests live in `it`.
+//! The tests are in `it`, the benchmark is in `bench`.

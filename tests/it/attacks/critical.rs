@@ -1,4 +1,4 @@
-//! Taking over an account, getting in as somebody else.
+//! Critical threats: takeover of an account, login as another person.
 
 mod binding;
 mod identity;

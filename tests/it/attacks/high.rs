@@ -1,4 +1,4 @@
-//! Open redirects, fixation, replay, linking, hand-over, hostile answers.
+//! High threats: open redirects, fixation, replay, linking, hand-off, hostile responses.
 
 mod callback;
 mod fixation;

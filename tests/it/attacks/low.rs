@@ -1,4 +1,4 @@
-//! L02 to L07: small leaks.
+//! L02 to L07: low threats, mostly disclosure of information.
 
 use std::collections::BTreeSet;
 
@@ -34,9 +34,9 @@ async fn l02_no_answer_says_what_runs_here(backend: Backend) {
                 answer.header("server").is_none() && answer.header("x-powered-by").is_none(),
                 "{answer:?}"
             );
-            let told = format!("{:?} {}", answer.headers, answer.body).to_lowercase();
+            let text = format!("{:?} {}", answer.headers, answer.body).to_lowercase();
             for word in ["actix", "rust", "sqlx", "sqlite", "postgres", &format!("portico/{version}")] {
-                assert!(!told.contains(word), "{word}: {answer:?}");
+                assert!(!text.contains(word), "{word}: {answer:?}");
             }
         }
     }
@@ -68,7 +68,7 @@ async fn l06_buttons_are_drawn_from_our_own_shapes(backend: Backend) {
         assert!(!page.body.contains(foreign), "{foreign}");
     }
     let drawn = page.body.matches("<path d=\"M").count();
-    assert_eq!(drawn, 5, "four buttons and our mark");
+    assert_eq!(drawn, 5, "four buttons and Portico's logo");
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("img-src"), "{policy}");
 }
@@ -81,13 +81,13 @@ async fn l07_the_audit_trail_has_nobodys_name_or_address(backend: Backend) {
     let row =
         "event || coalesce(reason, '') || coalesce(slot, '') || outcome || request_id || coalesce(ip, '')";
     let trail = app.database.texts(&format!("SELECT {row} FROM audit_events")).await.concat();
-    for told in ["ada-1", "Ada", "example.com"] {
-        assert!(!trail.contains(told), "{told}: {trail}");
+    for personal in ["ada-1", "Ada", "example.com"] {
+        assert!(!trail.contains(personal), "{personal}: {trail}");
     }
     assert!(trail.contains("login_succeeded") && trail.contains("logout"), "{trail}");
 }
 
-// A label of a log line, and one day of a metric, is one of a few words of ours, whatever is asked for.
+/// The `route` field of a log line is one of a fixed set, whatever the path of the request.
 #[tokio::test]
 async fn l03_hostile_paths_make_no_new_labels() {
     let program = Program::configured().set("PORTICO_LOG_LEVEL", "debug");
@@ -111,5 +111,5 @@ async fn l03_hostile_paths_make_no_new_labels() {
     let routes: BTreeSet<_> =
         lines.iter().filter_map(|line| line["route"].as_str().or(line["span"]["route"].as_str())).collect();
     assert!(!routes.is_empty() && routes.len() <= 25, "{routes:?}");
-    assert!(!log.contains("CANARY") && !log.contains("slot-4"), "nothing of a path is logged");
+    assert!(!log.contains("CANARY") && !log.contains("slot-4"), "no part of a path is logged");
 }

@@ -1,4 +1,4 @@
-//! M06 to M35: smaller cracks.
+//! M06 to M35: medium threats.
 
 mod edges;
 
@@ -38,7 +38,7 @@ async fn m06_one_odd_key_does_not_spoil_the_set(backend: Backend) {
         .start()
         .await;
     app.browser().log_in(SLOT, "ada-1").await;
-    // Without a kid, every fitting key is tried.
+    // Without a `kid`, every key that fits the algorithm is tried.
     app.realm(SLOT).knobs(|knobs| {
         knobs.id_token.header.remove("kid");
     });
@@ -54,7 +54,7 @@ async fn m08_a_hash_of_another_access_token_is_refused(backend: Backend) {
         }));
     }
     lies.push(Lie::refused(401, "idp_token_invalid", "another access token", |knobs| {
-        knobs.token.fields.set("access_token", "of-somebody-else");
+        knobs.token.fields.set("access_token", "of-another-person");
     }));
     lies.push(Lie::passes("no at_hash", |knobs| {
         knobs.id_token.claims.remove("at_hash");
@@ -91,7 +91,7 @@ async fn m16_a_slot_switched_off_in_between_ends_the_login(backend: Backend) {
     app.restart(&[("SECURITY_OIDC_PROVIDERS", Some("provider2"))]).await;
     browser.callback(&callback).await.refused(404, "provider_unknown");
     assert_eq!(app.token_calls(SLOT), 0);
-    // Another secret key opens no cookie, and is no error of ours.
+    // With the old secret key as the previous one, the login cookie stays valid.
     let mut app = TestApp::start(backend).await;
     let mut browser = app.browser();
     let callback = browser.reach_callback(SLOT, "ada-1").await;
@@ -110,19 +110,19 @@ async fn m16_a_link_rests_on_the_same_settings(backend: Backend) {
     for (label, client, status) in
         [("Another label", "portico-oauth2-provider1", 303), ("Another label", "another-client", 400)]
     {
-        let begun = browser.post(&format!("/auth/{OTHER}/link")).await;
-        let location = begun.is(200).json()["location"].as_str().unwrap().parse().unwrap();
+        let started = browser.post(&format!("/auth/{OTHER}/link")).await;
+        let location = started.is(200).json()["location"].as_str().unwrap().parse().unwrap();
         let callback = browser.choose(&location, "bruno-2").await;
-        let asked = app.token_calls(OTHER);
+        let calls = app.token_calls(OTHER);
         let changes =
             [("OAUTH2_PROVIDER1_DISPLAY_LABEL", Some(label)), ("OAUTH2_PROVIDER1_CLIENT_ID", Some(client))];
         app.restart(&changes).await;
         browser.callback(&callback).await.is(status);
-        assert_eq!(app.token_calls(OTHER) > asked, status == 303, "{client}");
+        assert_eq!(app.token_calls(OTHER) > calls, status == 303, "{client}");
     }
 }
 
-/// SQLite serves one process.
+/// Runs on PostgreSQL only, because SQLite serves one process.
 async fn m17_what_begins_at_one_replica_ends_at_another(backend: Backend) {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -136,16 +136,16 @@ async fn m17_what_begins_at_one_replica_ends_at_another(backend: Backend) {
         .append_pair("code_challenge", CHALLENGE);
     let authorization = browser.visit(&login).await.location();
     let callback = browser.choose(&authorization, "ada-1").await;
-    let arrived = browser.clone().at(there).callback(&callback).await.location();
-    let code = arrived.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let completed = browser.clone().at(there).callback(&callback).await.location();
+    let code = completed.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
     let body = json!({ "code": code, "code_verifier": VERIFIER });
     browser.send(Request::new("POST", browser.url("/auth/token")).json(&body)).await.is(200);
     let again = Request::new("POST", browser.url("/auth/token")).json(&body);
     browser.clone().at(there).send(again).await.refused(400, "handoff_invalid");
-    // A link, too, and what it did is seen here.
+    // A link that starts here completes at the replica, and this process lists the identity.
     browser.log_in(SLOT, "ada-1").await;
-    let begun = browser.post("/auth/oauth2/provider1/link").await;
-    let location = begun.is(200).json()["location"].as_str().unwrap().parse().unwrap();
+    let started = browser.post("/auth/oauth2/provider1/link").await;
+    let location = started.is(200).json()["location"].as_str().unwrap().parse().unwrap();
     let callback = browser.choose(&location, "bruno-2").await;
     browser.clone().at(there).callback(&callback).await.is(303);
     let listed = browser.fetch("/auth/identities").await.json();
@@ -197,7 +197,8 @@ async fn m21_a_slot_has_one_spelling(backend: Backend) {
     ] {
         for end in ["login", "callback?code=x&state=x"] {
             let request = format!(
-                "GET /auth/{slot}/{end} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: application/json\r\n\r\n",
+                "GET /auth/{slot}/{end} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+                 Accept: application/json\r\n\r\n",
                 app.at
             );
             let answer = raw(app.at, &request).await;

@@ -1,7 +1,8 @@
-//! One lie at a time, each beside an honest twin that passes.
+//! Attacks with one deviation at a time, each beside a valid request that passes.
 //!
-//! The names begin with the number of the threat in the catalogue: critical, high, medium, low. Each asserts status and code,
-//! that nothing was written, and which of the provider's endpoints were asked.
+//! A test's name begins with the numbers of the threats in `docs/security.md`: critical (`c`), high (`h`),
+//! medium (`m`), low (`l`). A test asserts the status and the error code, that no row was written, and which
+//! endpoints of the provider were called.
 
 mod critical;
 mod high;

@@ -1,4 +1,4 @@
-//! M32, L07: what the audit trail has of a request, and nothing of who somebody is.
+//! M32, L07: the audit trail records each request, and no personal data.
 
 use std::collections::BTreeSet;
 
@@ -21,8 +21,8 @@ async fn link(browser: &mut Browser, person: &str) -> u16 {
     browser.callback(&callback).await.status
 }
 
-/// What people do, each once.
-async fn live(app: &TestApp) {
+/// Causes each audited event at least once.
+async fn cause_events(app: &TestApp) {
     app.local_account("Ada Example", &[]).await;
     let mut ada = app.browser();
     ada.log_in(SLOT, "ada-1").await;
@@ -51,7 +51,7 @@ async fn live(app: &TestApp) {
 
 async fn m32_each_thing_that_happens_is_recorded_with_who_asked_and_from_where(backend: Backend) {
     let app = TestApp::start(backend).await;
-    live(&app).await;
+    cause_events(&app).await;
     for (event, outcome, times) in [
         ("login_succeeded", "success", 3),
         ("login_failed", "failure", 2),
@@ -66,7 +66,7 @@ async fn m32_each_thing_that_happens_is_recorded_with_who_asked_and_from_where(b
             app.database.count("audit_events", &format!("event = '{event}' AND outcome = '{outcome}'")).await;
         assert_eq!(found, times, "{event}");
     }
-    // Each with its request; a failure with its reason.
+    // Each event has its request; a failure has its reason.
     let local = "event = 'account_created' AND reason = 'operator'";
     let count = async |condition: &str| {
         app.database.count("audit_events", &format!("NOT ({local}) AND ({condition})")).await
@@ -81,16 +81,16 @@ async fn m32_each_thing_that_happens_is_recorded_with_who_asked_and_from_where(b
 
 async fn l07_the_trail_names_nobody(backend: Backend) {
     let app = TestApp::start(backend).await;
-    live(&app).await;
+    cause_events(&app).await;
     let everything = app.database.everything().await;
     let trail: Vec<_> = everything.lines().filter(|line| line.starts_with("audit_events: ")).collect();
     assert!(trail.len() > 10, "{everything}");
-    assert!(everything.contains("Bruno Beispiel"), "accounts have names");
+    assert!(everything.contains("Bruno Beispiel"), "the dump has the names of accounts");
     for person in Person::examples() {
         let (name, email) = (person.name.unwrap(), person.email.unwrap());
-        for mark in [&name, &email, &person.sub] {
-            let named = trail.iter().find(|line| line.to_lowercase().contains(&mark.to_lowercase()));
-            assert!(named.is_none(), "{mark}: {named:?}");
+        for personal in [&name, &email, &person.sub] {
+            let named = trail.iter().find(|line| line.to_lowercase().contains(&personal.to_lowercase()));
+            assert!(named.is_none(), "{personal}: {named:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! L08: what no directive can switch on.
+//! L08: log targets that no directive can switch on.
 
 use crate::testkit::{Backend, Program};
 
-/// Dependencies that would write down what they read, and the settings that let them read it.
+/// `sqlx` would log the lines of a password file and unknown URL parameters at these levels.
 #[tokio::test]
 async fn h09_l08_no_directive_brings_out_what_a_dependency_would_tell() {
     if !Backend::Postgres.is_here("canaries::log") {
@@ -28,7 +28,7 @@ async fn h09_l08_no_directive_brings_out_what_a_dependency_would_tell() {
         assert_eq!(code, 0);
         assert!(!log.contains("canary"), "{level}: {log}");
         assert!(!log.contains("sqlx_postgres::options"), "{level}: {log}");
-        // What is ignored is said all the same, and everything else of a dependency's can be had.
+        // Portico warns of the ignored parameter, and the other targets of the dependency stay available.
         assert_eq!(
             log.contains("the storage URL has a parameter that is not known"),
             !level.starts_with("off"),

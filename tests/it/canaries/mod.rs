@@ -1,7 +1,7 @@
-//! H09, L07, L08, M25, M32: marked secrets everywhere, the most talkative log there is, and then a search for the marks.
+//! H09, L07, L08, M25, M32: marked secrets, the log at its most verbose level, and a search for the marks.
 //!
-//! What is told from within the process is told at `trace`, dependencies and all. Searched are the log, every answer, every
-//! word on the command line, and a dump of all tables.
+//! The process logs at `trace`, its dependencies included. The tests search the log, every response, the
+//! output of every command, and a dump of all tables.
 
 mod audit;
 mod leaks;
@@ -22,24 +22,24 @@ use crate::testkit::{Answer, Browser};
 /// Who may see a marked value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
-    /// Portico and the provider: no browser, no log, no table.
+    /// Portico and the provider; not in a browser, a log or a table.
     Provider,
-    /// The browser that it was given to, in answers that succeed.
+    /// The browser that received it, in successful responses.
     Browser,
-    /// Tables and answers about the person; never the log, never a refusal.
+    /// Tables and responses about the person; never the log or a refusal.
     Person,
 }
 
-/// Everything marked, each with its name and who may see it.
+/// The marked values, each with its name and who may see it.
 #[derive(Debug, Default)]
 struct Canaries(BTreeMap<String, (String, Reach)>);
 
 impl Canaries {
     fn add(&mut self, reach: Reach, name: &str, value: &str) {
-        assert!(value.len() >= 8, "{name} is too short to be looked for: {value}");
+        assert!(value.len() >= 8, "{name} is too short for the search: {value}");
         self.0.entry(value.to_owned()).or_insert_with(|| (name.to_owned(), reach));
         let parts: Vec<_> = value.split('.').collect();
-        // A JWT without its header, which is the same for all.
+        // The header of a JWT is the same for all tokens, so it is not marked.
         if let [_, payload, signature] = parts[..]
             && payload.len() > 40
             && signature.len() > 40
@@ -50,7 +50,7 @@ impl Canaries {
         }
     }
 
-    /// What a browser was given, and what went through its address bar.
+    /// Marks the values that a browser received, and those in its URLs.
     fn of_browser(&mut self, browser: &Browser) {
         for answer in &browser.answers {
             for (name, value) in answer.url.query_pairs() {
@@ -81,7 +81,7 @@ impl Canaries {
         }
     }
 
-    /// What went between Portico and a provider in the last login.
+    /// Marks the values that Portico and a provider exchanged in the last login.
     fn of_realm(&mut self, realm: &Realm) {
         if let Some(issued) = realm.last_issued() {
             self.add(Reach::Provider, "the provider's access token", &issued.access_token);
@@ -101,14 +101,14 @@ impl Canaries {
         }
     }
 
-    /// Made-up ones, such as `state=x`, are no secrets.
+    /// Marks a value, unless it is as short as a made-up one such as `state=x`.
     fn add_long(&mut self, reach: Reach, name: &str, value: &str) {
         if value.len() >= 16 {
             self.add(reach, name, value);
         }
     }
 
-    /// The marked values of these reaches that are somewhere in a text, in whatever form.
+    /// The marked values of these reaches that a text has, in any of the [`forms`].
     fn found_in(&self, text: &str, reaches: &[Reach]) -> Vec<String> {
         let lower = text.to_ascii_lowercase();
         let mut found = Vec::new();
@@ -117,36 +117,36 @@ impl Canaries {
                 let text = if form == "hex" { &lower } else { text };
                 text.find(&needle).map(|at| (form, around(text, at)))
             });
-            if let Some((form, place)) = hit {
-                found.push(format!("{name} as {form}: {value}\n    in …{place}…"));
+            if let Some((form, context)) = hit {
+                found.push(format!("{name} as {form}: {value}\n    in …{context}…"));
             }
         }
         found
     }
 
     #[track_caller]
-    fn are_not_in(&self, place: &str, text: &str, reaches: &[Reach]) {
+    fn are_not_in(&self, source: &str, text: &str, reaches: &[Reach]) {
         let found = self.found_in(text, reaches);
-        assert!(found.is_empty(), "{place} has\n{}", found.join("\n"));
+        assert!(found.is_empty(), "{source} has\n{}", found.join("\n"));
     }
 
-    /// Refusals tell nothing of anything; what succeeds tells the browser what is its own.
+    /// A refusal has no marked value; a successful response may have values of its own browser.
     #[track_caller]
     fn are_not_in_answers(&self, answers: &[Answer]) {
         use Reach::{Browser, Person, Provider};
         for answer in answers {
             let reaches: &[Reach] =
                 if answer.status < 400 { &[Provider] } else { &[Provider, Browser, Person] };
-            // Both are repeated to whoever brought them.
-            let own = |name: &str| ["x-csrf-token", "x-request-id"].contains(&name);
-            let headers = answer.headers.iter().filter(|(name, _)| !own(name.as_str()));
+            // These two headers repeat a value of the request.
+            let repeats_request = |name: &str| ["x-csrf-token", "x-request-id"].contains(&name);
+            let headers = answer.headers.iter().filter(|(name, _)| !repeats_request(name.as_str()));
             let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {value:?}")).collect();
-            let text = format!("{}\n{}", headers.join("\n"), without_the_way_out(answer));
+            let text = format!("{}\n{}", headers.join("\n"), without_logout_url(answer));
             self.are_not_in(&format!("the {} of {}", answer.status, answer.url.path()), &text, reaches);
         }
     }
 
-    /// The tables have hashes and sealed values, and of people what an account is.
+    /// Tables have hashes, sealed values and the attributes of accounts.
     #[track_caller]
     fn are_not_in_tables(&self, dump: &str) {
         self.are_not_in("a table", dump, &[Reach::Provider, Reach::Browser]);
@@ -158,12 +158,12 @@ impl Canaries {
     }
 
     fn count(&self, reach: Reach) -> usize {
-        self.0.values().filter(|(_, own)| *own == reach).count()
+        self.0.values().filter(|(_, of)| *of == reach).count()
     }
 }
 
-/// The answer's body. The one place where the provider's ID token is told to its own person is `logout_url`.
-fn without_the_way_out(answer: &Answer) -> String {
+/// The response's body without `logout_url`, the only member that may have the provider's ID token.
+fn without_logout_url(answer: &Answer) -> String {
     match serde_json::from_str::<serde_json::Value>(&answer.body) {
         Ok(mut body) if answer.url.path() == "/auth/logout" && answer.status == 200 => {
             body.as_object_mut().unwrap().remove("logout_url");
@@ -173,7 +173,7 @@ fn without_the_way_out(answer: &Answer) -> String {
     }
 }
 
-/// The forms that a value may be written in: as it is, as bytes, encoded once more, or decoded.
+/// The forms in which a value may be written: plain, as bytes, encoded again, or decoded.
 fn forms(value: &str) -> Vec<(&'static str, String)> {
     let numbers: Vec<_> = value.bytes().map(|byte| byte.to_string()).collect();
     let mut forms = vec![
@@ -196,7 +196,7 @@ fn forms(value: &str) -> Vec<(&'static str, String)> {
     forms
 }
 
-/// The text before and after a place.
+/// The text before and after an offset.
 fn around(text: &str, at: usize) -> String {
     let (before, after) = text.split_at(at);
     let mut start: Vec<_> = before.chars().rev().take(300).collect();
@@ -208,7 +208,7 @@ fn around(text: &str, at: usize) -> String {
 fn a_mark_is_found_in_every_form() {
     let mut canaries = Canaries::default();
     let value = "Q0FOQVJZLWlzLWhlcmUtMDA";
-    canaries.add(Reach::Provider, "it", value);
+    canaries.add(Reach::Provider, "a value", value);
     for text in [
         "before Q0FOQVJZLWlzLWhlcmUtMDA after",
         "x'43414E4152592D69732D686572652D3030'",

@@ -1,9 +1,9 @@
-//! Wrong settings, and what is said about them.
+//! Wrong settings, and the messages about them.
 
 use super::{Canaries, Reach};
 use crate::testkit::{Program, SECRET_KEY};
 
-/// Each with a mark where an operator may well put a secret, and how the program ends.
+/// Wrong settings with a marked value where an operator may put a secret, and the exit code of the program.
 const WRONG: &[(&[(&str, &str)], i32)] = &[
     (&[("SECURITY_SECRET_KEY", "canary-too-short")], 78),
     (&[("SECURITY_SECRET_KEY", "canarycanarycanarycanarycanarycanary")], 78),
@@ -32,20 +32,23 @@ const WRONG: &[(&[(&str, &str)], i32)] = &[
     (&[("STORAGE_URL", "sqlite://portico.db?password=canary-password")], 69),
 ];
 
+/// The values of [`WRONG`] that are secret.
+const SECRETS: [&str; 8] = [
+    "canary-too-short",
+    "canary-also-short",
+    "canarycanary",
+    "canary-secret",
+    "canary-misspelt-name",
+    "canary-password",
+    "canary-pass",
+    "word@db.example",
+];
+
 #[test]
 fn h09_l08_mistakes_are_told_without_their_secrets() {
     let mut canaries = Canaries::default();
     canaries.add(Reach::Provider, "the secret key", SECRET_KEY);
-    for name in [
-        "canary-too-short",
-        "canary-also-short",
-        "canarycanary",
-        "canary-secret",
-        "canary-misspelt-name",
-        "canary-password",
-        "canary-pass",
-        "word@db.example",
-    ] {
+    for name in SECRETS {
         canaries.add(Reach::Provider, name, name);
     }
     for (variables, code) in WRONG {
@@ -59,21 +62,14 @@ fn h09_l08_mistakes_are_told_without_their_secrets() {
         }
         for command in [&["serve"][..], &["accounts", "list"], &["config"]] {
             let output = program.run(command);
-            // `config` shows values; it opens no database.
+            // `config` only checks the settings; it opens no database.
             if command[0] != "config" || *code == 78 {
                 output.exits(*code);
                 assert!(!output.stderr.is_empty(), "{variables:?}");
             }
-            canaries.are_not_in(
-                &format!("{command:?} with {variables:?}"),
-                &output.stderr,
-                &[Reach::Provider],
-            );
-            canaries.are_not_in(
-                &format!("{command:?} with {variables:?}"),
-                &output.stdout,
-                &[Reach::Provider],
-            );
+            let source = format!("{command:?} with {variables:?}");
+            canaries.are_not_in(&source, &output.stderr, &[Reach::Provider]);
+            canaries.are_not_in(&source, &output.stdout, &[Reach::Provider]);
         }
     }
 }

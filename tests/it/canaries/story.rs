@@ -1,4 +1,4 @@
-//! One service lives through everything that people, providers and databases do to it.
+//! The scenario: successful and failing requests to one service, store failures, and operator commands.
 
 use std::sync::Arc;
 
@@ -12,10 +12,11 @@ use crate::testkit::{
     Backend, Browser, Database, Program, Relay, Request, SECRET_KEY, Service, slot_variables,
 };
 
+/// The slots of the service.
 pub(super) const SLOTS: [&str; 5] =
     ["oidc/provider1", "oidc/provider2", "oidc/google", "oauth2/provider1", "oauth2/provider2"];
 
-/// The slot that lets nobody in.
+/// The slot whose access rules admit no one.
 pub(super) const CLOSED: &str = "oidc/google";
 
 const SPA: &str = "https://spa.example.org";
@@ -25,7 +26,7 @@ const PASSWORD: &str = "canary-database-password";
 const NEXT_SECRET: &str = "canary-next-client-secret";
 const REFRESH: &str = "canary-refresh-token-of-the-provider";
 
-/// A service and all around it.
+/// A service with its database, its provider and the values marked so far.
 pub(super) struct Scene {
     pub(super) canaries: Canaries,
     pub(super) service: Service,
@@ -35,7 +36,7 @@ pub(super) struct Scene {
     answers: Vec<crate::testkit::Answer>,
 }
 
-/// Marks that no other text has.
+/// A person whose attributes are marked values.
 fn person(number: u32) -> Person {
     Person {
         name: Some(format!("Canaryname Marked{number}")),
@@ -47,8 +48,8 @@ fn person(number: u32) -> Person {
     }
 }
 
-/// What is the same in each of these services.
-fn mark(canaries: &mut Canaries) {
+/// Adds the values that are the same on both databases.
+fn add_constants(canaries: &mut Canaries) {
     for (name, value) in [
         ("the secret key", SECRET_KEY),
         ("the previous secret key", PREVIOUS_KEY),
@@ -84,8 +85,8 @@ fn mark(canaries: &mut Canaries) {
 }
 
 impl Scene {
-    /// The program's settings, its database and its providers.
-    pub(super) async fn set(backend: Backend) -> Self {
+    /// Starts a service with its database and its providers.
+    pub(super) async fn new(backend: Backend) -> Self {
         let mut canaries = Canaries::default();
         let database = backend.fresh().await;
         let (mut url, mut relay) = (Url::parse(&database.url).unwrap(), None);
@@ -119,25 +120,26 @@ impl Scene {
         for (name, value) in variables.iter().filter(|(name, _)| name.ends_with("_CLIENT_SECRET")) {
             canaries.add(Reach::Provider, name, value);
         }
-        mark(&mut canaries);
+        add_constants(&mut canaries);
         let service = program.set_all(variables).serve().await;
         Self { canaries, service, database, relay, idp, answers: Vec::new() }
     }
 
+    /// The provider's realm of a slot.
     pub(super) fn realm(&self, slot: &str) -> Arc<Realm> {
         let (protocol, name) = slot.split_once('/').unwrap();
         if protocol == "oidc" { self.idp.oidc(name) } else { self.idp.oauth2(name) }.unwrap()
     }
 
-    /// Marks what this browser has seen, and what the provider of this slot has; remembers the answers.
+    /// Marks the values of this browser and of this slot's provider, and stores the responses.
     pub(super) fn note(&mut self, browser: &mut Browser, slot: &str) {
         self.canaries.of_realm(&self.realm(slot));
         self.canaries.of_browser(browser);
         self.answers.append(&mut browser.answers);
     }
 
-    /// Everything that succeeds.
-    pub(super) async fn what_works(&mut self) {
+    /// Each kind of request that succeeds.
+    pub(super) async fn successful_requests(&mut self) {
         for slot in SLOTS.into_iter().filter(|slot| *slot != CLOSED) {
             let mut browser = self.service.browser();
             let callback = browser.reach_callback(slot, "canary-subject-1").await;
@@ -158,10 +160,11 @@ impl Scene {
         }
         self.hand_off().await;
         self.link().await;
-        self.farewell().await;
-        self.another_secret().await;
+        self.backchannel_logout().await;
+        self.change_client_secret().await;
     }
 
+    /// Logins with a hand-off code; one code is redeemed with the wrong verifier.
     async fn hand_off(&mut self) {
         const SLOT: &str = "oidc/provider1";
         let mut browser = self.service.browser();
@@ -175,22 +178,22 @@ impl Scene {
         for verifier in [SPA_VERIFIER, "canary-another-verifier-0123456789-abcdefghijkl"] {
             let authorization = browser.visit(&login).await.location();
             let callback = browser.choose(&authorization, "canary-subject-1").await;
-            let arrived = browser.callback(&callback).await.location();
-            let code = arrived.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+            let completed = browser.callback(&callback).await.location();
+            let code = completed.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
             let body = json!({ "code": code, "code_verifier": verifier });
             let request = Request::new("POST", browser.url("/auth/token")).json(&body);
             let answer = browser.send(request.clone()).await;
             if verifier == SPA_VERIFIER {
-                let own = json!({ "refresh_token": answer.is(200).json()["refresh_token"] });
-                browser.send(Request::new("POST", browser.url("/auth/refresh")).json(&own)).await.is(200);
+                let refresh = json!({ "refresh_token": answer.is(200).json()["refresh_token"] });
+                browser.send(Request::new("POST", browser.url("/auth/refresh")).json(&refresh)).await.is(200);
             }
             browser.send(request).await.refused(400, "handoff_invalid");
         }
         self.note(&mut browser, SLOT);
     }
 
-    /// The provider ends a session, tells it twice, and tells something false.
-    async fn farewell(&mut self) {
+    /// The provider sends a logout token, the same token again, and a forged one.
+    async fn backchannel_logout(&mut self) {
         const SLOT: &str = "oidc/provider1";
         let mut browser = self.service.browser();
         browser.log_in(SLOT, "canary-subject-1").await;
@@ -204,21 +207,22 @@ impl Scene {
                 .append_pair("logout_token", token)
                 .finish();
             let url = browser.url(&format!("/auth/{SLOT}/backchannel-logout"));
-            let told = Request::new("POST", url).body("application/x-www-form-urlencoded", &form);
-            browser.send(told).await.is(status);
+            let request = Request::new("POST", url).body("application/x-www-form-urlencoded", &form);
+            browser.send(request).await.is(status);
         }
         browser.post("/auth/refresh").await.refused(401, "session_invalid");
         self.note(&mut browser, SLOT);
     }
 
+    /// Links an identity, and then tries to link one that belongs to another account.
     async fn link(&mut self) {
         let mut browser = self.service.browser();
         browser.log_in("oidc/provider2", "canary-subject-2").await;
         for (slot, person) in
             [("oauth2/provider1", "canary-subject-2"), ("oauth2/provider1", "canary-subject-1")]
         {
-            let begun = browser.post(&format!("/auth/{slot}/link?return_to=/settings")).await;
-            let location = begun.is(200).json()["location"].as_str().unwrap().parse().unwrap();
+            let started = browser.post(&format!("/auth/{slot}/link?return_to=/settings")).await;
+            let location = started.is(200).json()["location"].as_str().unwrap().parse().unwrap();
             let callback = browser.choose(&location, person).await;
             let answer = browser.callback(&callback).await;
             assert_eq!(answer.status, if person == "canary-subject-2" { 303 } else { 409 }, "{answer:?}");
@@ -226,8 +230,8 @@ impl Scene {
         }
     }
 
-    /// The provider changes the client's secret to the next one, and then to one that nobody knows.
-    async fn another_secret(&mut self) {
+    /// The provider changes the client's secret to the next one, and then to one that Portico does not have.
+    async fn change_client_secret(&mut self) {
         for slot in ["oidc/provider1", "oauth2/provider2"] {
             let realm = self.realm(slot);
             let client = realm.find_client(&format!("portico-{}", slot.replace('/', "-"))).unwrap();
@@ -245,8 +249,8 @@ impl Scene {
         }
     }
 
-    /// Every class of callback that fails.
-    pub(super) async fn what_fails(&mut self) {
+    /// Each kind of failing callback.
+    pub(super) async fn failing_logins(&mut self) {
         for slot in SLOTS.into_iter().filter(|slot| *slot != CLOSED) {
             for (status, bend) in lies(slot.starts_with("oidc")) {
                 let realm = self.realm(slot);
@@ -265,11 +269,11 @@ impl Scene {
         let mut browser = self.service.browser();
         browser.try_to_log_in(CLOSED, "canary-subject-1").await.refused(403, "login_not_allowed");
         self.note(&mut browser, CLOSED);
-        self.what_is_malformed().await;
+        self.malformed_requests().await;
     }
 
-    /// Secrets in places where they do not belong.
-    async fn what_is_malformed(&mut self) {
+    /// Requests with a secret in the wrong parameter, header, cookie or path.
+    async fn malformed_requests(&mut self) {
         let mut browser = self.service.browser();
         let callback = browser.reach_callback("oidc/provider1", "canary-subject-1").await;
         let (access, refresh) = ("canary-stray.access.token", "canary-stray-refresh-token-0123456789");
@@ -302,8 +306,8 @@ impl Scene {
         self.note(&mut browser, "oidc/provider1");
     }
 
-    /// The store fails at the callback, at a refresh, at a question.
-    pub(super) async fn what_the_store_does(&mut self) {
+    /// The store fails at a callback, at a refresh and at a session list.
+    pub(super) async fn store_failures(&mut self) {
         const SLOT: &str = "oidc/provider1";
         let mut browser = self.service.browser();
         browser.log_in(SLOT, "canary-subject-1").await;
@@ -328,8 +332,10 @@ impl Scene {
         self.note(&mut browser, SLOT);
     }
 
-    /// Every command that reads or changes something, also with mistakes.
-    pub(super) fn what_the_operator_does(&self) -> Vec<(String, String, String)> {
+    /// Runs each command that reads or changes data, some with mistakes.
+    ///
+    /// Returns the arguments, the standard output and the standard error of each.
+    pub(super) fn operator_commands(&self) -> Vec<(String, String, String)> {
         let claims = json!({ "iss": "x", "sub": "canary-subject-1", "x_note": "canary-claim-in-the-token" });
         let program = &self.service.program;
         program.rewrite("claims.json", &claims.to_string());
@@ -365,7 +371,7 @@ impl Scene {
         ran.collect()
     }
 
-    /// What everybody was told.
+    /// The responses that all browsers received.
     pub(super) fn answers(&self) -> &[crate::testkit::Answer] {
         &self.answers
     }

@@ -1,4 +1,4 @@
-//! What only shows when it is done often, or by several at once.
+//! Faults that show only under repetition or concurrency.
 
 mod refresh;
 mod replicas;

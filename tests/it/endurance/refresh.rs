@@ -1,4 +1,4 @@
-//! Ten thousand refreshes, with answers that get lost on the way.
+//! Ten thousand refreshes, with responses that get lost.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,11 +8,14 @@ use crate::testkit::{Backend, Browser, Request, TestApp, on_both_databases};
 
 on_both_databases!(no_refresh_loses_a_session_and_a_stolen_token_ends_just_its_own);
 
+/// Sessions of one person.
 const SESSIONS: usize = 25;
+/// Clients that share a session.
 const CLIENTS: usize = 4;
+/// Refreshes per client.
 const EACH: usize = 100;
 
-/// The refresh token that all clients of a session share, as tabs share a cookie jar.
+/// The refresh token that all clients of a session share, as browser tabs share a cookie jar.
 type Jar = Arc<Mutex<String>>;
 
 async fn no_refresh_loses_a_session_and_a_stolen_token_ends_just_its_own(backend: Backend) {
@@ -34,26 +37,29 @@ async fn no_refresh_loses_a_session_and_a_stolen_token_ends_just_its_own(backend
     assert_eq!(
         app.database.count("sessions", "revoked_at IS NULL").await,
         SESSIONS,
-        "none lost, none doubled"
+        "no session is lost or duplicated"
     );
     assert_eq!(app.database.count("refresh_tokens", "superseded_at IS NULL").await, SESSIONS);
     assert_eq!(app.audited("refresh_reused").await, 0);
     for (_, jar) in &sessions {
         let token = jar.lock().unwrap().clone();
-        assert!(refresh(&mut app.browser(), &token).await.is_some(), "each session goes on");
+        assert!(refresh(&mut app.browser(), &token).await.is_some(), "each session can be refreshed");
     }
 
     app.advance(31);
     let (stolen, jar) = &sessions[7];
-    assert!(refresh(&mut app.browser(), stolen).await.is_none(), "too late to be a lost answer");
+    assert!(refresh(&mut app.browser(), stolen).await.is_none(), "the reuse grace period is over");
     assert_eq!(app.audited("refresh_reused").await, 1);
     let current = jar.lock().unwrap().clone();
-    assert!(refresh(&mut app.browser(), &current).await.is_none(), "the session is over for both");
-    assert_eq!(app.database.count("sessions", "revoked_at IS NOT NULL").await, 1, "and for nobody else");
+    assert!(
+        refresh(&mut app.browser(), &current).await.is_none(),
+        "the reuse ends the session for both clients"
+    );
+    assert_eq!(app.database.count("sessions", "revoked_at IS NOT NULL").await, 1, "no other session ends");
     assert_eq!(app.database.count("refresh_tokens", "superseded_at IS NULL").await, SESSIONS);
 }
 
-/// Every seventh answer gets lost.
+/// Refreshes `EACH` times; every seventh response gets lost.
 async fn refresh_often(mut browser: Browser, jar: Jar, client: usize) {
     for round in 0..EACH {
         let token = jar.lock().unwrap().clone();
@@ -65,7 +71,7 @@ async fn refresh_often(mut browser: Browser, jar: Jar, client: usize) {
     }
 }
 
-/// What a client without cookies gets for its token: the next one, or nothing.
+/// Refreshes without cookies; returns the next refresh token, or `None` if the refresh is refused.
 async fn refresh(browser: &mut Browser, token: &str) -> Option<String> {
     let request = Request::new("POST", browser.url("/auth/refresh")).json(&json!({ "refresh_token": token }));
     let answer = browser.send(request).await;

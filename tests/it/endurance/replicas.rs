@@ -1,4 +1,4 @@
-//! Several processes on one PostgreSQL, behind a proxy that sends each connection to the next one.
+//! Several processes with one PostgreSQL database, behind a proxy that distributes connections in turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,9 +12,10 @@ use crate::testkit::{Answer, Backend, Browser, Database, Program, Relay, Request
 
 const SLOT: &str = "oidc/provider1";
 
-/// How many logins begin in a second.
+/// Logins that start per second.
 const RATE: u64 = 50;
 
+/// Replicas behind one proxy, with their provider and their database.
 struct Fleet {
     idp: DemoIdp,
     proxy: Relay,
@@ -40,7 +41,7 @@ impl Fleet {
         self.proxy.lead_to(&addresses);
     }
 
-    /// A browser whose every request is a connection of its own, and so goes to the next replica.
+    /// A browser that opens a connection per request, so that each request reaches the next replica.
     fn browser(&self) -> Browser {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -54,23 +55,27 @@ impl Fleet {
     }
 }
 
-/// How logins ended.
+/// The number of logins by result.
 #[derive(Default)]
 struct Tally {
     done: AtomicUsize,
-    /// The connection was cut; the login was begun again.
+    /// The connection was cut; the login was started again.
     cut: AtomicUsize,
     failed: AtomicUsize,
 }
 
-/// A login, hop by hop; an error is a connection that was cut.
+/// A login and a session request.
+///
+/// # Errors
+///
+/// A connection was cut.
 async fn log_in(mut browser: Browser) -> Result<Answer, reqwest::Error> {
     let start = browser.url(&format!("/auth/{SLOT}/login"));
-    let begun = browser.try_send(Request::navigation(start)).await?;
-    if begun.status != 303 {
-        return Ok(begun);
+    let started = browser.try_send(Request::navigation(start)).await?;
+    if started.status != 303 {
+        return Ok(started);
     }
-    let callback = browser.choose(&begun.location(), "ada-1").await;
+    let callback = browser.choose(&started.location(), "ada-1").await;
     let done = browser.try_send(Request::navigation(callback)).await?;
     if done.status != 303 {
         return Ok(done);
@@ -78,7 +83,8 @@ async fn log_in(mut browser: Browser) -> Result<Answer, reqwest::Error> {
     browser.try_send(Request::script("GET", browser.url("/auth/session"))).await
 }
 
-async fn log_in_until_it_is_done(browser: Browser, tally: Arc<Tally>) {
+/// Logs in with up to three attempts; an attempt is repeated only if its connection was cut.
+async fn log_in_with_retries(browser: Browser, tally: Arc<Tally>) {
     for _ in 0..3 {
         match log_in(browser.clone()).await {
             Ok(answer) if answer.status == 200 => {
@@ -96,6 +102,19 @@ async fn log_in_until_it_is_done(browser: Browser, tally: Arc<Tally>) {
     tally.failed.fetch_add(1, Ordering::SeqCst);
 }
 
+/// Starts `RATE` logins per second until `stop` is set, and waits for their ends.
+async fn start_logins(browser: Browser, tally: Arc<Tally>, stop: Arc<AtomicBool>) {
+    let mut tick = tokio::time::interval(Duration::from_millis(1000 / RATE));
+    let mut logins = Vec::new();
+    while !stop.load(Ordering::SeqCst) && logins.len() < 3000 {
+        tick.tick().await;
+        logins.push(tokio::spawn(log_in_with_retries(browser.clone(), Arc::clone(&tally))));
+    }
+    for login in logins {
+        login.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_rolling_restart_under_load_fails_no_login() {
     if !Backend::Postgres.is_here("endurance::replicas::rolling_restart") {
@@ -109,18 +128,7 @@ async fn a_rolling_restart_under_load_fails_no_login() {
     let mut before = fleet.browser();
     before.log_in(SLOT, "bruno-2").await;
 
-    let (counting, stopping, browser) = (Arc::clone(&tally), Arc::clone(&stop), fleet.browser());
-    let load = tokio::spawn(async move {
-        let mut tick = tokio::time::interval(Duration::from_millis(1000 / RATE));
-        let mut begun = Vec::new();
-        while !stopping.load(Ordering::SeqCst) && begun.len() < 3000 {
-            tick.tick().await;
-            begun.push(tokio::spawn(log_in_until_it_is_done(browser.clone(), Arc::clone(&counting))));
-        }
-        for login in begun {
-            login.await.unwrap();
-        }
-    });
+    let load = tokio::spawn(start_logins(fleet.browser(), Arc::clone(&tally), Arc::clone(&stop)));
     let mut fresh = Vec::new();
     for old in [one, two] {
         tokio::time::sleep(Duration::from_millis(700)).await;
@@ -136,7 +144,7 @@ async fn a_rolling_restart_under_load_fails_no_login() {
     assert_eq!(failed, 0, "{done} done, {cut} cut");
     assert!(done > 100, "{done} logins");
     assert_eq!(fleet.database.count("accounts", "1 = 1").await, 2);
-    assert!(before.is_signed_in().await, "a session from before goes on");
+    assert!(before.is_signed_in().await, "a session from before the restart stays valid");
     before.post("/auth/refresh").await.is(200);
 }
 
@@ -156,7 +164,7 @@ async fn replicas_that_start_at_once_migrate_once_and_share_one_key() {
     let applied = fleet.database.texts("SELECT version::text FROM _sqlx_migrations").await;
     let distinct: std::collections::BTreeSet<_> = applied.iter().collect();
     assert!(!applied.is_empty() && applied.len() == distinct.len(), "{applied:?}");
-    // A login that begins on one replica finishes on another.
+    // A login that starts on one replica completes on another.
     for (start, finish) in [(0, 1), (1, 2), (2, 0)] {
         let mut browser = fleet.browser().at(services[start].listens_at());
         let callback = browser.reach_callback(SLOT, "ada-1").await;

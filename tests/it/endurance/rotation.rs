@@ -1,4 +1,4 @@
-//! Keys change while everybody is at work, and no valid token is refused.
+//! Signing keys rotate under load, and no valid token is refused.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,17 +12,17 @@ use crate::testkit::{Backend, Browser, Request, TestApp, on_both_databases};
 
 on_both_databases!(no_valid_token_is_refused_while_signing_keys_rotate);
 
-/// How long a verifier keeps a key set: what `Cache-Control` allows, in seconds.
+/// The maximum age of a verifier's key set per `Cache-Control`, in seconds.
 const MAX_AGE: i64 = 60;
 
-/// A backend that verifies by itself and keeps the key set as long as it may, not a second less.
+/// A backend that verifies tokens itself and caches the key set for the full `MAX_AGE`.
 struct Verifier {
     keys: HashMap<String, DecodingKey>,
     fetched_at: i64,
 }
 
 impl Verifier {
-    /// Whether the token's key was in the set as it was kept, and its signature is right.
+    /// Whether the cached key set has the token's key, and the signature is valid.
     async fn accepts(&mut self, browser: &mut Browser, token: &str, now: i64) -> bool {
         if now - self.fetched_at > MAX_AGE {
             let answer = browser.fetch("/.well-known/jwks.json").await;
@@ -43,7 +43,9 @@ impl Verifier {
     }
 }
 
-/// A person at work, here and at the replica, and a backend that verifies by itself.
+/// Refreshes a session until `stop` is set, and verifies each access token in all three ways.
+///
+/// The token is verified by the application, by the replica (if there is one), and by a [`Verifier`].
 async fn work(app: Arc<TestApp>, at: Option<SocketAddr>, stop: Arc<AtomicBool>, checked: Arc<AtomicUsize>) {
     let mut browser = app.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
@@ -57,7 +59,10 @@ async fn work(app: Arc<TestApp>, at: Option<SocketAddr>, stop: Arc<AtomicBool>, 
         if let Some(at) = at {
             browser.clone().at(at).send(verify).await.is(200);
         }
-        assert!(verifier.accepts(&mut browser, token, app.now()).await, "by the key set as it was kept");
+        assert!(
+            verifier.accepts(&mut browser, token, app.now()).await,
+            "the cached key set verifies the token"
+        );
         checked.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -70,7 +75,7 @@ async fn no_valid_token_is_refused_while_signing_keys_rotate(backend: Backend) {
     let workers: Vec<_> = (0..4)
         .map(|_| tokio::spawn(work(Arc::clone(&app), at, Arc::clone(&stop), Arc::clone(&checked))))
         .collect();
-    let some_more = async |count: usize| {
+    let verified_more = async |count: usize| {
         let goal = checked.load(Ordering::SeqCst) + count;
         for _ in 0..3000 {
             if checked.load(Ordering::SeqCst) >= goal
@@ -80,20 +85,20 @@ async fn no_valid_token_is_refused_while_signing_keys_rotate(backend: Backend) {
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        panic!("the load stands still");
+        panic!("the load makes no progress");
     };
     for _ in 0..3 {
-        some_more(20).await;
+        verified_more(20).await;
         app.running().rotate_keys().await;
-        // Ten minutes pass, a minute at a time; upkeep runs here, and the replica has none of its own.
+        // Eleven minutes pass in steps of one minute. Only the first process runs key maintenance.
         for _ in 0..11 {
             app.running().tend_keys().await;
             app.advance(60);
-            some_more(8).await;
+            verified_more(8).await;
         }
         app.running().tend_keys().await;
     }
-    some_more(20).await;
+    verified_more(20).await;
     stop.store(true, Ordering::SeqCst);
     for worker in workers {
         worker.await.unwrap();

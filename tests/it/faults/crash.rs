@@ -1,14 +1,13 @@
-//! `kill -9` at every step of a login.
+//! The process is killed with `SIGKILL` at every step of a login.
 
 use std::time::Duration;
 
 use portico_demo_idp::Person;
-use url::Url;
 
-use super::{SLOT, assert_whole, program};
-use crate::testkit::{Backend, Program, Relay};
+use super::{SLOT, assert_whole, postgres_behind_relay, program};
+use crate::testkit::{Backend, Database, Program, Relay};
 
-/// More steps than a login has messages to its database.
+/// More than the number of messages that a login sends to its database.
 const MOST_STEPS: usize = 60;
 
 #[tokio::test]
@@ -16,39 +15,21 @@ async fn h28_killed_at_any_message_to_postgresql_a_login_is_there_as_a_whole_or_
     if !Backend::Postgres.is_here("faults::crash::postgresql") {
         return;
     }
-    let database = Backend::Postgres.fresh().await;
-    let mut url = Url::parse(&database.url).unwrap();
-    let server = url.socket_addrs(|| Some(5432)).unwrap()[0];
-    let relay = Relay::to(&[server]);
-    url.set_ip_host(relay.at.ip()).unwrap();
-    url.set_port(Some(relay.at.port())).unwrap();
+    let (database, relay, url) = postgres_behind_relay().await;
     let (mut program, idp) = program(|program| program.set("PORTICO_STORAGE_URL", url.as_str()));
     let (mut steps, mut nothing, mut whole) = (0, 0, 0);
     loop {
-        assert!(steps < MOST_STEPS, "a login has an end");
+        assert!(steps < MOST_STEPS, "a login has fewer messages than the limit");
         let person = format!("person-{steps}");
         idp.oidc("provider1").unwrap().set_person(Person::new(&*person, &*person));
-        let service = program.serve().await;
-        // A login before, so that everything that is done once is done.
-        service.browser().log_in(SLOT, "ada-1").await;
-        let mut browser = service.browser();
-        let callback = browser.reach_callback(SLOT, &person).await;
-        relay.hold_after(steps);
-        let finishing = tokio::spawn(async move { browser.callback(&callback).await });
-        let held = relay.is_held(Duration::from_secs(2)).await;
-        program = service.kill();
-        relay.cut();
-        // It answered, or its browser saw the connection die.
-        let answered = finishing.await.is_ok();
-        relay.mend();
-        assert_whole(&database).await;
-        let known = database.count("identities", &format!("subject = '{person}'")).await;
-        assert_eq!(database.count("accounts", &format!("name = '{person}'")).await, known);
+        let (held, answered);
+        (program, held, answered) = kill_at_message(program, &relay, &person, steps).await;
+        let identities = assert_stored_as_a_whole(&database, &person).await;
         if !held {
-            assert!(answered && known == 1, "nothing held it up");
+            assert!(answered && identities == 1, "the login finished before the process was killed");
             break;
         }
-        if known == 1 {
+        if identities == 1 {
             whole += 1;
         } else {
             nothing += 1;
@@ -56,13 +37,46 @@ async fn h28_killed_at_any_message_to_postgresql_a_login_is_there_as_a_whole_or_
         steps += 1;
     }
     assert!(steps >= 5 && nothing >= 3, "{steps} steps: {nothing} left nothing, {whole} everything");
-    // Everybody who was cut off simply logs in.
+    // Each person whose login was interrupted can log in.
     let service = program.serve().await;
     for step in 0..steps {
         service.browser().log_in(SLOT, &format!("person-{step}")).await;
     }
     assert_eq!(database.count("accounts", "name LIKE 'person-%'").await, steps + 1);
     assert_whole(&database).await;
+}
+
+/// Kills the process while the relay holds the message after `messages` of this person's callback.
+///
+/// Returns the program, whether the relay held a message, and whether the callback was answered.
+async fn kill_at_message(
+    program: Program,
+    relay: &Relay,
+    person: &str,
+    messages: usize,
+) -> (Program, bool, bool) {
+    let service = program.serve().await;
+    // This login does the work that only the first login does.
+    service.browser().log_in(SLOT, "ada-1").await;
+    let mut browser = service.browser();
+    let callback = browser.reach_callback(SLOT, person).await;
+    relay.hold_after(messages);
+    let finishing = tokio::spawn(async move { browser.callback(&callback).await });
+    let held = relay.is_held(Duration::from_secs(2)).await;
+    let program = service.kill();
+    relay.cut();
+    // The task fails if the connection of the browser was closed.
+    let answered = finishing.await.is_ok();
+    relay.mend();
+    (program, held, answered)
+}
+
+/// Checks that the database has no partly stored login, and returns the number of this person's identities.
+async fn assert_stored_as_a_whole(database: &Database, person: &str) -> usize {
+    assert_whole(database).await;
+    let identities = database.count("identities", &format!("subject = '{person}'")).await;
+    assert_eq!(database.count("accounts", &format!("name = '{person}'")).await, identities);
+    identities
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,14 +102,14 @@ async fn h28_killed_at_any_moment_sqlite_holds_whole_logins_only() {
         tokio::time::sleep(Duration::from_millis(60 + 37 * round)).await;
         program = service.kill();
         for worker in workers {
-            assert!(worker.await.is_err(), "it was killed in the middle");
+            assert!(worker.await.is_err(), "the process was killed during the login");
         }
         let database = program.sqlite();
         assert_eq!(database.texts("PRAGMA integrity_check").await, ["ok"]);
         assert_whole(&database).await;
         logins = database.count("sessions", "1 = 1").await;
     }
-    assert!(logins > 20, "only {logins} logins: nothing was interrupted");
+    assert!(logins > 20, "only {logins} logins before the process was killed");
     let service = program.serve().await;
     service.browser().log_in(SLOT, "person-0-0").await;
 }

@@ -1,4 +1,4 @@
-//! The disk is full.
+//! SQLite on a full disk.
 
 use portico_demo_idp::Person;
 
@@ -7,12 +7,12 @@ use super::{SLOT, assert_whole, program};
 #[tokio::test]
 async fn h28_on_a_full_disk_sqlite_refuses_and_goes_on_when_there_is_room() {
     let (program, idp) = program(|program| program.set("PORTICO_LOG_LEVEL", "error"));
-    // A file may not grow beyond this: the system's answer is that of a full disk.
+    // The limit on file sizes makes a write fail as on a full disk.
     let service = program.serve_with_files_up_to(700).await;
     let mut refused = 0;
     let mut person = 0;
     while refused < 3 {
-        assert!(person < 2000, "the limit is never met");
+        assert!(person < 2000, "the file size limit was not reached");
         let name = format!("person-{person}");
         person += 1;
         idp.oidc("provider1").unwrap().set_person(Person::new(&*name, &*name));
@@ -23,7 +23,7 @@ async fn h28_on_a_full_disk_sqlite_refuses_and_goes_on_when_there_is_room() {
             refused += 1;
         }
     }
-    assert!(person > 5, "it worked at first");
+    assert!(person > 5, "logins succeed before the limit");
     let program = service.stop();
     assert_whole(&program.sqlite()).await;
     let service = program.serve().await;

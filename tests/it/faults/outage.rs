@@ -1,48 +1,42 @@
-//! PostgreSQL goes away and comes back while people log in.
+//! PostgreSQL becomes unreachable and reachable again during logins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use url::Url;
+use super::{SLOT, assert_whole, postgres_behind_relay, program};
+use crate::testkit::{Backend, Browser};
 
-use super::{SLOT, assert_whole, program};
-use crate::testkit::{Backend, Relay};
+/// Logs in until `stop` is set, and counts the logins that succeed and that are refused.
+async fn log_in_repeatedly(browser: Browser, person: &str, stop: Arc<AtomicBool>) -> (usize, usize) {
+    let (mut done, mut refused) = (0, 0);
+    for _ in 0..5000 {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let answer = browser.clone().try_to_log_in(SLOT, person).await;
+        if answer.status == 303 {
+            done += 1;
+        } else {
+            answer.refused(503, "unavailable");
+            assert!(answer.header("retry-after").is_some(), "{answer:?}");
+            refused += 1;
+        }
+    }
+    (done, refused)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logins_are_refused_while_postgresql_is_away_and_go_on_when_it_is_back() {
     if !Backend::Postgres.is_here("faults::outage::postgresql") {
         return;
     }
-    let database = Backend::Postgres.fresh().await;
-    let mut url = Url::parse(&database.url).unwrap();
-    let relay = Relay::to(&url.socket_addrs(|| Some(5432)).unwrap()[..1]);
-    url.set_ip_host(relay.at.ip()).unwrap();
-    url.set_port(Some(relay.at.port())).unwrap();
+    let (database, relay, url) = postgres_behind_relay().await;
     let (program, _idp) = program(|program| program.set("PORTICO_STORAGE_URL", url.as_str()));
     let service = program.serve().await;
     let stop = Arc::new(AtomicBool::new(false));
     let workers: Vec<_> = ["ada-1", "bruno-2", "chidi-3", "ada-1"]
-        .map(|person| {
-            let (browser, stop) = (service.browser(), Arc::clone(&stop));
-            tokio::spawn(async move {
-                let (mut done, mut refused) = (0, 0);
-                for _ in 0..5000 {
-                    if stop.load(Ordering::SeqCst) {
-                        break;
-                    }
-                    let answer = browser.clone().try_to_log_in(SLOT, person).await;
-                    if answer.status == 303 {
-                        done += 1;
-                    } else {
-                        answer.refused(503, "unavailable");
-                        assert!(answer.header("retry-after").is_some(), "{answer:?}");
-                        refused += 1;
-                    }
-                }
-                (done, refused)
-            })
-        })
+        .map(|person| tokio::spawn(log_in_repeatedly(service.browser(), person, Arc::clone(&stop))))
         .into();
     tokio::time::sleep(Duration::from_millis(600)).await;
     relay.cut();

@@ -1,4 +1,4 @@
-//! A login belongs to one browser, one slot, one provider and one code.
+//! C01, C07, C08, C13: a login is bound to one browser, one slot, one provider and one code.
 
 use portico_demo_idp::IdpConfig;
 use portico_demo_idp::knobs::IssKnob;
@@ -17,15 +17,16 @@ on_both_databases!(
     c13_metadata_that_cannot_be_trusted_stops_its_own_slot_only,
 );
 
+/// A query parameter of a URL.
 fn parameter(url: &Url, name: &str) -> String {
-    url.query_pairs().find(|(own, _)| own == name).unwrap_or_else(|| panic!("{name} in {url}")).1.into_owned()
+    url.query_pairs().find(|(key, _)| key == name).unwrap_or_else(|| panic!("{name} in {url}")).1.into_owned()
 }
 
-/// The address with one parameter replaced, or taken away.
+/// The URL with one query parameter replaced, or removed if `value` is `None`.
 fn with(url: &Url, name: &str, value: Option<&str>) -> Url {
     let mut changed = url.clone();
     let others: Vec<(String, String)> =
-        url.query_pairs().into_owned().filter(|(own, _)| own != name).collect();
+        url.query_pairs().into_owned().filter(|(key, _)| key != name).collect();
     changed.query_pairs_mut().clear().extend_pairs(others).extend_pairs(value.map(|value| (name, value)));
     changed
 }
@@ -44,13 +45,13 @@ async fn c01_a_callback_is_worth_nothing_in_another_browser(backend: Backend) {
         let mut busy = app.browser();
         busy.start(slot).await;
         busy.callback(&callback).await.refused(400, "login_state_invalid");
-        assert_eq!(busy.jar.logins().len(), 1, "the other login goes on");
+        assert_eq!(busy.jar.logins().len(), 1, "the other login stays pending");
         let answer = victim.callback(&callback).await;
         answer.refused(400, "login_state_invalid");
         assert_eq!(victim.who().await["account"]["label"], "Bruno Beispiel");
         victim.relay(&callback).await.refused(400, "login_state_invalid");
 
-        assert_eq!(app.counters(slot).token, calls, "the provider was not asked");
+        assert_eq!(app.counters(slot).token, calls, "the token endpoint is not called");
         before.assert_same(&app.rows().await);
         attacker.callback(&callback).await.is(303);
     }
@@ -69,17 +70,17 @@ async fn c01_a_planted_or_changed_login_cookie_is_worth_nothing(backend: Backend
     let mut flipped = honest.value.clone().into_bytes();
     flipped[20] = if flipped[20] == b'A' { b'B' } else { b'A' };
     let flipped = String::from_utf8(flipped).unwrap();
-    let (start, mark) = honest.name.rsplit_once('-').unwrap();
+    let (start, suffix) = honest.name.rsplit_once('-').unwrap();
     let last = if start.ends_with('1') { '2' } else { '1' };
     let later = format!("{}{last}", &start[..start.len() - 1]);
     for (what, name, value) in [
         ("the value of another login", honest.name.as_str(), foreign.value.as_str()),
         ("a flipped bit", &honest.name, &flipped),
-        ("cut short", &honest.name, &honest.value[..honest.value.len() - 2]),
+        ("truncated", &honest.name, &honest.value[..honest.value.len() - 2]),
         ("empty", &honest.name, ""),
         ("not base64", &honest.name, "%%%"),
-        ("under another start", &format!("{later}-{mark}x")[..honest.name.len()], &honest.value),
-        ("under the name of another login", &foreign.name, &honest.value),
+        ("another start time in the name", &format!("{later}-{suffix}x")[..honest.name.len()], &honest.value),
+        ("the name of another login", &foreign.name, &honest.value),
     ] {
         let mut thief = app.browser();
         let planted =
@@ -117,18 +118,18 @@ async fn c07_a_state_is_good_for_its_own_slot_only(backend: Backend) {
 async fn c07_the_issuer_of_the_answer_is_checked(backend: Backend) {
     let app = TestApp::start(backend).await;
     let slot = "oidc/provider1";
-    let (own, other) = (app.realm(slot), app.realm("oidc/provider2"));
+    let (realm, other) = (app.realm(slot), app.realm("oidc/provider2"));
     app.browser().log_in(slot, "ada-1").await;
     let (before, calls) = (app.rows().await, app.token_calls(slot));
     for iss in [
         IssKnob::Send(other.issuer().to_owned()),
-        IssKnob::Send(format!("{}/", own.issuer())),
-        IssKnob::Send(own.issuer().to_uppercase()),
+        IssKnob::Send(format!("{}/", realm.issuer())),
+        IssKnob::Send(realm.issuer().to_uppercase()),
         IssKnob::Send(String::new()),
         IssKnob::Omit,
     ] {
         for error in [None, Some("access_denied".to_owned())] {
-            own.knobs(|knobs| {
+            realm.knobs(|knobs| {
                 knobs.authorize.iss = iss.clone();
                 knobs.authorize.error.clone_from(&error);
             });
@@ -142,15 +143,16 @@ async fn c07_the_issuer_of_the_answer_is_checked(backend: Backend) {
     app.be_honest(slot);
     app.browser().log_in(slot, "ada-1").await;
 
-    // Where the metadata does not promise it, it may be missing, and may not be wrong.
-    let app = TestApp::on(backend).provider(promises_no_iss).start().await;
+    // Without support in the metadata, `iss` may be missing, but a wrong one is refused.
+    let app = TestApp::on(backend).provider(omit_iss_support).start().await;
     app.realm(slot).knobs(|knobs| knobs.authorize.iss = IssKnob::Omit);
     app.browser().log_in(slot, "ada-1").await;
     app.realm(slot).knobs(|knobs| knobs.authorize.iss = IssKnob::Send("https://evil.example".to_owned()));
     app.browser().try_to_log_in(slot, "ada-1").await.refused(400, "login_mixup");
 }
 
-fn promises_no_iss(config: &mut IdpConfig) {
+fn omit_iss_support(config: &mut IdpConfig) {
+    // RFC 9207, section 3.
     config.realms[0].knobs.discovery.fields.remove("authorization_response_iss_parameter_supported");
 }
 
@@ -166,7 +168,7 @@ async fn c08_a_code_belongs_to_the_login_that_asked_for_it(backend: Backend) {
         before.assert_same(&app.rows().await);
         attacker.callback(&callback).await.refused(400, "login_state_invalid");
 
-        // The same code twice, each time in a login that is good.
+        // A code that was already used, in another valid login.
         let mut person = app.browser();
         let first = person.reach_callback(slot, "ada-1").await;
         person.callback(&first).await.is(303);
@@ -204,7 +206,7 @@ async fn c13_metadata_that_cannot_be_trusted_stops_its_own_slot_only(backend: Ba
         ("jwks_uri", json!(null)),
     ] {
         let bad = value.clone();
-        let bend = move |config: &mut IdpConfig| {
+        let configure = move |config: &mut IdpConfig| {
             let fields = &mut config.realms[0].knobs.discovery.fields;
             if bad.is_null() {
                 fields.remove(member)
@@ -212,8 +214,11 @@ async fn c13_metadata_that_cannot_be_trusted_stops_its_own_slot_only(backend: Ba
                 fields.set(member, bad)
             };
         };
-        let app =
-            TestApp::on(backend).slots(&["oidc/provider1", "oidc/provider2"]).provider(bend).start().await;
+        let app = TestApp::on(backend)
+            .slots(&["oidc/provider1", "oidc/provider2"])
+            .provider(configure)
+            .start()
+            .await;
         let mut browser = app.browser();
         let start = browser.url("/auth/oidc/provider1/login");
         let answer = browser.visit(&start).await;

@@ -1,4 +1,4 @@
-//! C04, C05: only issuer and subject say who somebody is.
+//! C04, C05: only issuer and subject identify a person.
 
 use portico_demo_idp::{IdpConfig, Person};
 
@@ -36,11 +36,11 @@ async fn c04_no_other_attribute_finds_an_account(backend: Backend) {
     let changes = before.changes(&app.rows().await);
     assert!(
         changes.iter().all(|change| change.starts_with('+')),
-        "the victim's rows are as they were: {changes:#?}"
+        "the victim's rows are unchanged: {changes:#?}"
     );
 }
 
-/// A second realm of the same protocol whose people have the same subjects.
+/// Adds a second realm of the same protocol whose people have the same subjects.
 fn with_elsewhere(config: &mut IdpConfig) {
     let mut elsewhere = config.realms[0].clone();
     "elsewhere".clone_into(&mut elsewhere.name);
@@ -77,7 +77,7 @@ async fn c05_an_oauth2_slot_that_points_elsewhere_knows_nobody(backend: Backend)
     .await;
     let there = app.browser().log_in(slot, "ada-1").await;
     assert_ne!(here["account"]["id"], there["account"]["id"]);
-    // On purpose: the operator says that it is the same provider.
+    // The operator declares that it is the same provider.
     app.restart(&[("OAUTH2_PROVIDER1_IDENTITY_NAMESPACE", Some(&old))]).await;
     let same = app.browser().log_in(slot, "ada-1").await;
     assert_eq!(here["account"]["id"], same["account"]["id"]);
@@ -103,13 +103,13 @@ async fn c05_a_person_keeps_the_account_when_the_provider_moves_to_another_slot(
     };
     let mut app = TestApp::on(backend).slots(&["oidc/provider1"]).provider(both_callbacks).start().await;
     let before = app.browser().log_in("oidc/provider1", "ada-1").await;
-    let moved: Vec<_> = app
+    let variables: Vec<_> = app
         .variables
         .iter()
         .filter(|(name, _)| name.starts_with("PORTICO_OIDC_PROVIDER1_"))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    for (name, value) in moved {
+    for (name, value) in variables {
         app.variables.remove(&name);
         app.variables.insert(name.replace("PROVIDER1", "PROVIDER2"), value);
     }

@@ -1,4 +1,4 @@
-//! C16: no spelling, method or name opens what is closed.
+//! C16: no spelling of a path, method or header bypasses the session check.
 
 use crate::testkit::{Backend, Request, TestApp, on_both_databases, raw};
 
@@ -6,6 +6,7 @@ on_both_databases!(c16_no_spelling_of_a_path_lets_a_stranger_in, c16_no_prefligh
 
 const ORIGIN: &str = "http://localhost:3000";
 
+/// Paths that need a session, and spellings of them.
 const SPELLINGS: [&str; 24] = [
     "/auth/session",
     "/auth/sessions",
@@ -33,6 +34,7 @@ const SPELLINGS: [&str; 24] = [
     "/auth/session?x=/auth/providers",
 ];
 
+/// The status of a request that is sent exactly in this spelling.
 async fn status(app: &TestApp, method: &str, path: &str, extra: &str) -> u16 {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{extra}\r\n", app.at);
     raw(app.at, &request).await.split(' ').nth(1).unwrap().parse().unwrap()
@@ -57,7 +59,7 @@ async fn c16_no_spelling_of_a_path_lets_a_stranger_in(backend: Backend) {
             assert!([400, 401, 404].contains(&status), "{path} {extra:?}: {status}");
         }
     }
-    // The twin: whoever is signed in passes where there is something, and only there.
+    // With a session, the existing paths pass, and no other path.
     let mut browser = app.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
     let cookie = format!("Cookie: portico_access={}\r\n", browser.jar.value("portico_access"));
@@ -84,6 +86,6 @@ async fn c16_no_preflight_passes_a_proxy(backend: Backend) {
     for path in ["/auth/verify", "/auth/verify/page", "/auth/%76erify"] {
         browser.send(preflight(path)).await.refused(401, "session_invalid");
     }
-    // The twin: where pages ask, it is answered.
+    // A preflight for a path that pages call is answered.
     browser.send(preflight("/auth/session")).await.is(204);
 }

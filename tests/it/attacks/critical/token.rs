@@ -1,4 +1,4 @@
-//! C03, C09, C10, C12: well signed, and not for us, not of now, of nobody, or of somebody else.
+//! C03, C09, C10, C12: signed ID tokens for another client, with wrong claims, or about no or another person.
 
 use portico_demo_idp::knobs::Knobs;
 use serde_json::{Value, json};
@@ -23,15 +23,15 @@ fn refused(name: &str, turn: impl Fn(&mut Knobs) + 'static) -> Lie {
     Lie::refused(401, "idp_token_invalid", name, turn)
 }
 
+/// Sets a claim of the ID token.
 fn claim(name: &'static str, value: Value) -> impl Fn(&mut Knobs) + 'static {
     move |knobs| {
         knobs.id_token.claims.set(name, value.clone());
     }
 }
 
-async fn c03_q_x_8_a_token_for_somebody_else_is_refused(backend: Backend) {
-    let app = TestApp::start(backend).await;
-    let issuer = app.realm(SLOT).issuer().to_owned();
+/// Values of `aud` and `azp` for other clients.
+fn foreign_audiences() -> Vec<Lie> {
     let mut lies = Vec::new();
     for aud in [
         json!("other"),
@@ -47,8 +47,13 @@ async fn c03_q_x_8_a_token_for_somebody_else_is_refused(backend: Backend) {
     for azp in [json!("other"), json!(""), json!(CLIENT.to_uppercase())] {
         lies.push(refused(&format!("azp {azp}"), claim("azp", azp)));
     }
+    lies
+}
+
+/// Values of `iss` that differ from this issuer.
+fn foreign_issuers(issuer: &str) -> Vec<Lie> {
     let (scheme, rest) = issuer.split_once("://").unwrap();
-    for iss in [
+    let values = [
         format!("{issuer}/"),
         issuer.to_uppercase(),
         format!("HTTP://{rest}"),
@@ -62,9 +67,14 @@ async fn c03_q_x_8_a_token_for_somebody_else_is_refused(backend: Backend) {
         issuer.replace("127.0.0.1", "localhost"),
         issuer.replace("provider1", "provider%31"),
         String::new(),
-    ] {
-        lies.push(refused(&format!("iss {iss}"), claim("iss", json!(iss))));
-    }
+    ];
+    values.into_iter().map(|iss| refused(&format!("iss {iss}"), claim("iss", json!(iss)))).collect()
+}
+
+async fn c03_q_x_8_a_token_for_somebody_else_is_refused(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let mut lies = foreign_audiences();
+    lies.extend(foreign_issuers(app.realm(SLOT).issuer()));
     for typ in ["at+jwt", "logout+jwt", "application/at+jwt"] {
         lies.push(refused(&format!("typ {typ}"), move |knobs| {
             knobs.id_token.header.set("typ", typ);
@@ -78,21 +88,19 @@ async fn c03_q_x_8_a_token_for_somebody_else_is_refused(backend: Backend) {
         }));
     }
     lies.push(Lie::passes("one audience in a list", claim("aud", json!([CLIENT]))));
-    lies.push(Lie::passes("two audiences, one of them us", move |knobs| {
+    lies.push(Lie::passes("two audiences, one of them the client", move |knobs| {
         knobs.id_token.claims.set("aud", json!(["other", CLIENT])).set("azp", CLIENT);
     }));
-    lies.push(Lie::passes("azp is us", claim("azp", json!(CLIENT))));
+    lies.push(Lie::passes("azp is the client", claim("azp", json!(CLIENT))));
     lies.push(Lie::passes("typ JWT", |knobs| {
         knobs.id_token.header.set("typ", "JWT");
     }));
     tell(&app, SLOT, lies).await;
 }
 
-async fn c09_a_claim_of_the_wrong_type_is_wrong_and_not_absent(backend: Backend) {
-    let app = TestApp::start(backend).await;
-    let now = app.now();
-    let mut lies = Vec::new();
-    for (name, value) in [
+/// Claims of a wrong type that make the token invalid.
+fn invalid_claims(issuer: &str, now: i64) -> Vec<(&'static str, Value)> {
+    vec![
         ("exp", json!("9999999999")),
         ("exp", json!(null)),
         ("exp", json!([now + 300])),
@@ -112,7 +120,7 @@ async fn c09_a_claim_of_the_wrong_type_is_wrong_and_not_absent(backend: Backend)
         ("aud", json!([CLIENT, 123])),
         ("aud", json!({ "0": CLIENT })),
         ("aud", json!(null)),
-        ("iss", json!([app.realm(SLOT).issuer()])),
+        ("iss", json!([issuer])),
         ("iss", json!(7)),
         ("azp", json!([CLIENT])),
         ("azp", json!(7)),
@@ -120,10 +128,12 @@ async fn c09_a_claim_of_the_wrong_type_is_wrong_and_not_absent(backend: Backend)
         ("nonce", json!([])),
         ("nonce", json!(null)),
         ("at_hash", json!(7)),
-    ] {
-        lies.push(refused(&format!("{name} {value}"), claim(name, value)));
-    }
-    for (name, value) in [
+    ]
+}
+
+/// Claims of an unusual type or value that leave the token valid.
+fn tolerated_claims() -> [(&'static str, Value); 9] {
+    [
         ("email_verified", json!("false")),
         ("email_verified", json!("yes")),
         ("email_verified", json!(1)),
@@ -133,7 +143,15 @@ async fn c09_a_claim_of_the_wrong_type_is_wrong_and_not_absent(backend: Backend)
         ("auth_time", json!(1.5)),
         ("exp", json!(f64::from(u32::MAX) + 0.5)),
         ("something", json!({ "deep": [[[[1]]]] })),
-    ] {
+    ]
+}
+
+async fn c09_a_claim_of_the_wrong_type_is_wrong_and_not_absent(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let invalid = invalid_claims(app.realm(SLOT).issuer(), app.now()).into_iter();
+    let mut lies: Vec<_> =
+        invalid.map(|(name, value)| refused(&format!("{name} {value}"), claim(name, value))).collect();
+    for (name, value) in tolerated_claims() {
         lies.push(Lie::passes(&format!("{name} {value}"), claim(name, value)));
     }
     tell(&app, SLOT, lies).await;
@@ -156,6 +174,7 @@ async fn c09_q_x_14_an_email_is_verified_only_when_that_is_said(backend: Backend
     }
 }
 
+/// Values of `sub` that identify no person.
 fn unusable_subjects() -> Vec<Value> {
     vec![
         json!(""),
@@ -174,6 +193,7 @@ fn unusable_subjects() -> Vec<Value> {
     ]
 }
 
+/// Unusual values of `sub` that identify a person.
 fn usable_subjects() -> [Value; 5] {
     [json!("0"), json!("null"), json!("s".repeat(255)), json!(" a "), json!("\u{1f980}|a:b")]
 }
@@ -189,7 +209,7 @@ async fn c10_without_a_usable_subject_nobody_comes_in_by_oidc(backend: Backend) 
     }));
     lies.extend(usable_subjects().map(|sub| Lie::passes(&format!("sub {sub}"), claim("sub", sub))));
     tell(&app, SLOT, lies).await;
-    assert_eq!(app.accounts().await.len(), 2 + usable_subjects().len(), "every subject is another person");
+    assert_eq!(app.accounts().await.len(), 2 + usable_subjects().len(), "each subject is another person");
 }
 
 async fn c10_without_a_usable_subject_nobody_comes_in_by_oauth2(backend: Backend) {
@@ -229,14 +249,14 @@ async fn c12_userinfo_must_be_of_the_same_person(backend: Backend) {
             knobs.userinfo.fields.set("sub", sub.clone());
         }));
     }
-    lies.push(refused("userinfo of nobody", |knobs| {
+    lies.push(refused("userinfo without sub", |knobs| {
         knobs.userinfo.fields.remove("sub");
     }));
-    lies.push(Lie::passes("userinfo with more to tell", |knobs| {
+    lies.push(Lie::passes("userinfo with additional members", |knobs| {
         knobs.userinfo.fields.set("nickname", "Ada").set("sub_jwk", json!({}));
     }));
     tell(&app, SLOT, lies).await;
-    // The same where userinfo is only asked because something is missing.
+    // The same applies if userinfo is requested only because a claim is missing.
     let lies = vec![refused("userinfo of another person", |knobs| {
         knobs.userinfo.fields.set("sub", "bruno-2");
     })];
@@ -259,7 +279,7 @@ async fn c12_userinfo_vouches_for_nothing_that_the_token_must_say(backend: Backe
             knobs.userinfo.fields.set(name, value.clone());
         }));
     }
-    lies.push(Lie::passes("other values there", |knobs| {
+    lies.push(Lie::passes("other values at userinfo", |knobs| {
         knobs
             .userinfo
             .fields
@@ -276,7 +296,10 @@ async fn c12_userinfo_vouches_for_nothing_that_the_token_must_say(backend: Backe
     });
     let session = app.browser().log_in(SLOT, "ada-1").await;
     assert_eq!(session["account"]["email"], "ada@example.com");
-    assert_eq!(session["account"]["email_verified"], false, "address and mark come from one document");
+    assert_eq!(
+        session["account"]["email_verified"], false,
+        "email and email_verified come from one document"
+    );
 }
 
 async fn c02_a_token_answer_without_a_token_is_refused(backend: Backend) {
@@ -288,7 +311,7 @@ async fn c02_a_token_answer_without_a_token_is_refused(backend: Backend) {
         }),
     ];
     tell(&app, SLOT, lies).await;
-    // OAuth 2.0 has no use for one.
+    // An OAuth 2.0 slot ignores an ID token.
     app.realm("oauth2/provider1").knobs(|knobs| {
         knobs.id_token.in_oauth2 = true;
         knobs.id_token.claims.set("sub", "bruno-2").set("iss", "https://evil.example");

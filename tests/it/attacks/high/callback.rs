@@ -1,4 +1,4 @@
-//! H18, H19, H11: what comes through the browser.
+//! H11, H18, H19: authorization responses and other input from the browser.
 
 use portico_demo_idp::Endpoint;
 use portico_demo_idp::knobs::StateKnob;
@@ -17,6 +17,7 @@ on_both_databases!(
 
 const SLOT: &str = "oidc/provider1";
 
+/// The callback URL of the slot with this query.
 fn callback(app: &TestApp, query: &str) -> Url {
     app.browser().url(&format!("/auth/{SLOT}/callback{query}"))
 }
@@ -42,7 +43,7 @@ async fn h18_the_state_is_checked_before_the_error(backend: Backend) {
     }
     before.assert_same(&app.rows().await);
     assert_eq!(app.database.count("spent_logins", "1 = 1").await, 0);
-    // An answer of the provider that lost its state.
+    // An authorization response without `state`.
     app.realm(SLOT).knobs(|knobs| knobs.authorize.state = StateKnob::Drop);
     app.browser().try_to_log_in(SLOT, "ada-1").await.refused(400, "login_state_invalid");
     assert_eq!(app.token_calls(SLOT), 0);
@@ -97,18 +98,18 @@ async fn h19_a_parameter_that_comes_twice_is_refused(backend: Backend) {
     let honest = browser.reach_callback(SLOT, "ada-1").await;
     let query = honest.query().unwrap().to_owned();
     for name in ["state", "code", "iss", "error"] {
-        let own =
+        let pair =
             query.split('&').find(|pair| pair.starts_with(name)).unwrap_or("error=access_denied").to_owned();
         let first = format!("%{:02x}{}", name.as_bytes()[0], &name[1..]);
         let mut queries = vec![
             format!("{query}&{name}=x"),
             format!("{name}=x&{query}"),
-            format!("{query}&{own}"),
+            format!("{query}&{pair}"),
             format!("{query}&{name}="),
             format!("{query}&{first}=x"),
         ];
         if name == "error" {
-            queries = vec![format!("{query}&{own}&error=x"), format!("error=x&{query}&{own}")];
+            queries = vec![format!("{query}&{pair}&error=x"), format!("error=x&{query}&{pair}")];
         }
         for query in queries {
             let answer = browser.clone().callback(&callback(&app, &format!("?{query}"))).await;
@@ -118,42 +119,45 @@ async fn h19_a_parameter_that_comes_twice_is_refused(backend: Backend) {
     }
     before.assert_same(&app.rows().await);
     assert_eq!(app.token_calls(SLOT), 0);
-    // Arrays are other names, and a body is none of a GET's business.
+    // Names with brackets are other parameters, and the body of a GET request is ignored.
     let odd = callback(&app, &format!("?{query}&state[]=x&code[0]=y"));
     let with_body =
         Request::navigation(odd).body("application/x-www-form-urlencoded", "state=x&code=y&error=z");
     browser.send(with_body).await.is(303);
 }
 
+/// Parameters of an authorization request that a login request must not set.
+const AUTHORIZATION_PARAMETERS: [&str; 17] = [
+    "redirect_uri",
+    "scope",
+    "prompt",
+    "login_hint",
+    "claims",
+    "request",
+    "request_uri",
+    "client_id",
+    "state",
+    "nonce",
+    "code_challenge",
+    "response_type",
+    "response_mode",
+    "acr_values",
+    "max_age",
+    "domain_hint",
+    "Redirect_URI",
+];
+
 async fn h19_nothing_of_the_request_is_passed_on(backend: Backend) {
     let app = TestApp::start(backend).await;
     let mut honest = app.browser();
     let names = |url: &Url| url.query_pairs().map(|(name, _)| name.into_owned()).collect::<Vec<_>>();
     let expected = names(&honest.start(SLOT).await);
-    for name in [
-        "redirect_uri",
-        "scope",
-        "prompt",
-        "login_hint",
-        "claims",
-        "request",
-        "request_uri",
-        "client_id",
-        "state",
-        "nonce",
-        "code_challenge",
-        "response_type",
-        "response_mode",
-        "acr_values",
-        "max_age",
-        "domain_hint",
-        "Redirect_URI",
-    ] {
+    for name in AUTHORIZATION_PARAMETERS {
         let mut browser = app.browser();
         let mut url = browser.url(&format!("/auth/{SLOT}/login"));
         url.query_pairs_mut().append_pair(name, "CANARY");
         let sent = browser.visit(&url).await;
-        // A parameter of our own is refused with this value, and every other one is ignored.
+        // `code_challenge` is a parameter of the login path; its value is invalid. The others are ignored.
         if name == "code_challenge" {
             sent.refused(400, "bad_request");
             continue;
@@ -192,7 +196,7 @@ async fn h11_nothing_from_outside_becomes_markup(backend: Backend) {
     url.set_path(&format!("/auth/{evil}/{evil}/login"));
     answers.push(browser.visit(&url).await);
     for answer in answers {
-        assert!(answer.body.contains("<html"), "a page is looked at: {answer:?}");
+        assert!(answer.body.contains("<html"), "the response is a page: {answer:?}");
         for active in ["<script", "<img", "onerror="] {
             assert!(!answer.body.contains(active), "{active}: {answer:?}");
         }

@@ -1,4 +1,4 @@
-//! H02: sessions and logins planted beforehand.
+//! H02: sessions and logins that an attacker planted in the browser.
 
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ on_both_databases!(
     h02_a_name_behind_an_odd_blank_is_another_cookie,
 );
 
+/// The `sid` claim of the browser's access token.
 fn sid(browser: &Browser) -> Value {
     use base64::Engine as _;
     let payload = browser.jar.value("portico_access").split('.').nth(1).unwrap();
@@ -32,9 +33,9 @@ async fn h02_a_session_planted_before_the_login_does_not_become_ones_own(backend
     for name in ["portico_access", "portico_refresh", "portico_csrf"] {
         assert_ne!(victim.jar.value(name), attacker.jar.value(name), "{name}");
     }
-    assert!(!attacker.is_signed_in().await, "the planted session is over");
+    assert!(!attacker.is_signed_in().await, "the planted session has ended");
     attacker.post("/auth/refresh").await.refused(401, "session_invalid");
-    // A made-up value survives nothing either.
+    // A made-up value is replaced as well.
     let mut made_up = app.browser();
     let mut cookie = victim.jar.find("portico_refresh").unwrap().clone();
     cookie.value = "x".repeat(43);
@@ -52,21 +53,21 @@ async fn h02_a_session_cookie_that_comes_twice_counts_as_absent(backend: Backend
     let pair = |browser: &Browser, name: &str| format!("{name}={}", browser.jar.value(name));
     for (first, second) in [(&ada, &bruno), (&bruno, &ada), (&ada, &ada)] {
         let header = format!("{}; {}", pair(first, "portico_access"), pair(second, "portico_access"));
-        let ask = Request::script("GET", ada.url("/auth/session")).cookies(&header);
-        app.browser().send(ask).await.refused(401, "session_invalid");
+        let request = Request::script("GET", ada.url("/auth/session")).cookies(&header);
+        app.browser().send(request).await.refused(401, "session_invalid");
         let csrf = first.jar.value("portico_csrf");
         let header = format!(
             "{}; {}; portico_csrf={csrf}",
             pair(first, "portico_refresh"),
             pair(second, "portico_refresh")
         );
-        let ask = first.proven("POST", "/auth/refresh").cookies(&header);
-        app.browser().send(ask).await.refused(401, "session_invalid");
+        let request = first.proven("POST", "/auth/refresh").cookies(&header);
+        app.browser().send(request).await.refused(401, "session_invalid");
     }
     let csrf = ada.jar.value("portico_csrf");
     let header = format!("{}; portico_csrf={csrf}; portico_csrf={csrf}", pair(&ada, "portico_refresh"));
-    let ask = ada.proven("POST", "/auth/refresh").cookies(&header);
-    app.browser().send(ask).await.refused(403, "csrf_failed");
+    let request = ada.proven("POST", "/auth/refresh").cookies(&header);
+    app.browser().send(request).await.refused(403, "csrf_failed");
     ada.post("/auth/refresh").await.is(200);
     bruno.post("/auth/refresh").await.is(200);
 }
@@ -79,8 +80,8 @@ async fn h02_a_login_cookie_that_comes_twice_counts_as_absent(backend: Backend) 
     let good = format!("{}={}", cookie.name, cookie.value);
     let bad = format!("{}=AAAA", cookie.name);
     for header in [format!("{good}; {bad}"), format!("{bad}; {good}"), format!("{good}; {good}")] {
-        let ask = Request::navigation(callback.clone()).cookies(&header);
-        app.browser().send(ask).await.refused(400, "login_state_invalid");
+        let request = Request::navigation(callback.clone()).cookies(&header);
+        app.browser().send(request).await.refused(400, "login_state_invalid");
     }
     assert_eq!(app.token_calls("oidc/provider1"), 0);
     browser.callback(&callback).await.is(303);
@@ -103,9 +104,9 @@ async fn h02_a_planted_refresh_cookie_begins_nothing(backend: Backend) {
         let answer = victim.send(Request::navigation(url.clone()).cookies(&planted)).await;
         assert!(answer.status == 200 && !answer.gives_session(), "{answer:?}");
     }
-    // The twin: a browser that has both comes straight back.
-    let own = Request::navigation(url).cookies(&format!("portico_refresh={refresh}; portico_csrf={csrf}"));
-    let answer = app.browser().send(own).await;
+    // With both cookies of one session, the browser is redirected to `return_to` immediately.
+    let both = Request::navigation(url).cookies(&format!("portico_refresh={refresh}; portico_csrf={csrf}"));
+    let answer = app.browser().send(both).await;
     answer.leads_to(victim.url("/page").as_str());
     assert!(answer.gives_session());
 }
@@ -115,13 +116,16 @@ async fn h02_a_name_behind_an_odd_blank_is_another_cookie(backend: Backend) {
     let mut browser = app.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
     let access = browser.jar.value("portico_access").to_owned();
-    let ask = |cookies: &str| Request::script("GET", browser.url("/auth/session")).cookies(cookies);
+    let request = |cookies: &str| Request::script("GET", browser.url("/auth/session")).cookies(cookies);
     for blank in ["\u{a0}", "\u{2003}", "\u{3000}"] {
         app.browser()
-            .send(ask(&format!("{blank}portico_access={access}")))
+            .send(request(&format!("{blank}portico_access={access}")))
             .await
             .refused(401, "session_invalid");
-        app.browser().send(ask(&format!("{blank}portico_access=x; portico_access={access}"))).await.is(200);
+        app.browser()
+            .send(request(&format!("{blank}portico_access=x; portico_access={access}")))
+            .await
+            .is(200);
     }
-    app.browser().send(ask(&format!("portico_access={access}"))).await.is(200);
+    app.browser().send(request(&format!("portico_access={access}"))).await.is(200);
 }

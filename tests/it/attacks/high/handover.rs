@@ -1,4 +1,4 @@
-//! H17, H24, H25: what goes over to the frontend, and where it goes on to.
+//! H17, H24, H25: the hand-off to a frontend, and redirects after a login.
 
 use serde_json::json;
 use url::Url;
@@ -21,10 +21,12 @@ const SPA: &str = "https://spa.example.org";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
+/// An application that accepts the frontend's origin in `return_to`.
 async fn start(backend: Backend) -> TestApp {
     TestApp::on(backend).set("SERVER_RETURN_ORIGINS", SPA).start().await
 }
 
+/// A login that ends with a hand-off code; returns the callback's response.
 async fn hand_off(browser: &mut Browser) -> Answer {
     let mut url = browser.url(&format!("/auth/{OIDC}/login"));
     url.query_pairs_mut()
@@ -35,13 +37,15 @@ async fn hand_off(browser: &mut Browser) -> Answer {
     browser.callback(&callback).await
 }
 
+/// Links an identity of the OAuth 2.0 slot; returns the callback's response.
 async fn link(browser: &mut Browser) -> Answer {
-    let begun = browser.post(&format!("/auth/{OAUTH2}/link")).await;
-    let location = begun.is(200).json()["location"].as_str().unwrap().parse::<Url>().unwrap();
+    let started = browser.post(&format!("/auth/{OAUTH2}/link")).await;
+    let location = started.is(200).json()["location"].as_str().unwrap().parse::<Url>().unwrap();
     let callback = browser.choose(&location, "bruno-2").await;
     browser.callback(&callback).await
 }
 
+/// The request that redeems the hand-off code of a callback's response.
 fn exchange(browser: &Browser, handed_off: &Answer) -> Request {
     let location = handed_off.location();
     let code = location.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
@@ -72,10 +76,10 @@ async fn h24_tokens_are_in_no_address_and_on_no_page(backend: Backend) {
     let mut browser = app.browser();
     let exchanged = hand_off(&mut browser).await;
     let exchanged = app.browser().send(exchange(&browser, &exchanged)).await;
-    let own = exchanged.is(200).json();
+    let tokens = exchanged.is(200).json();
     browser.log_in(OIDC, "ada-1").await;
     link(&mut browser).await.is(303);
-    let secrets = [own["refresh_token"].as_str().unwrap(), browser.jar.value("portico_refresh")];
+    let secrets = [tokens["refresh_token"].as_str().unwrap(), browser.jar.value("portico_refresh")];
     let secrets = secrets.map(str::to_owned);
     let page = browser.url("/auth/");
     let page = browser.visit(&page).await.is(200).body.clone();
@@ -86,7 +90,10 @@ async fn h24_tokens_are_in_no_address_and_on_no_page(backend: Backend) {
         assert!(!shown.contains("eyJ"), "a JWT: {shown}");
         assert!(secrets.iter().all(|secret| !shown.contains(secret)), "a refresh token: {shown}");
     }
-    assert!(own["access_token"].as_str().unwrap().starts_with("eyJ"), "what a JWT looks like");
+    assert!(
+        tokens["access_token"].as_str().unwrap().starts_with("eyJ"),
+        "an access token begins like every JWT"
+    );
 }
 
 async fn h24_a_code_tried_many_times_at_once_is_good_once(backend: Backend) {
@@ -113,10 +120,10 @@ async fn h24_cookies_count_for_nothing_at_the_exchange(backend: Backend) {
     let theirs = bruno.log_in(OIDC, "bruno-2").await;
     let mut ada = app.browser();
     let handed_off = hand_off(&mut ada).await;
-    // No proof against forgery is needed, since no cookie is believed.
+    // The exchange needs no CSRF token, because it ignores cookies.
     let answer = bruno.send(exchange(&ada, &handed_off).header("origin", SPA)).await;
     assert!(answer.is(200).set_cookies().is_empty());
-    assert_eq!(bruno.who().await["account"], theirs["account"], "the cookies are what they were");
+    assert_eq!(bruno.who().await["account"], theirs["account"], "the cookies are unchanged");
     bruno.post("/auth/refresh").await.is(200);
     let bearer = format!("Bearer {}", answer.json()["access_token"].as_str().unwrap());
     let who = Request::script("GET", bruno.url("/auth/session")).header("authorization", &bearer);

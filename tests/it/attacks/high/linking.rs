@@ -1,4 +1,4 @@
-//! H12, H13, H14: identities that should end up elsewhere.
+//! H12, H13, H14: identities linked to the wrong account.
 
 use url::Url;
 
@@ -15,9 +15,10 @@ on_both_databases!(
 const OIDC: &str = "oidc/provider1";
 const OAUTH2: &str = "oauth2/provider1";
 
+/// Starts to link an identity; returns the callback URL.
 async fn reach_link_callback(browser: &mut Browser, slot: &str, person: &str) -> Url {
-    let begun = browser.post(&format!("/auth/{slot}/link")).await;
-    let location = begun.is(200).json()["location"].as_str().unwrap().parse().unwrap();
+    let started = browser.post(&format!("/auth/{slot}/link")).await;
+    let location = started.is(200).json()["location"].as_str().unwrap().parse().unwrap();
     browser.choose(&location, person).await
 }
 
@@ -34,9 +35,9 @@ async fn h12_a_strangers_link_finishes_in_no_other_browser(backend: Backend) {
     victim.jar.put(planted);
     victim.callback(&callback).await.refused(400, "login_state_invalid");
     before.assert_same(&app.rows().await);
-    assert_eq!(app.token_calls(OAUTH2), 0, "nobody was asked");
+    assert_eq!(app.token_calls(OAUTH2), 0, "the token endpoint is not called");
     assert!(victim.is_signed_in().await);
-    // The twin: nothing was spent.
+    // The attacker's own link completes, because the login is not consumed.
     attacker.callback(&callback).await.is(303);
     assert_eq!(app.audited("identity_linked").await, 1 + 2);
 }
@@ -68,7 +69,11 @@ async fn h13_a_slot_switched_off_takes_no_identity_along(backend: Backend) {
     let again = browser.log_in(OAUTH2, "bruno-2").await;
     assert_eq!(again["account"]["id"], ada["account"]["id"]);
     let listed = browser.fetch("/auth/identities").await.json();
-    assert_eq!(listed["identities"].as_array().unwrap().len(), 2, "that of the slot is still there");
+    assert_eq!(
+        listed["identities"].as_array().unwrap().len(),
+        2,
+        "the identity of the disabled slot remains"
+    );
     app.restart(&[("SECURITY_OIDC_PROVIDERS", Some("provider1,provider2"))]).await;
     let back = app.browser().log_in(OIDC, "ada-1").await;
     assert_eq!(back["account"]["id"], ada["account"]["id"]);
@@ -84,7 +89,7 @@ async fn h13_what_is_left_of_a_deleted_account_is_nobodys(backend: Backend) {
     let before = app.rows().await;
     browser.callback(&callback).await.refused(409, "identity_conflict");
     before.assert_same(&app.rows().await);
-    // The twin: nobody's is anybody's who proves it.
+    // An identity without an account can be linked.
     let callback = reach_link_callback(&mut browser, OAUTH2, "chidi-3").await;
     browser.callback(&callback).await.is(303);
 }
@@ -105,7 +110,7 @@ async fn h14_an_account_switched_off_meanwhile_neither_enters_nor_gains(backend:
         inside.callback(&link).await.refused(403, "account_disabled");
         before.assert_same(&app.rows().await);
     }
-    // The twin.
+    // An active account can log in and link.
     app.set_status("Ada Example", "active").await;
     let mut inside = app.browser();
     inside.log_in(OIDC, "ada-1").await;

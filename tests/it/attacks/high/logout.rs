@@ -1,14 +1,16 @@
-//! H16, H17, M26: logout from both ends.
+//! H07, H16, H17, M26: logout by the provider and by the browser.
 
 mod faults;
+mod tokens;
 
 use std::sync::Arc;
 
+use portico_demo_idp::Endpoint;
 use portico_demo_idp::knobs::Signing;
-use portico_demo_idp::{Endpoint, Realm};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::faults::{claim, faults, header};
+use self::tokens::{claims_of, client_of, last_sid, refused, signed_in, tell, token};
 use crate::testkit::{Answer, Backend, Browser, Request, TestApp, on_both_databases};
 
 on_both_databases!(
@@ -27,48 +29,6 @@ on_both_databases!(
 );
 
 const SLOT: &str = "oidc/provider1";
-
-/// The `sid` of the session that the realm began last.
-fn last_sid(realm: &Realm) -> String {
-    let token = realm.last_issued().unwrap().id_token.unwrap();
-    claims_of(&token)["sid"].as_str().unwrap().to_owned()
-}
-
-fn claims_of(token: &str) -> Value {
-    use base64::Engine as _;
-    let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap())
-        .unwrap()
-}
-
-fn client_of(app: &TestApp, slot: &str) -> String {
-    app.variables[&format!("PORTICO_{}_CLIENT_ID", slot.replace('/', "_").to_uppercase())].clone()
-}
-
-fn token(app: &TestApp, slot: &str, sub: Option<&str>, sid: Option<&str>) -> String {
-    app.idp.mint_logout_token(&app.realm(slot), &client_of(app, slot), sub, sid).unwrap()
-}
-
-async fn tell(app: &TestApp, slot: &str, token: &str) -> Answer {
-    let url = app.browser().url(&format!("/auth/{slot}/backchannel-logout"));
-    let form =
-        url::form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", token).finish();
-    app.browser().send(Request::new("POST", url).body("application/x-www-form-urlencoded", &form)).await
-}
-
-#[track_caller]
-fn refused(answer: &Answer, what: &str) {
-    assert_eq!(answer.status, 400, "{what}: {answer:?}");
-    assert_eq!(answer.json(), json!({ "error": "invalid_request" }), "{what}");
-    assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
-}
-
-/// A person who is signed in, and the session's name at the provider.
-async fn signed_in(app: &TestApp, slot: &str, person: &str) -> (Browser, String) {
-    let mut browser = app.browser();
-    browser.log_in(slot, person).await;
-    (browser, last_sid(&app.realm(slot)))
-}
 
 async fn h16_a_logout_token_with_one_fault_ends_nothing(backend: Backend) {
     let app = TestApp::start(backend).await;
@@ -89,11 +49,23 @@ async fn h16_a_logout_token_with_one_fault_ends_nothing(backend: Backend) {
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+    let honest = token(&app, SLOT, Some("ada-1"), Some(&sid));
+    assert_malformed_requests_are_refused(&app, &honest).await;
+    assert_eq!(app.idp.canary_calls(), 0);
+    assert!(browser.is_signed_in().await);
+    assert_valid_neighbours_pass(&app).await;
+    assert!(browser.is_signed_in().await, "the tokens name no session of this person");
+    tell(&app, SLOT, &honest).await.is(200);
+    assert!(!browser.is_signed_in().await);
+    assert_eq!(app.audited("session_revoked").await, 1);
+}
+
+/// A body that is no token, and a valid token in the wrong form, are refused.
+async fn assert_malformed_requests_are_refused(app: &TestApp, honest: &str) {
     for body in ["", "x", "a.b.c", "a.b.c.d.e", "...", "\u{0}", &"x".repeat(60_000)] {
-        refused(&tell(&app, SLOT, body).await, body);
+        refused(&tell(app, SLOT, body).await, body);
     }
     let url = app.browser().url(&format!("/auth/{SLOT}/backchannel-logout"));
-    let honest = token(&app, SLOT, Some("ada-1"), Some(&sid));
     for (kind, body) in [
         ("application/json", format!(r#"{{"logout_token":"{honest}"}}"#)),
         ("text/plain", format!("logout_token={honest}")),
@@ -103,29 +75,26 @@ async fn h16_a_logout_token_with_one_fault_ends_nothing(backend: Backend) {
         refused(&app.browser().send(Request::new("POST", url.clone()).body(kind, &body)).await, kind);
     }
     let mut queried = url.clone();
-    queried.query_pairs_mut().append_pair("logout_token", &honest);
+    queried.query_pairs_mut().append_pair("logout_token", honest);
     refused(&app.browser().send(Request::new("POST", queried)).await, "in the query");
-    assert_eq!(app.idp.canary_calls(), 0);
-    assert!(browser.is_signed_in().await);
-    // The neighbours that pass: at the very edge, as a list, of the plain type; without a session of ours, too.
+}
+
+/// Tokens pass at the limits of time, with a list of audiences, of type `JWT`, and without a known session.
+async fn assert_valid_neighbours_pass(app: &TestApp) {
     for turn in [
         claim("exp", json!(app.now() - 59)),
         claim("iat", json!(app.now() - 600)),
-        claim("aud", json!([client_of(&app, SLOT), "other"])),
+        claim("aud", json!([client_of(app, SLOT), "other"])),
         header("typ", json!("JWT")),
         claim("sid", json!("nobody's")),
     ] {
         app.realm(SLOT).knobs(|knobs| turn(knobs));
-        let unknown = token(&app, SLOT, None, Some("another"));
+        let unknown = token(app, SLOT, None, Some("another"));
         app.be_honest(SLOT);
-        let answer = tell(&app, SLOT, &unknown).await;
+        let answer = tell(app, SLOT, &unknown).await;
         assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{answer:?}");
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
-    assert!(browser.is_signed_in().await, "nobody's sessions");
-    tell(&app, SLOT, &honest).await.is(200);
-    assert!(!browser.is_signed_in().await);
-    assert_eq!(app.audited("session_revoked").await, 1);
 }
 
 async fn h16_a_logout_ends_only_whom_it_names(backend: Backend) {
@@ -133,23 +102,23 @@ async fn h16_a_logout_ends_only_whom_it_names(backend: Backend) {
     let (mut phone, phone_sid) = signed_in(&app, SLOT, "ada-1").await;
     let (mut laptop, _) = signed_in(&app, SLOT, "ada-1").await;
     let (mut bruno, _) = signed_in(&app, SLOT, "bruno-2").await;
-    // The same subject at another issuer, and by the other protocol.
+    // The same subject at another issuer, and at an OAuth 2.0 slot.
     let (mut elsewhere, _) = signed_in(&app, "oidc/provider2", "ada-1").await;
     let mut plain = app.browser();
     plain.log_in("oauth2/provider1", "ada-1").await;
 
     tell(&app, "oidc/provider2", &token(&app, "oidc/provider2", None, Some(&phone_sid))).await.is(200);
-    assert!(phone.is_signed_in().await, "another issuer's word");
-    // A token of one slot counts at no other.
+    assert!(phone.is_signed_in().await, "the token is of another issuer");
+    // A token of one slot is refused at every other slot.
     refused(&tell(&app, "oidc/provider2", &token(&app, SLOT, None, Some(&phone_sid))).await, "cross-slot");
 
     tell(&app, SLOT, &token(&app, SLOT, Some("ada-1"), Some(&phone_sid))).await.is(200);
-    assert!(!phone.is_signed_in().await && laptop.is_signed_in().await, "that session only");
+    assert!(!phone.is_signed_in().await && laptop.is_signed_in().await, "only the named session ends");
     phone.post("/auth/refresh").await.refused(401, "session_invalid");
 
     let (mut again, _) = signed_in(&app, SLOT, "ada-1").await;
     tell(&app, SLOT, &token(&app, SLOT, Some("ada-1"), None)).await.is(200);
-    assert!(!laptop.is_signed_in().await && !again.is_signed_in().await, "all of the person");
+    assert!(!laptop.is_signed_in().await && !again.is_signed_in().await, "all sessions of the person end");
     assert!(bruno.is_signed_in().await && elsewhere.is_signed_in().await && plain.is_signed_in().await);
     assert_eq!(app.database.count("audit_events", "reason = 'backchannel_logout'").await, 3);
     app.browser().log_in(SLOT, "ada-1").await;
@@ -159,21 +128,21 @@ async fn h16_a_logout_token_is_heard_once(backend: Backend) {
     let app = Arc::new(TestApp::start(backend).await);
     let (_, sid) = signed_in(&app, SLOT, "ada-1").await;
     let one = token(&app, SLOT, None, Some(&sid));
-    let told = futures_util::future::join_all((0..20).map(|_| tell(&app, SLOT, &one))).await;
-    let heard = told.iter().filter(|answer| answer.status == 200).count();
-    assert_eq!(heard, 1);
-    told.iter().filter(|answer| answer.status != 200).for_each(|answer| refused(answer, "again"));
+    let answers = futures_util::future::join_all((0..20).map(|_| tell(&app, SLOT, &one))).await;
+    let accepted = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(accepted, 1);
+    answers.iter().filter(|answer| answer.status != 200).for_each(|answer| refused(answer, "again"));
     assert_eq!(app.audited("session_revoked").await, 1);
-    // A name counts for its issuer: another provider may choose the same one.
-    let name = claims_of(&one)["jti"].clone();
+    // A `jti` is unique per issuer: another provider may use the same one.
+    let jti = claims_of(&one)["jti"].clone();
     app.realm("oidc/provider2").knobs(|knobs| {
-        knobs.logout_token.claims.set("jti", name);
+        knobs.logout_token.claims.set("jti", jti);
     });
     tell(&app, "oidc/provider2", &token(&app, "oidc/provider2", None, Some("x"))).await.is(200);
-    // The mark outlives the token.
+    // The stored `jti` is kept until the token expires.
     app.advance(659);
     app.running().sweep().await;
-    refused(&tell(&app, SLOT, &one).await, "much later");
+    refused(&tell(&app, SLOT, &one).await, "just before the token expires");
 }
 
 async fn h16_a_logout_token_is_no_id_token_and_an_id_token_no_logout(backend: Backend) {
@@ -183,40 +152,44 @@ async fn h16_a_logout_token_is_no_id_token_and_an_id_token_no_logout(backend: Ba
     refused(&tell(&app, SLOT, &id_token).await, "an ID token");
     let access = app.realm(SLOT).last_issued().unwrap().access_token;
     refused(&tell(&app, SLOT, &access).await, "an access token");
-    let own = browser.post("/auth/refresh").await.is(200).json()["access_token"].as_str().unwrap().to_owned();
-    refused(&tell(&app, SLOT, &own).await, "our own token");
+    let access =
+        browser.post("/auth/refresh").await.is(200).json()["access_token"].as_str().unwrap().to_owned();
+    refused(&tell(&app, SLOT, &access).await, "an access token of Portico");
     assert!(browser.is_signed_in().await);
     let logout = token(&app, SLOT, Some("ada-1"), None);
     app.realm(SLOT).knobs(|knobs| knobs.id_token.raw = Some(logout));
     app.browser().try_to_log_in(SLOT, "ada-1").await.refused(401, "idp_token_invalid");
 }
 
+/// A login that ends with a hand-off code; returns the code and the `sid` of the provider's session.
+async fn hand_off(app: &TestApp, person: &str) -> (String, String) {
+    let mut spa = app.browser();
+    let mut url = spa.url(&format!("/auth/{SLOT}/login"));
+    url.query_pairs_mut()
+        .append_pair("return_to", "https://spa.example/cb")
+        .append_pair("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    let authorization = spa.visit(&url).await.location();
+    let callback = spa.choose(&authorization, person).await;
+    let back = spa.callback(&callback).await.location();
+    let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    (code, last_sid(&app.realm(SLOT)))
+}
+
+/// Redeems a hand-off code.
+async fn redeem(app: &TestApp, code: &str) -> Answer {
+    let body = json!({ "code": code, "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" });
+    let mut spa = app.browser();
+    spa.send(Request::script("POST", spa.url("/auth/token")).json(&body)).await
+}
+
 async fn h16_a_logout_reaches_codes_and_replicas(backend: Backend) {
     let app = TestApp::on(backend).set("SERVER_RETURN_ORIGINS", "https://spa.example").start().await;
-    let hand_off = async |person: &str| {
-        let mut spa = app.browser();
-        let mut url = spa.url(&format!("/auth/{SLOT}/login"));
-        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-        url.query_pairs_mut()
-            .append_pair("return_to", "https://spa.example/cb")
-            .append_pair("code_challenge", challenge);
-        let authorization = spa.visit(&url).await.location();
-        let callback = spa.choose(&authorization, person).await;
-        let back = spa.callback(&callback).await.location();
-        let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
-        (code, last_sid(&app.realm(SLOT)))
-    };
-    let redeem = async |code: &str| {
-        let body = json!({ "code": code, "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" });
-        let mut spa = app.browser();
-        spa.send(Request::script("POST", spa.url("/auth/token")).json(&body)).await
-    };
-    let (waiting, sid) = hand_off("ada-1").await;
+    let (waiting, sid) = hand_off(&app, "ada-1").await;
     tell(&app, SLOT, &token(&app, SLOT, None, Some(&sid))).await.is(200);
-    redeem(&waiting).await.refused(400, "handoff_invalid");
-    // The session that a code began has the provider's session as well.
-    let (code, sid) = hand_off("ada-1").await;
-    let tokens = redeem(&code).await.is(200).json();
+    redeem(&app, &waiting).await.refused(400, "handoff_invalid");
+    // The session of a redeemed code is bound to the provider's session as well.
+    let (code, sid) = hand_off(&app, "ada-1").await;
+    let tokens = redeem(&app, &code).await.is(200).json();
     tell(&app, SLOT, &token(&app, SLOT, None, Some(&sid))).await.is(200);
     let refresh = json!({ "refresh_token": tokens["refresh_token"] });
     let mut spa = app.browser();
@@ -229,7 +202,7 @@ async fn h16_a_logout_reaches_codes_and_replicas(backend: Backend) {
     let mut here = browser;
     assert!(here.is_signed_in().await);
     if let Some(at) = at {
-        // Told to one, known to the other within five seconds, and to a refresh at once.
+        // The other replica refuses a refresh immediately and an access token within five seconds.
         let mut there = here.clone().at(at);
         assert!(there.is_signed_in().await);
         tell(&app, SLOT, &token(&app, SLOT, None, Some(&sid))).await.is(200);
@@ -239,7 +212,7 @@ async fn h16_a_logout_reaches_codes_and_replicas(backend: Backend) {
     } else {
         tell(&app, SLOT, &token(&app, SLOT, None, Some(&sid))).await.is(200);
     }
-    assert!(!here.is_signed_in().await, "at once");
+    assert!(!here.is_signed_in().await, "the process that gets the token ends the session immediately");
     drop(replica);
 }
 
@@ -262,7 +235,10 @@ async fn h16_only_where_signatures_are_checked_and_by_post(backend: Backend) {
 async fn h16_q_kc_5_a_subject_of_another_claim_needs_a_sid(backend: Backend) {
     let app = TestApp::on(backend).set("OIDC_PROVIDER1_SUBJECT_CLAIM", "preferred_username").start().await;
     let (mut browser, sid) = signed_in(&app, SLOT, "ada-1").await;
-    refused(&tell(&app, SLOT, &token(&app, SLOT, Some("ada-1"), None)).await, "a sub nobody is known by");
+    refused(
+        &tell(&app, SLOT, &token(&app, SLOT, Some("ada-1"), None)).await,
+        "a sub that is no stored subject",
+    );
     assert!(browser.is_signed_in().await);
     tell(&app, SLOT, &token(&app, SLOT, Some("ada-1"), Some(&sid))).await.is(200);
     assert!(!browser.is_signed_in().await);
@@ -272,7 +248,7 @@ async fn h16_an_outage_is_told_and_the_token_stays_good(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (mut browser, sid) = signed_in(&app, SLOT, "ada-1").await;
     let honest = token(&app, SLOT, None, Some(&sid));
-    app.store.break_method("hear_logout");
+    app.store.break_method("backchannel_logout");
     app.expect_error("broken by a test");
     tell(&app, SLOT, &honest).await.refused(503, "unavailable");
     app.store.heal();
@@ -306,8 +282,11 @@ async fn h17_the_hint_is_in_nothing_but_the_way_out(backend: Backend) {
     for path in ["/auth/session", "/auth/sessions", "/auth/identities"] {
         assert!(!browser.fetch(path).await.body.contains(payload), "{path}");
     }
-    let kept = format!("{:?}", app.rows().await);
-    assert!(!kept.contains(payload) && !kept.contains(&hex::encode(payload.as_bytes())), "kept sealed only");
+    let rows = format!("{:?}", app.rows().await);
+    assert!(
+        !rows.contains(payload) && !rows.contains(&hex::encode(payload.as_bytes())),
+        "the ID token is stored sealed only"
+    );
     assert_eq!(app.database.count("sessions", "id_token IS NOT NULL").await, 1);
     let out: url::Url =
         browser.post("/auth/logout").await.is(200).json()["logout_url"].as_str().unwrap().parse().unwrap();
@@ -316,20 +295,26 @@ async fn h17_the_hint_is_in_nothing_but_the_way_out(backend: Backend) {
         (sent["id_token_hint"].as_str(), sent["client_id"].as_str()),
         (id_token.as_str(), client_of(&app, SLOT).as_str())
     );
-    assert_eq!(app.database.count("sessions", "id_token IS NOT NULL").await, 0, "gone with the session");
-    // The provider takes it as it is.
+    assert_eq!(
+        app.database.count("sessions", "id_token IS NOT NULL").await,
+        0,
+        "the ID token is deleted with the session"
+    );
+    // The provider accepts the logout URL.
     browser.visit(&out).await.is(200);
+    assert_logout_urls_without_hint(&app).await;
+}
 
-    // One that is too long to keep, and one of a provider without a logout of its own, are not kept.
+/// The logout URL has no `id_token_hint` if the ID token is too long to be stored, or cannot be unsealed.
+async fn assert_logout_urls_without_hint(app: &TestApp) {
     app.realm(SLOT).knobs(|knobs| {
         knobs.id_token.claims.set("padding", "x".repeat(4000));
     });
-    let (mut long, _) = signed_in(&app, SLOT, "ada-1").await;
+    let (mut long, _) = signed_in(app, SLOT, "ada-1").await;
     let out = long.post("/auth/logout").await.is(200).json()["logout_url"].as_str().unwrap().to_owned();
     assert!(!out.contains("id_token_hint"), "{out}");
-    // A session whose token was sealed under a key that is gone leaves without a hint.
     app.be_honest(SLOT);
-    let (mut later, _) = signed_in(&app, SLOT, "bruno-2").await;
+    let (mut later, _) = signed_in(app, SLOT, "bruno-2").await;
     let other = "SELECT r.hash FROM refresh_tokens r WHERE r.session_id = sessions.id";
     app.database
         .execute(&format!("UPDATE sessions SET id_token = ({other}) WHERE id_token IS NOT NULL"))
@@ -341,27 +326,27 @@ async fn h17_the_hint_is_in_nothing_but_the_way_out(backend: Backend) {
 async fn h17_a_session_that_is_over_needs_no_proof_to_leave(backend: Backend) {
     let app = TestApp::start(backend).await;
     let nothing = json!({ "logout_url": null });
-    let gone = |answer: &Answer| {
+    let assert_logged_out = |answer: &Answer| {
         assert_eq!(answer.is(200).json(), nothing);
-        let taken = answer.set_cookies().iter().filter(|set| set.removes()).count();
-        assert_eq!(taken, 3, "{answer:?}");
+        let removed = answer.set_cookies().iter().filter(|set| set.removes()).count();
+        assert_eq!(removed, 3, "{answer:?}");
     };
     let bare = |browser: &Browser| Request::script("POST", browser.url("/auth/logout"));
-    // A live session does need it.
+    // An active session needs the CSRF token.
     let (mut live, _) = signed_in(&app, SLOT, "ada-1").await;
     live.send(bare(&live)).await.refused(403, "csrf_failed");
     assert!(live.is_signed_in().await);
-    // Ended elsewhere, of a person switched off, expired, or never there.
+    // A session that ended, one of a disabled account, and one that never existed.
     tell(&app, SLOT, &token(&app, SLOT, Some("ada-1"), None)).await.is(200);
-    gone(&live.send(bare(&live)).await);
+    assert_logged_out(&live.send(bare(&live)).await);
     let (mut disabled, _) = signed_in(&app, SLOT, "bruno-2").await;
     let name = disabled.who().await["account"]["name"].as_str().unwrap().to_owned();
     app.set_status(&name, "disabled").await;
-    gone(&disabled.send(bare(&disabled)).await);
+    assert_logged_out(&disabled.send(bare(&disabled)).await);
     let mut stranger = app.browser();
     let made_up =
         bare(&stranger).cookies(&format!("portico_refresh={}; portico_access=a.b.c", "x".repeat(43)));
-    gone(&stranger.send(made_up).await);
+    assert_logged_out(&stranger.send(made_up).await);
     for bearer in ["Bearer a.b.c", "Bearer", "Basic YTpi"] {
         let answer = stranger.send(bare(&stranger).header("authorization", bearer)).await;
         assert_eq!(answer.is(200).json(), nothing, "{bearer}");
@@ -379,13 +364,19 @@ async fn m26_after_a_logout_a_single_provider_must_ask_again(backend: Backend) {
         browser.log_in(slot, "ada-1").await;
         assert_eq!(prompt(&browser.start(slot).await), None);
         let left = browser.post("/auth/logout").await;
-        let mark = left.set_cookie("portico_signed_out");
+        let cookie = left.set_cookie("portico_signed_out");
         assert!(
-            mark.has("HttpOnly") && mark.has("SameSite=Lax") && mark.attribute("Max-Age") == Some("86400")
+            cookie.has("HttpOnly")
+                && cookie.has("SameSite=Lax")
+                && cookie.attribute("Max-Age") == Some("86400")
         );
         assert_eq!(prompt(&browser.start(slot).await).as_deref(), Some("login"));
-        assert_eq!(prompt(&browser.start(slot).await).as_deref(), Some("login"), "until somebody signs in");
-        assert_eq!(prompt(&app.browser().start(slot).await), None, "other browsers are not asked");
+        assert_eq!(
+            prompt(&browser.start(slot).await).as_deref(),
+            Some("login"),
+            "the prompt stays until a login succeeds"
+        );
+        assert_eq!(prompt(&app.browser().start(slot).await), None, "other browsers get no prompt");
         let done = browser.try_to_log_in(slot, "ada-1").await;
         assert!(done.is(303).set_cookie("portico_signed_out").removes());
         assert_eq!(prompt(&browser.start(slot).await), None);
@@ -396,10 +387,10 @@ async fn m26_after_a_logout_a_single_provider_must_ask_again(backend: Backend) {
     let left = browser.post("/auth/logout").await;
     assert!(
         left.set_cookies().iter().all(|set| !set.name.contains("signed_out")),
-        "with two buttons the person chooses"
+        "with two providers, the person chooses on the login page"
     );
     assert_eq!(prompt(&browser.start(SLOT).await), None);
-    // Leaving without having been here marks nothing: another site could do that.
+    // A logout without a session sets no cookie, because another site can cause one.
     let alone = TestApp::on(backend).slots(&[SLOT]).start().await;
     let mut stranger = alone.browser();
     let left = stranger.send(Request::new("POST", stranger.url("/auth/logout"))).await;

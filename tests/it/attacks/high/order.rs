@@ -1,4 +1,4 @@
-//! C01, H03, M16, C13, C05: what is looked at before what, and what a provider that changed comes to.
+//! C01, C05, C13, H03, M16: the order of the checks, and providers whose settings changed.
 
 use crate::testkit::{Backend, Request, TestApp, on_both_databases};
 
@@ -16,7 +16,7 @@ async fn c01_a_login_that_is_not_open_here_asks_nobody(backend: Backend) {
     let app = TestApp::start(backend).await;
     let mut browser = app.browser();
     let callback = browser.reach_callback(SLOT, "ada-1").await;
-    // The store is gone: whoever asked it would answer 503.
+    // The store fails: a request that reads it would get 503.
     for method in ["find_refresh", "find_session", "spend_login", "ping"] {
         app.store.break_method(method);
     }
@@ -26,7 +26,7 @@ async fn c01_a_login_that_is_not_open_here_asks_nobody(backend: Backend) {
         browser.send(request).await.refused(400, "login_state_invalid");
     }
     assert_eq!(app.token_calls(SLOT), 0);
-    // The right browser is told of the outage, and its login stays open.
+    // The browser of the login gets 503, and its login stays pending.
     let mut outage = browser.clone();
     outage.jar.never_forgets = true;
     app.expect_error("broken by a test");
@@ -65,9 +65,9 @@ async fn m16_a_provider_known_to_have_changed_leaves_the_login_unspent(backend: 
     let asked = app.counters(SLOT);
     let mut later = browser.clone();
     browser.callback(&callback).await.refused(400, "login_state_invalid");
-    assert_eq!(app.counters(SLOT), asked, "nobody was asked");
+    assert_eq!(app.counters(SLOT), asked, "the provider is not called");
     assert_eq!(app.database.count("spent_logins", "1 = 1").await, 0);
-    // It changed back: the login is still good.
+    // The metadata is restored, and the login is still valid.
     app.be_honest(SLOT);
     app.restart(&[]).await;
     assert!(later.callback(&callback).await.is(303).gives_session());
@@ -77,14 +77,14 @@ async fn c13_two_slots_of_one_issuer_are_one_provider_or_the_later_is_down(backe
     let mut app = TestApp::start(backend).await;
     let issuer = app.realm(SLOT).issuer().to_owned();
     let document = format!("{issuer}/.well-known/openid-configuration");
-    // The later slot says that it has the issuer of the earlier, by another document.
+    // The second slot has the issuer of the first slot, but another discovery document.
     let elsewhere = format!("{document}?other");
     app.restart(&[
         ("OIDC_PROVIDER2_DISCOVERY_URL", Some(&elsewhere)),
         ("OIDC_PROVIDER2_ISSUER", Some(&issuer)),
     ])
     .await;
-    // Whichever is asked first.
+    // The second slot is refused even if it is used first.
     let mut browser = app.browser();
     let url = browser.url("/auth/oidc/provider2/login");
     browser.visit(&url).await.refused(502, "idp_metadata_invalid");
@@ -101,17 +101,17 @@ async fn c05_c13_a_slot_that_was_pointed_elsewhere_is_told_at_the_start(backend:
         app.browser().log_in(SLOT, person).await;
         app.browser().log_in("oauth2/provider1", person).await;
     }
-    let estranged = async |app: &TestApp| {
+    let orphaned = async |app: &TestApp| {
         app.browser().start(SLOT).await;
         let mut found: Vec<_> = app.running().estranged().await.into_iter().collect();
         found.sort();
         found
     };
-    assert_eq!(estranged(&app).await, []);
+    assert_eq!(orphaned(&app).await, []);
     let namespace = ("OAUTH2_PROVIDER1_IDENTITY_NAMESPACE", Some("https://other.example"));
     app.restart(&[("OIDC_PROVIDER1_SUBJECT_CLAIM", Some("preferred_username")), namespace]).await;
-    assert_eq!(estranged(&app).await, [("oauth2/provider1".to_owned(), 2, 0), (SLOT.to_owned(), 2, 0)]);
+    assert_eq!(orphaned(&app).await, [("oauth2/provider1".to_owned(), 2, 0), (SLOT.to_owned(), 2, 0)]);
     let client = ("OIDC_PROVIDER1_CLIENT_ID", Some("another"));
     app.restart(&[("OIDC_PROVIDER1_SUBJECT_CLAIM", None), (namespace.0, None), client]).await;
-    assert_eq!(estranged(&app).await, [(SLOT.to_owned(), 0, 2)]);
+    assert_eq!(orphaned(&app).await, [(SLOT.to_owned(), 0, 2)]);
 }

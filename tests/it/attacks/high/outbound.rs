@@ -1,4 +1,4 @@
-//! H06, H07, H08, H10: hostile answers of a provider.
+//! H06, H07, H08, H10: hostile responses of a provider.
 
 use std::time::{Duration, Instant};
 
@@ -21,19 +21,21 @@ on_both_databases!(
     m36_a_token_of_an_unknown_type_is_refused,
 );
 
-type Place = fn(&mut Knobs) -> &mut Answer;
+/// Selects the response settings of an endpoint.
+type EndpointAnswer = fn(&mut Knobs) -> &mut Answer;
 
-type Way = fn(&mut Answer);
+/// Makes a response slow.
+type Slowness = fn(&mut Answer);
 
-/// The endpoints that Portico itself asks, by name.
-const ENDPOINTS: [(&str, Place); 4] = [
+/// The endpoints that Portico calls itself, by name.
+const ENDPOINTS: [(&str, EndpointAnswer); 4] = [
     ("discovery", |knobs| &mut knobs.discovery.answer),
     ("jwks", |knobs| &mut knobs.jwks.answer),
     ("token", |knobs| &mut knobs.token.answer),
     ("userinfo", |knobs| &mut knobs.userinfo.answer),
 ];
 
-/// An application that has asked its providers nothing yet.
+/// An application that has not called its providers yet.
 async fn fresh(backend: Backend) -> TestApp {
     TestApp::on(backend)
         .slots(&["oidc/provider1", "oidc/provider2", "oauth2/provider1"])
@@ -42,7 +44,7 @@ async fn fresh(backend: Backend) -> TestApp {
         .await
 }
 
-/// A login that ends somewhere, maybe at its very start.
+/// The last response of a login, which may already fail at its start.
 async fn end_of_login(app: &TestApp, slot: &str) -> crate::testkit::Answer {
     let mut browser = app.browser();
     let start = browser.url(&format!("/auth/{slot}/login"));
@@ -55,13 +57,13 @@ async fn end_of_login(app: &TestApp, slot: &str) -> crate::testkit::Answer {
 }
 
 async fn h06_no_endpoint_is_followed_elsewhere(backend: Backend) {
-    for (name, place) in ENDPOINTS {
+    for (name, endpoint) in ENDPOINTS {
         let app = fresh(backend).await;
         let canary = app.idp.canary_url();
         let statuses: &[u16] = if name == "discovery" { &[302] } else { &[301, 302, 303, 307, 308] };
         for status in statuses {
             app.realm("oidc/provider1")
-                .knobs(|knobs| place(knobs).redirect = Some((*status, canary.clone())));
+                .knobs(|knobs| endpoint(knobs).redirect = Some((*status, canary.clone())));
             let answer = end_of_login(&app, "oidc/provider1").await;
             answer.refused(502, "idp_bad_response");
             assert_eq!(app.idp.canary_calls(), 0, "{name} {status}");
@@ -72,8 +74,8 @@ async fn h06_no_endpoint_is_followed_elsewhere(backend: Backend) {
     }
     let app = fresh(backend).await;
     let canary = app.idp.canary_url();
-    for place in [ENDPOINTS[2].1, ENDPOINTS[3].1] {
-        app.realm("oauth2/provider1").knobs(|knobs| place(knobs).redirect = Some((307, canary.clone())));
+    for endpoint in [ENDPOINTS[2].1, ENDPOINTS[3].1] {
+        app.realm("oauth2/provider1").knobs(|knobs| endpoint(knobs).redirect = Some((307, canary.clone())));
         end_of_login(&app, "oauth2/provider1").await.refused(502, "idp_bad_response");
         app.be_honest("oauth2/provider1");
     }
@@ -112,7 +114,7 @@ async fn h07_unknown_keys_do_not_flood_the_key_set(backend: Backend) {
         app.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(401, "idp_token_invalid");
     }
     let asked = realm.calls(Endpoint::Jwks) - before;
-    assert!(asked <= 1, "asked {asked} times within a minute");
+    assert!(asked <= 1, "the key set is fetched {asked} times within a minute");
     app.be_honest("oidc/provider1");
     app.browser().log_in("oidc/provider1", "ada-1").await;
     realm.rotate_keys(portico_demo_idp::OldKeys::Withdraw).unwrap();
@@ -121,7 +123,7 @@ async fn h07_unknown_keys_do_not_flood_the_key_set(backend: Backend) {
 }
 
 async fn h08_oversized_answers_are_cut_off(backend: Backend) {
-    for (name, place) in ENDPOINTS {
+    for (name, endpoint) in ENDPOINTS {
         let app = fresh(backend).await;
         let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
         for (what, body) in [
@@ -129,16 +131,19 @@ async fn h08_oversized_answers_are_cut_off(backend: Backend) {
             ("two megabytes", Body::Spaces(2 << 20)),
             ("deep", Body::from(deep.as_str())),
         ] {
-            app.realm("oidc/provider1").knobs(|knobs| place(knobs).body = Some(body));
+            app.realm("oidc/provider1").knobs(|knobs| endpoint(knobs).body = Some(body));
             let started = Instant::now();
             let answer = end_of_login(&app, "oidc/provider1").await;
             assert_eq!(answer.status, 502, "{name} {what}: {answer:?}");
-            assert!(started.elapsed() < Duration::from_secs(9), "{name} {what}: the cap, not the deadline");
+            assert!(
+                started.elapsed() < Duration::from_secs(9),
+                "{name} {what}: the size limit must act before the deadline"
+            );
             assert!(!answer.gives_session());
         }
         app.browser().log_in("oidc/provider2", "ada-1").await;
     }
-    // Just below the cap is no reason to fail.
+    // A response just below the size limit is accepted.
     let app = fresh(backend).await;
     app.realm("oidc/provider1").knobs(|knobs| {
         knobs.userinfo.fields.set("filler", "x".repeat(900_000));
@@ -167,21 +172,23 @@ async fn h08_a_slow_answer_meets_a_deadline_and_nobody_else_waits(backend: Backe
     };
     let ((answer, after), others) = futures_util::join!(slow, others);
     answer.refused(504, "idp_timeout");
-    assert!(after < Duration::from_secs(12), "the whole answer has ten seconds: {after:?}");
+    assert!(after < Duration::from_secs(12), "the deadline of the whole response is ten seconds: {after:?}");
     assert!(others < after, "{others:?}");
 }
 
-/// Silent, or saying a byte at a time: a login ends within the deadline of one call, and the slot beside it never notices.
+/// An endpoint sends nothing, or one byte at a time.
+///
+/// The login ends within the deadline of one call, and logins of another slot are not delayed.
 async fn h08_every_endpoint_meets_its_deadline_however_it_is_slow(backend: Backend) {
     let silent = |answer: &mut Answer| answer.delay = Some(Duration::from_secs(40));
     let dripping = |answer: &mut Answer| {
         answer.body = Some(Body::Drip { bytes: vec![b' '; 10_000], every: Duration::from_millis(100) });
     };
-    let ways: [(&str, Way); 2] = [("silent", silent), ("dripping", dripping)];
+    let ways: [(&str, Slowness); 2] = [("silent", silent), ("dripping", dripping)];
     let all = ENDPOINTS.into_iter().flat_map(|endpoint| ways.map(|way| (endpoint, way)));
-    let trials = all.map(|((name, place), (how, slow))| async move {
+    let logins = all.map(|((name, endpoint), (how, slow))| async move {
         let app = fresh(backend).await;
-        app.realm("oidc/provider1").knobs(|knobs| slow(place(knobs)));
+        app.realm("oidc/provider1").knobs(|knobs| slow(endpoint(knobs)));
         let started = Instant::now();
         let (answer, ()) = futures_util::join!(end_of_login(&app, "oidc/provider1"), async {
             app.browser().log_in("oidc/provider2", "ada-1").await;
@@ -191,10 +198,10 @@ async fn h08_every_endpoint_meets_its_deadline_however_it_is_slow(backend: Backe
         assert!(started.elapsed() < Duration::from_secs(14), "{name} {how}: {:?}", started.elapsed());
         assert!(!answer.gives_session());
     });
-    futures_util::future::join_all(trials).await;
+    futures_util::future::join_all(logins).await;
 }
 
-/// Our own listener: headers and bodies that come a byte at a time, or never.
+/// Portico's own listener gets idle connections, and one request that sends its headers without end.
 async fn h08_a_request_that_never_ends_is_ended_and_nobody_else_waits(backend: Backend) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let app = TestApp::start(backend).await;
@@ -214,9 +221,9 @@ async fn h08_a_request_that_never_ends_is_ended_and_nobody_else_waits(backend: B
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        let mut rest = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(1), dripping.read_to_end(&mut rest)).await;
-        (started.elapsed(), String::from_utf8_lossy(&rest).into_owned())
+        let mut received = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(1), dripping.read_to_end(&mut received)).await;
+        (started.elapsed(), String::from_utf8_lossy(&received).into_owned())
     };
     let others = async {
         for _ in 0..5 {
@@ -224,9 +231,9 @@ async fn h08_a_request_that_never_ends_is_ended_and_nobody_else_waits(backend: B
         }
         started.elapsed()
     };
-    let ((ended, said), others) = futures_util::join!(drip, others);
-    assert!(ended < Duration::from_secs(12), "the connection was held for {ended:?}: {said}");
-    assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
+    let ((ended, response), others) = futures_util::join!(drip, others);
+    assert!(ended < Duration::from_secs(12), "the connection was open for {ended:?}: {response}");
+    assert!(response.is_empty() || response.starts_with("HTTP/1.1 408"), "{response}");
     assert!(others < Duration::from_secs(5), "{others:?}");
     drop(crowd);
 }
@@ -256,12 +263,12 @@ async fn h10_what_a_provider_says_stays_in_one_log_line_and_no_header(backend: B
         assert!(answer.set_cookies().iter().all(|set| set.value.is_empty()));
         let (code, log) = service.terminate();
         assert_eq!(code, 0);
-        assert_in_one_line_each(&log, format == "json");
+        assert_one_event_per_line(&log, format == "json");
     }
 }
 
-/// Every line of the log is an event of its own, and the provider's words are in one.
-fn assert_in_one_line_each(log: &str, json: bool) {
+/// Each line of the log is one event, and the provider's text is in one of them.
+fn assert_one_event_per_line(log: &str, json: bool) {
     assert!(log.contains("a login was refused") && log.contains("portico_access=evil"), "{log}");
     assert!(!log.contains(['\r', '\u{1b}', '\u{2028}']), "{log}");
     for line in log.lines() {
@@ -277,11 +284,11 @@ fn assert_in_one_line_each(log: &str, json: bool) {
 async fn m04_a_document_that_says_one_thing_twice_is_refused(backend: Backend) {
     let app = TestApp::start(backend).await;
     let realm = app.realm("oauth2/provider1");
-    for (place, body) in [
+    for (endpoint, body) in [
         (ENDPOINTS[3].1, r#"{"sub":"ada-1","sub":"bruno-2","name":"x"}"#),
         (ENDPOINTS[2].1, r#"{"access_token":"a","token_type":"Bearer","access_token":"b"}"#),
     ] {
-        realm.knobs(|knobs| place(knobs).body = Some(Body::from(body)));
+        realm.knobs(|knobs| endpoint(knobs).body = Some(Body::from(body)));
         let answer = end_of_login(&app, "oauth2/provider1").await;
         assert_eq!(answer.status, 502, "{body}: {answer:?}");
         app.be_honest("oauth2/provider1");

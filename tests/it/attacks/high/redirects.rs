@@ -1,4 +1,4 @@
-//! H01, H25: where a browser is sent, and how.
+//! H01, H25: the targets of redirects, and their status.
 
 use crate::testkit::{Backend, Request, TestApp, on_both_databases};
 
@@ -8,7 +8,7 @@ on_both_databases!(
     h25_every_redirect_is_a_303,
 );
 
-/// Targets that must not be accepted; `HOST` stands for our own host and port.
+/// Targets that must be refused; `HOST` stands for Portico's host and port.
 const BAD: [&str; 52] = [
     "",
     " ",
@@ -83,7 +83,11 @@ async fn h01_a_return_to_that_leads_elsewhere_is_refused_at_the_start(backend: B
         }
     }
     assert!(accepted.is_empty(), "{accepted:?}");
-    assert_eq!(app.counters("oidc/provider1").discovery, 0, "before anything else");
+    assert_eq!(
+        app.counters("oidc/provider1").discovery,
+        0,
+        "return_to is checked before the provider is called"
+    );
     before.assert_same(&app.rows().await);
     for good in [
         "/",
@@ -126,7 +130,7 @@ async fn h25_every_redirect_is_a_303(backend: Backend) {
     for answer in [started, finished, failed] {
         assert_eq!(answer.status, 303, "{answer:?}");
     }
-    // Nothing of ours answers another address by a permanent redirect.
+    // No other spelling of a path is redirected.
     for path in ["/auth", "/auth/providers/", "/auth/oidc/provider1/login/", "//auth/providers"] {
         let answer = crate::testkit::raw(
             app.at,

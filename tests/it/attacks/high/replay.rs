@@ -1,4 +1,4 @@
-//! H03, H15: once is once.
+//! H03, H15: a login and a nonce are valid once.
 
 use std::time::Duration;
 
@@ -49,13 +49,13 @@ async fn h03_m20_of_fifty_parallel_callbacks_one_goes_on(backend: Backend) {
     }
 }
 
-/// A way for a login to end: the refusal, and what brings it about.
-type Turn = (&'static str, u16, fn(&mut Knobs));
+/// A failing login: the error code, the status, and the provider's fault.
+type Failure = (&'static str, u16, fn(&mut Knobs));
 
 async fn h03_a_login_is_over_however_it_ended(backend: Backend) {
     let app = TestApp::start(backend).await;
     let realm = app.realm(SLOT);
-    let ends: [Turn; 4] = [
+    let failures: [Failure; 4] = [
         ("code_rejected", 401, |knobs| {
             knobs.token.error = Some(TokenError { status: 400, error: "invalid_grant".to_owned() });
         }),
@@ -67,23 +67,23 @@ async fn h03_a_login_is_over_however_it_ended(backend: Backend) {
             knobs.id_token.claims.set("sub", "");
         }),
     ];
-    for (code, status, turn) in ends {
+    for (code, status, fault) in failures {
         let mut browser = app.browser();
         browser.jar.never_forgets = true;
         let callback = browser.reach_callback(SLOT, "ada-1").await;
-        realm.knobs(turn);
+        realm.knobs(fault);
         browser.callback(&callback).await.refused(status, code);
         app.be_honest(SLOT);
         let calls = app.token_calls(SLOT);
         browser.callback(&callback).await.refused(400, "login_state_invalid");
-        assert_eq!(app.token_calls(SLOT), calls, "{code}: the provider is not asked again");
+        assert_eq!(app.token_calls(SLOT), calls, "{code}: the token endpoint is not called again");
     }
     let mut browser = app.browser();
     browser.jar.never_forgets = true;
     let callback = browser.reach_callback(SLOT, "ada-1").await;
     browser.callback(&callback).await.is(303);
     browser.callback(&callback).await.refused(400, "login_state_invalid");
-    assert!(browser.is_signed_in().await, "a reload of the callback signs nobody out");
+    assert!(browser.is_signed_in().await, "a reload of the callback keeps the session");
 }
 
 async fn h03_a_mark_outlives_the_cookie(backend: Backend) {
@@ -94,11 +94,15 @@ async fn h03_a_mark_outlives_the_cookie(backend: Backend) {
     browser.callback(&callback).await.is(303);
     for _ in 0..20 {
         app.advance(60);
-        app.store.sweep(&keeping(app.now())).await.unwrap();
+        app.store.sweep(&without_audit_retention(app.now())).await.unwrap();
         browser.callback(&callback).await.refused(400, "login_state_invalid");
     }
     assert_eq!(app.token_calls(SLOT), 1);
-    assert_eq!(app.database.count("spent_logins", "1 = 1").await, 0, "and is forgotten in the end");
+    assert_eq!(
+        app.database.count("spent_logins", "1 = 1").await,
+        0,
+        "the row is deleted after its retention"
+    );
 }
 
 async fn h15_the_nonce_must_be_this_logins(backend: Backend) {
@@ -114,7 +118,7 @@ async fn h15_the_nonce_must_be_this_logins(backend: Backend) {
     tell(&app, SLOT, lies).await;
 }
 
-/// The nonce that a login sent.
+/// The nonce of an authorization request.
 fn nonce_of(authorization: &url::Url) -> String {
     authorization.query_pairs().find(|(name, _)| name == "nonce").unwrap().1.into_owned()
 }
@@ -155,7 +159,7 @@ async fn h15_a_slot_may_do_without_a_nonce_and_never_with_a_wrong_one(backend: B
     }
 }
 
-/// A sweep that leaves audit events alone.
-fn keeping(now: i64) -> portico_core::store::Retention {
+/// The retention at this Unix time, with audit events kept.
+fn without_audit_retention(now: i64) -> portico_core::store::Retention {
     portico_core::store::Retention { audit_before: None, now: portico_core::clock::Timestamp::from_unix(now) }
 }

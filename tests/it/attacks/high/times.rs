@@ -1,4 +1,4 @@
-//! H21: expired, not yet, and other ideas about the time.
+//! H21: ID tokens that are expired, not yet valid, or issued in the future.
 
 use serde_json::{Value, json};
 
@@ -6,12 +6,14 @@ use crate::testkit::{Backend, Lie, TestApp, on_both_databases, tell};
 
 on_both_databases!(h21_times_are_judged_to_the_second, h21_the_skew_is_the_operators);
 
+/// An ID token that is refused because of this claim.
 fn refused(name: &'static str, value: Value) -> Lie {
     Lie::refused(401, "idp_token_invalid", &format!("{name} {value}"), move |knobs| {
         knobs.id_token.claims.set(name, value.clone());
     })
 }
 
+/// An ID token that passes with this claim.
 fn passes(name: &'static str, value: Value) -> Lie {
     Lie::passes(&format!("{name} {value}"), move |knobs| {
         knobs.id_token.claims.set(name, value.clone());

@@ -1,4 +1,4 @@
-//! M13, M14, M25, M27, M28, M29, M32: what strangers can find out, what is kept, and what is made at random.
+//! M13, M14, M25, M27, M28, M29, M32: disclosure without a session, stored data, random values, audit events.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +18,7 @@ on_both_databases!(
 
 const SLOT: &str = "oidc/provider1";
 
+/// Logins whose random values are compared.
 const ROUNDS: usize = 300;
 
 async fn m13_a_stranger_learns_neither_who_exists_nor_what_is_switched_off(backend: Backend) {
@@ -27,14 +28,14 @@ async fn m13_a_stranger_learns_neither_who_exists_nor_what_is_switched_off(backe
     let members: BTreeSet<_> = only.as_object().unwrap().keys().map(String::as_str).collect();
     let known = ["display_label", "icon", "login_url", "name", "protocol", "slot", "status"];
     assert_eq!(members, BTreeSet::from(known));
-    // A slot that is switched off and one that never was are the same to a stranger.
+    // A disabled slot and an unknown slot get the same response.
     let refusal = async |slot: &str| {
         let mut problem = app.browser().fetch(&format!("/auth/{slot}/login")).await.is(404).json();
         problem.as_object_mut().unwrap().remove("request_id");
         problem
     };
     assert_eq!(refusal("oidc/provider2").await, refusal("oidc/nobody").await);
-    // Whether a login adopted an account, made one, or found its name taken shows to nobody but its owner.
+    // The response does not show whether the login adopted an account, created one, or found its name taken.
     app.local_account("Local Person", &[]).await;
     app.local_account("Privileged Person", &["admin"]).await;
     let mut seen = Vec::new();
@@ -97,13 +98,13 @@ async fn m25_tokens_of_the_provider_are_kept_nowhere(backend: Backend) {
         let mut secrets = vec!["CANARY-refresh-token-of-the-provider".to_owned(), issued.access_token];
         assert_eq!(issued.id_token.is_some(), slot == SLOT);
         secrets.extend(issued.id_token.map(|token| token.rsplit_once('.').unwrap().1.to_owned()));
-        let kept = format!("{:?}", app.rows().await);
+        let rows = format!("{:?}", app.rows().await);
         let events =
             app.database.texts("SELECT coalesce(reason, '') || request_id FROM audit_events").await.concat();
         for secret in secrets {
             let hex = hex::encode_upper(&secret);
             for text in [&secret, &hex, &hex.to_lowercase()] {
-                assert!(!kept.contains(text.as_str()) && !events.contains(text.as_str()), "{slot}: {text}");
+                assert!(!rows.contains(text.as_str()) && !events.contains(text.as_str()), "{slot}: {text}");
             }
         }
     }
@@ -122,10 +123,10 @@ async fn m27_without_cookies_nobody_goes_round_in_circles(backend: Backend) {
             "{answer:?}"
         );
     }
-    // Neither the page with the buttons nor one that needs a session leads to a provider by itself.
-    let mut stranger = app.browser();
-    stranger.visit(&stranger.url("/auth/?return_to=/x")).await.is(200);
-    assert_eq!(stranger.fetch("/auth/verify").await.status, 401);
+    // Neither the login page nor a path that needs a session redirects to a provider.
+    let mut browser = app.browser();
+    browser.visit(&browser.url("/auth/?return_to=/x")).await.is(200);
+    assert_eq!(browser.fetch("/auth/verify").await.status, 401);
     app.browser().log_in(SLOT, "ada-1").await;
 }
 
@@ -136,18 +137,18 @@ async fn m28_m29_what_is_made_at_random_is_long_and_never_the_same(backend: Back
 
     for _ in 0..ROUNDS {
         let url = app.browser().start(SLOT).await;
-        for (place, name) in ["state", "nonce"].iter().enumerate() {
-            let value = url.query_pairs().find(|(own, _)| own == name).unwrap().1.into_owned();
+        for (index, name) in ["state", "nonce"].iter().enumerate() {
+            let value = url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
             assert_eq!(value.len(), 43, "256 bits in base64url: {value}");
             assert!(value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
-            bytes_seen[place].extend(value.bytes().skip(1));
+            bytes_seen[index].extend(value.bytes().skip(1));
             assert!(made.insert(value));
         }
-        let challenge = url.query_pairs().find(|(own, _)| own == "code_challenge").unwrap().1.into_owned();
+        let challenge = url.query_pairs().find(|(key, _)| key == "code_challenge").unwrap().1.into_owned();
         assert!(made.insert(challenge));
     }
     assert_eq!(made.len(), ROUNDS * 3);
-    // Every digit of base64url comes up, at every use.
+    // Both parameters use every character of base64url.
     assert!(bytes_seen.iter().all(|seen| seen.len() == 64), "{bytes_seen:?}");
 }
 
@@ -160,7 +161,10 @@ async fn m32_every_login_leaves_a_trace_and_nobody_can_forge_one(backend: Backen
     browser.try_to_log_in(SLOT, "ada-1").await.refused(403, "idp_denied");
     let trail = app
         .database
-        .texts("SELECT event || '|' || outcome || '|' || coalesce(reason, '') || '|' || coalesce(slot, '') || '|' || coalesce(ip, '') FROM audit_events ORDER BY id")
+        .texts(
+            "SELECT event || '|' || outcome || '|' || coalesce(reason, '') || '|' || coalesce(slot, '') \
+             || '|' || coalesce(ip, '') FROM audit_events ORDER BY id",
+        )
         .await;
     let expected = [
         "account_created|success||oidc/provider1|127.0.0.1",
