@@ -1,4 +1,4 @@
-//! The house, as `docs/architecture.md` draws it.
+//! The rules of `docs/architecture.md` and the limits of CONTRIBUTING.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,7 +14,7 @@ mod vocabulary;
 use lengths::Limits;
 use source::files;
 
-/// Which of our crates each crate may know.
+/// The crates of the workspace that each crate may depend on.
 const ARROWS: [(&str, &[&str]); 9] = [
     ("portico-core", &[]),
     ("portico-outbound", &["portico-core"]),
@@ -38,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("portico-tests", &[]),
 ];
 
-/// Which crates may know a foreign one.
+/// The crates of the workspace that may depend on a third-party crate.
 const HOMES: [(&str, &[&str]); 8] = [
     ("sqlx", &["portico-storage"]),
     ("actix-web", &["portico", "portico-demo-idp", "portico-http"]),
@@ -50,10 +50,10 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("clap", &["portico"]),
 ];
 
-/// The crates in which no two modules import each other.
+/// The crates whose modules must not import each other in a circle.
 const WITHOUT_CIRCLES: [&str; 0] = [];
 
-/// The folders in which [`vocabulary`] finds nothing.
+/// The folders that must not contain retired words (see [`vocabulary`]).
 const IN_THE_FIELDS_WORDS: [&str; 0] = [];
 
 /// The limits of CONTRIBUTING.
@@ -63,7 +63,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The packages of the workspace, each with what it is built from.
+/// The packages of the workspace, each with its normal dependencies.
 fn packages() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
@@ -94,7 +94,10 @@ fn each_crate_knows_only_what_the_picture_shows() {
     for (package, built_from) in &packages {
         let ours = built_from.iter().filter(|name| drawn.contains_key(name.as_str()));
         for other in ours {
-            assert!(drawn[package.as_str()].contains(&other.as_str()), "{package} must not know {other}");
+            assert!(
+                drawn[package.as_str()].contains(&other.as_str()),
+                "{package} must not depend on {other}"
+            );
         }
     }
 }
@@ -104,7 +107,7 @@ fn foreign_crates_stay_in_their_homes() {
     for (package, built_from) in packages() {
         for (foreign, homes) in HOMES {
             let allowed = homes.contains(&package.as_str()) || !built_from.contains(foreign);
-            assert!(allowed, "{package} must not know {foreign}");
+            assert!(allowed, "{package} must not depend on {foreign}");
         }
     }
 }
@@ -127,24 +130,29 @@ fn no_two_modules_import_each_other() {
         problems
             .extend(modules.circles().into_iter().map(|circle| format!("{name}:\n{}", circle.join("\n"))));
     }
-    assert!(problems.is_empty(), "modules that import each other\n\n{}", problems.join("\n\n"));
+    assert!(problems.is_empty(), "modules import each other:\n\n{}", problems.join("\n\n"));
 }
 
 #[test]
 fn code_uses_the_words_of_the_field() {
     let uses: Vec<_> =
         IN_THE_FIELDS_WORDS.into_iter().flat_map(|folder| vocabulary::uses(root(), folder)).collect();
-    assert!(uses.is_empty(), "{} uses\n{}", uses.len(), uses.join("\n"));
+    assert!(uses.is_empty(), "{} uses of retired words:\n{}", uses.len(), uses.join("\n"));
 }
 
 #[test]
 fn functions_files_and_lines_stay_short() {
     let problems = lengths::too_long(root(), &["crates", "tests"], &["."], LIMITS);
-    assert!(problems.is_empty(), "{} are too long\n{}", problems.len(), problems.join("\n"));
+    assert!(
+        problems.is_empty(),
+        "{} functions, files or lines are too long:\n{}",
+        problems.len(),
+        problems.join("\n")
+    );
     if LIMITS.function == lengths::MOST_FUNCTION_LINES {
         let clippy = std::fs::read_to_string(root().join("clippy.toml")).unwrap();
         let rule = format!("too-many-lines-threshold = {}\n", lengths::MOST_FUNCTION_LINES);
-        assert!(clippy.contains(&rule), "clippy.toml has another rule");
+        assert!(clippy.contains(&rule), "clippy.toml has another limit for functions");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Well-known providers, with the settings that their pages in `docs/providers` tell an operator to use.
+//! Imitations of well-known providers, used with the settings from their pages in `docs/providers`.
 
 mod pages;
 mod quirks;
@@ -28,7 +28,7 @@ fn slot_of(page: &str) -> &'static str {
     }
 }
 
-/// The page that tells how to use a persona, and which of its blocks of settings.
+/// The page that documents a persona, and the index of the block of settings on it.
 fn page_of(persona: &str) -> (&str, usize) {
     match persona {
         "entra-id-tenants" => ("entra-id", 1),
@@ -40,7 +40,7 @@ fn persona(name: &str) -> &'static Persona {
     ALL.iter().find(|persona| persona.name == name).unwrap_or_else(|| panic!("no persona {name}"))
 }
 
-/// An application with the settings of a persona's page, and the persona behind it.
+/// An application with the settings of a persona's page, connected to that persona.
 pub struct Dressed {
     pub app: TestApp,
     pub slot: &'static str,
@@ -52,7 +52,7 @@ impl Dressed {
         Self::with(backend, name, &[]).await
     }
 
-    /// With further settings of the same slot.
+    /// Starts an application with further settings for the same slot.
     pub async fn with(backend: Backend, name: &str, more: &[(&str, &str)]) -> Self {
         let (page, block) = page_of(name);
         let (persona, slot) = (persona(name), slot_of(page));
@@ -61,7 +61,7 @@ impl Dressed {
         assert_eq!(realm.kind(), persona.kind, "{name}");
         let prefix = format!("PORTICO_{}_", slot.replace('/', "_").to_uppercase());
         app.variables.retain(|variable, _| !variable.starts_with(&prefix));
-        let settings = Settings::of(page, block).at(&realm, persona);
+        let settings = Settings::parse(page, block).at(&realm, persona);
         app.variables.extend(settings.variables);
         for (variable, value) in more {
             app.variables.insert(format!("{prefix}{variable}"), (*value).to_owned());
@@ -73,7 +73,7 @@ impl Dressed {
         dressed
     }
 
-    /// All knobs as the persona has them, at the present time.
+    /// Resets all knobs to those of the persona, with the current time.
     pub fn dress(&self) {
         let realm = self.realm();
         self.persona.apply_to(&realm);
@@ -85,7 +85,7 @@ impl Dressed {
         self.app.realm(self.slot)
     }
 
-    /// A login, posted once more where the provider posts; however it ends.
+    /// Performs a login that may fail. If the provider uses `form_post`, the answer is posted again.
     pub async fn try_to_log_in(&self, browser: &mut Browser, person: &str) -> Answer {
         let mut authorization = browser.start(self.slot).await;
         let posts =
@@ -103,7 +103,7 @@ impl Dressed {
         browser.send(again.request()).await
     }
 
-    /// A login that succeeds; who one is then.
+    /// Performs a login that must succeed. Returns the new session.
     pub async fn log_in(&self, person: &str) -> Value {
         let mut browser = self.app.browser();
         let answer = self.try_to_log_in(&mut browser, person).await;
@@ -168,7 +168,7 @@ async fn the_settings_of_each_page_let_people_in(backend: Backend) {
             "{}",
             expected.persona
         );
-        // The same person once more, and another one.
+        // The same person logs in again, and then another person.
         assert_eq!(dressed.log_in("ada-1").await["account"]["id"], account["id"], "{}", expected.persona);
         assert_eq!(dressed.app.accounts().await.len(), 1, "{}", expected.persona);
     }
@@ -184,7 +184,7 @@ async fn the_rules_of_the_pages_keep_others_out(backend: Backend) {
         before.assert_same(&dressed.app.rows().await);
         kept_out += 1;
     }
-    // The rules of the others, by what the provider says of everybody.
+    // The rules of the other providers use claims that the provider sends for every person.
     let bends: [(&str, &str, Value); 6] = [
         ("google", "hd", json!("example.org")),
         ("entra-id-tenants", "tid", json!("11111111-2222-3333-4444-555555555555")),

@@ -1,27 +1,29 @@
-//! Modules of one crate that import each other, directly or through others.
+//! Finds modules of one crate that import each other, directly or through other modules.
 //!
-//! A module is a file, and the file of a parent is a module of its own. A module imports another one when a
-//! `use` line or a path in its code leads there: `crate::…`, `super::…`, or the name of a child. `mod child;` and
-//! a re-export (`pub use child::X`) are no imports. A path through a re-export leads to the module that has the
-//! item. So a child that takes a type from its parent, while the parent imports from the child, is a circle. Items
-//! that only tests are built with do not count.
+//! Each file is one module; the file of a parent module is separate from its children. A module imports
+//! another module if a `use` line or a path in its code refers to it: `crate::…`, `super::…`, or the name
+//! of a child. `mod child;` and a re-export (`pub use child::X`) are not imports.
+//!
+//! A path through a re-export refers to the module that defines the item. A child that uses a type of its
+//! parent, while the parent imports from the child, is therefore a circle. Items with `#[cfg(test)]` are
+//! ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::source::{Token, closing, code_only, files, tokens, without_tests};
 
-/// A module by its path below the crate; the root is empty.
+/// The path of a module below the crate; the crate root is empty.
 type Module = Vec<String>;
 
-/// What a module takes from another one, and in which line.
+/// The path of an import and its line number.
 #[derive(Debug)]
 struct Import {
     path: Vec<String>,
     line: usize,
 }
 
-/// What one file says.
+/// The parsed content of one file.
 #[derive(Debug, Default)]
 struct Contents {
     file: String,
@@ -37,7 +39,7 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// Reads the files below `src`.
+    /// Reads all Rust files below `src`.
     pub fn read(src: &Path) -> Self {
         let sources = files(src, "rs").into_iter().map(|path| {
             let source = std::fs::read_to_string(&path).unwrap();
@@ -46,7 +48,7 @@ impl Modules {
         Self::parse(sources)
     }
 
-    /// From files by their path below `src`.
+    /// Parses source texts; each comes with its path below `src`.
     fn parse(sources: impl IntoIterator<Item = (String, String)>) -> Self {
         let sources: Vec<_> = sources.into_iter().collect();
         let names: BTreeSet<Module> = sources.iter().map(|(file, _)| module_of(file)).collect();
@@ -64,7 +66,7 @@ impl Modules {
         Self { contents }
     }
 
-    /// The modules that import each other, each group with its imports in lines of text.
+    /// The groups of modules that import each other; each group lists its imports, one per line.
     pub fn circles(&self) -> Vec<Vec<String>> {
         let edges = self.edges();
         let reached: BTreeMap<_, _> =
@@ -86,7 +88,7 @@ impl Modules {
         circles
     }
 
-    /// Who imports whom, with the lines that say so.
+    /// All imports between modules, with their source lines.
     fn edges(&self) -> BTreeMap<(&Module, &Module), Vec<String>> {
         let mut edges: BTreeMap<_, Vec<String>> = BTreeMap::new();
         for (from, contents) in &self.contents {
@@ -101,10 +103,10 @@ impl Modules {
         edges
     }
 
-    /// The module that a path of this crate leads to, through re-exports.
+    /// The module that a path of this crate refers to, with re-exports resolved.
     fn home(&self, path: &[String]) -> Option<&Module> {
         let mut path = path.to_vec();
-        // As many steps as any chain of re-exports has.
+        // The limit stops circular re-exports; real chains of re-exports are shorter.
         for _ in 0..8 {
             let length =
                 (0..=path.len()).rev().find(|length| self.contents.contains_key(&path[..*length]))?;
@@ -126,7 +128,7 @@ fn shown(module: &Module) -> String {
     if module.is_empty() { "crate".to_owned() } else { module.join("::") }
 }
 
-/// `a/b.rs` and `a/b/mod.rs` are `a::b`; a binary beside the library is a module that nothing can import.
+/// The module of a file: `a/b.rs` and `a/b/mod.rs` are `a::b`. Other modules cannot import `main.rs`.
 fn module_of(file: &str) -> Module {
     let path = file.strip_suffix(".rs").unwrap_or(file);
     let path = path.strip_suffix("/mod").unwrap_or(path);
@@ -149,7 +151,7 @@ fn reachable<'a>(
     reached
 }
 
-/// Reads the code of one module.
+/// Parses the code of one module.
 fn contents(module: &Module, code: &str, names: &BTreeSet<Module>) -> Contents {
     let (tokens, test_modules) = without_tests(&tokens(code));
     let mut contents = Contents { test_modules, ..Contents::default() };
@@ -183,7 +185,7 @@ fn contents(module: &Module, code: &str, names: &BTreeSet<Module>) -> Contents {
     contents
 }
 
-/// The path below the crate; `None` when it leads into another crate.
+/// The path below the crate; `None` if it refers to another crate.
 fn absolute(module: &Module, path: &[String], names: &BTreeSet<Module>) -> Option<Vec<String>> {
     let (first, rest) = path.split_first()?;
     let supers = path.iter().take_while(|segment| *segment == "super").count();
@@ -203,7 +205,7 @@ fn end_of_use(tokens: &[Token], at: usize) -> usize {
     (at..tokens.len()).find(|end| tokens[*end].text == ";").unwrap_or(tokens.len())
 }
 
-/// Whether `pub` or `pub(…)` stands before this token.
+/// Whether `pub` or `pub(…)` precedes this token.
 fn is_public(tokens: &[Token], at: usize) -> bool {
     let before = |back: usize| at.checked_sub(back).map(|before| tokens[before].text.as_str());
     match before(1) {
@@ -213,7 +215,7 @@ fn is_public(tokens: &[Token], at: usize) -> bool {
     }
 }
 
-/// The path that starts at this token, and where it ends.
+/// The path that starts at this token, and the index after its end.
 fn path_at(tokens: &[Token], at: usize) -> (Vec<String>, usize) {
     let mut path = vec![tokens[at].text.clone()];
     let mut end = at + 1;
@@ -227,7 +229,7 @@ fn path_at(tokens: &[Token], at: usize) -> (Vec<String>, usize) {
     (path, end)
 }
 
-/// The paths of a `use` tree, each with the name that it brings and its line.
+/// The paths of a `use` tree, each with the imported name and its line number.
 fn use_tree(tree: &[Token]) -> Vec<(Vec<String>, String, usize)> {
     let Some(first) = tree.first() else { return Vec::new() };
     let (start, mut end) =
@@ -249,7 +251,7 @@ fn use_tree(tree: &[Token]) -> Vec<(Vec<String>, String, usize)> {
     vec![(start, name, first.line)]
 }
 
-/// The parts between the commas of this level.
+/// Splits the tokens at the commas of the outermost level.
 fn branches(tree: &[Token]) -> Vec<&[Token]> {
     let (mut found, mut start, mut at) = (Vec::new(), 0, 0);
     while at < tree.len() {

@@ -1,18 +1,18 @@
-//! One rule for lengths, the same as in CONTRIBUTING and in `clippy.toml`.
+//! Checks the lengths of functions, files and lines, with the limits of CONTRIBUTING and `clippy.toml`.
 
 use std::path::Path;
 
 use super::source::{Token, closing, code_only, files, tokens};
 
-/// The most lines of a function's body without empty lines and comments, as clippy counts them.
+/// The maximum number of lines of a function body. Empty lines and comments do not count, as in clippy.
 pub const MOST_FUNCTION_LINES: usize = 40;
 
-/// What is longer than it may be.
+/// The maximum lengths.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Lines of a function.
     pub function: usize,
-    /// Lines of a file without the tests at its end.
+    /// Lines of a file, without the tests at its end.
     pub file: usize,
     /// Columns of code and comments.
     pub columns: usize,
@@ -20,7 +20,7 @@ pub struct Limits {
     pub markdown: usize,
 }
 
-/// What is too long in a Rust file.
+/// Checks a Rust file; returns one text per problem.
 pub fn rust(path: &str, source: &str, limits: Limits) -> Vec<String> {
     let lines = source.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
     let mut problems: Vec<_> =
@@ -41,7 +41,7 @@ pub fn rust(path: &str, source: &str, limits: Limits) -> Vec<String> {
     problems
 }
 
-/// What is too long in a Markdown file. Tables, code, and lines that are one link may be longer.
+/// Checks a Markdown file; returns one text per problem. Tables, code, and lines with only a link are exempt.
 pub fn markdown(path: &str, source: &str, limits: Limits) -> Vec<String> {
     let mut in_code = false;
     let mut problems = Vec::new();
@@ -55,7 +55,7 @@ pub fn markdown(path: &str, source: &str, limits: Limits) -> Vec<String> {
     problems
 }
 
-/// What is too long below these folders of the repository.
+/// Checks all Rust and Markdown files below these folders of the repository.
 pub fn too_long(root: &Path, rust_in: &[&str], markdown_in: &[&str], limits: Limits) -> Vec<String> {
     let mut problems = Vec::new();
     for (folders, ending) in [(rust_in, "rs"), (markdown_in, "md")] {
@@ -73,12 +73,12 @@ fn columns(line: &str) -> usize {
     line.chars().count()
 }
 
-/// The problem, if there is one.
+/// The text of the problem if `length` is over the limit.
 fn longer(measured: usize, most: usize, what: &str) -> Option<String> {
     (measured > most).then(|| format!("{what}: {measured}, at most {most}"))
 }
 
-/// The lines of the brackets around the body of the function at this token; `None` without a body.
+/// The lines of the braces around the body of the function at this token; `None` if there is no body.
 fn body(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
     tokens.get(at + 1).filter(|name| name.is_word())?;
     let mut end = at;
@@ -94,7 +94,7 @@ fn body(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
     None
 }
 
-/// Whether a line is one link: `- [words](address)`, `[words]: address`, or a bare address.
+/// Whether a line consists of one link: `- [words](address)`, `[words]: address`, or a bare address.
 fn is_link(line: &str) -> bool {
     let line = line.trim_start_matches([' ', '-', '*', '>', '!']).trim_end_matches(['.', ',', ';', ')']);
     let address = line.rfind("](").map(|at| &line[at + 2..]).filter(|_| line.starts_with('['));

@@ -1,8 +1,8 @@
-//! Rust source as the checks of this folder read it: code without comments and texts, and its tokens.
+//! A simple tokenizer for Rust source, which removes comments and string literals.
 
 use std::path::{Path, PathBuf};
 
-/// Files with this ending below a folder, in order. Build output and installed packages are left out.
+/// The files with this extension below a folder, sorted. Build output and installed packages are skipped.
 pub fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -19,7 +19,7 @@ pub fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// A word, `::`, or one character of punctuation, with its line.
+/// A word, `::`, or one punctuation character, with its line number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub text: String,
@@ -32,7 +32,7 @@ impl Token {
     }
 }
 
-/// The source with comments as spaces and the content of texts as `"`. Lines stay where they are.
+/// Replaces comments by spaces, and string and character literals by `"`. Line numbers do not change.
 pub fn code_only(source: &str) -> String {
     let chars: Vec<char> = source.chars().collect();
     let mut code = String::with_capacity(source.len());
@@ -48,7 +48,7 @@ pub fn code_only(source: &str) -> String {
     code
 }
 
-/// How many characters from here on are a comment or a text (0: none), and what stands in for them.
+/// The length of the comment or literal that starts here (0 if there is none), and its replacement.
 fn opaque(rest: &[char], before: Option<char>) -> (usize, char) {
     let starts = |text: &str| text.chars().eq(rest.iter().copied().take(text.chars().count()));
     let inside_word = before.is_some_and(|c| c == '_' || c.is_alphanumeric());
@@ -67,7 +67,7 @@ fn opaque(rest: &[char], before: Option<char>) -> (usize, char) {
         let found = rest[raw + 2..].windows(end.len()).position(|window| window == end);
         return (found.map_or(rest.len(), |found| raw + 2 + found + end.len()), '"');
     }
-    // A character, not a lifetime.
+    // A character literal, not a lifetime.
     if rest[0] == '\'' && (rest.get(1) == Some(&'\\') || rest.get(2) == Some(&'\'')) {
         return (quoted(rest, '\''), '"');
     }
@@ -98,7 +98,7 @@ fn quoted(rest: &[char], mark: char) -> usize {
     at + 1
 }
 
-/// The tokens of code without comments and texts.
+/// The tokens of code from which comments and literals are removed.
 pub fn tokens(code: &str) -> Vec<Token> {
     let mut found: Vec<Token> = Vec::new();
     for (number, line) in code.lines().enumerate() {
@@ -119,7 +119,7 @@ pub fn tokens(code: &str) -> Vec<Token> {
     found
 }
 
-/// Where the bracket that opens at this token is closed.
+/// The index of the bracket that closes the bracket at this token.
 pub fn closing(tokens: &[Token], open: usize) -> usize {
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -135,7 +135,7 @@ pub fn closing(tokens: &[Token], open: usize) -> usize {
     tokens.len().saturating_sub(1)
 }
 
-/// The tokens without the items that only tests are built with, and the names of modules among those.
+/// The tokens without items marked `#[cfg(test)]`, and the names of the modules among these items.
 pub fn without_tests(tokens: &[Token]) -> (Vec<Token>, Vec<String>) {
     let (mut kept, mut modules, mut at) = (Vec::new(), Vec::new(), 0);
     while at < tokens.len() {
@@ -157,7 +157,7 @@ pub fn without_tests(tokens: &[Token]) -> (Vec<Token>, Vec<String>) {
     (kept, modules)
 }
 
-/// The first token after the item that starts here: its `;`, or its block and a `;` behind that.
+/// The index after the item that starts here. The item ends with `;`, or with a block and an optional `;`.
 fn end_of_item(tokens: &[Token], start: usize) -> usize {
     let mut at = start;
     while at < tokens.len() {

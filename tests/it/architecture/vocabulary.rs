@@ -1,13 +1,13 @@
-//! Words that the code no longer uses for what they once stood for, as whole identifiers.
+//! Finds retired words, that is, identifiers that the vocabulary of the project has replaced.
 //!
-//! Comments and texts do not count. A word counts in exactly this spelling.
+//! Comments and literals are ignored. Words match as whole identifiers in exactly this spelling.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::source::{Token, code_only, files, tokens};
 
-/// Words that no code uses.
+/// Words that are retired everywhere.
 const WORDS: [&str; 66] = [
     "Acquainted",
     "Ask",
@@ -77,7 +77,7 @@ const WORDS: [&str; 66] = [
     "enter_by_link",
 ];
 
-/// Words that are good ones elsewhere, with the folders or files where they are not.
+/// Words that are retired only in some folders or files, with the start of their paths.
 const WORDS_WITHIN: [(&str, &[&str]); 5] = [
     ("Person", &["crates/core/src/", "crates/http/"]),
     ("Program", &["crates/http/"]),
@@ -86,10 +86,10 @@ const WORDS_WITHIN: [(&str, &[&str]); 5] = [
     ("statement", &["crates/core/", "crates/oauth2/", "crates/outbound/"]),
 ];
 
-/// Modules that have another name.
+/// Retired names of modules.
 const MODULES: [&str; 1] = ["own"];
 
-/// Types and functions that were defined several times under one name: each is defined once at most.
+/// Names of types and functions that may have at most one definition.
 const DEFINED_ONCE: [&str; 10] = [
     "Answers",
     "Callbacks",
@@ -103,17 +103,17 @@ const DEFINED_ONCE: [&str; 10] = [
     "is_loopback",
 ];
 
-/// Constructors that say nothing; a method of this name is fine.
+/// Retired names of constructors; methods with `self` may have these names.
 const CONSTRUCTORS: [&str; 2] = ["of", "read"];
 
-/// Where a word may stay: the start of a path, the word, and the reason.
+/// Exceptions: the start of a path, the permitted word, and the reason.
 const EXCEPTIONS: [(&str, &str, &str); 3] = [
     ("crates/core/src/flow/login.rs", "Linked", "the result of a login that linked an identity"),
     ("crates/core/src/properties.rs", "sample", "a module of proptest"),
     ("crates/http/src/handlers/login.rs", "Linked", "the result of a login that linked an identity"),
 ];
 
-/// The uses of those words below this folder of the repository, as `path:line:word`.
+/// The uses of retired words below this folder of the repository, as `path:line:word`.
 pub fn uses(root: &Path, folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut definitions: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -150,7 +150,7 @@ fn is_retired(path: &str, tokens: &[Token], at: usize) -> bool {
         || CONSTRUCTORS.contains(&word) && is_constructor
 }
 
-/// Whether the function with this name takes `self`.
+/// Whether the function with its name at this token has a `self` parameter.
 fn is_method(tokens: &[Token], name: usize) -> bool {
     let Some(open) = (name..tokens.len()).find(|at| tokens[*at].text == "(") else { return false };
     tokens[open + 1..].iter().take(5).take_while(|token| token.text != ":").any(|token| token.text == "self")

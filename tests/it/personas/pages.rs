@@ -1,4 +1,4 @@
-//! The pages of `docs/providers`, as far as they are settings.
+//! The settings on the pages of `docs/providers`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/providers")
 }
 
-/// The names of all pages but the index.
+/// The names of all pages except the index.
 pub fn names() -> Vec<String> {
     let entries =
         std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -21,14 +21,14 @@ pub fn names() -> Vec<String> {
         .collect()
 }
 
-/// Variables, as a page tells an operator to set them.
+/// The environment variables of one block of settings.
 pub struct Settings {
     pub variables: BTreeMap<String, String>,
 }
 
 impl Settings {
-    /// Those of one block of a page, as a shell has them that it was pasted into.
-    pub fn of(page: &str, block: usize) -> Self {
+    /// The variables of one block of a page, as a shell sets them.
+    pub fn parse(page: &str, block: usize) -> Self {
         let text = std::fs::read_to_string(folder().join(format!("{page}.md"))).unwrap();
         let blocks: Vec<&str> =
             text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
@@ -46,7 +46,7 @@ impl Settings {
         Self { variables }
     }
 
-    /// With the addresses and credentials of a realm in place of the provider's.
+    /// Replaces the provider's addresses and credentials by those of a realm.
     pub fn at(mut self, realm: &Realm, persona: &Persona) -> Self {
         let client = realm.first_client().unwrap();
         for (name, value) in &mut self.variables {
@@ -67,7 +67,7 @@ impl Settings {
             *value = own;
         }
         if persona.name == "google" {
-            // The slot has Google's own addresses built in.
+            // The slot has Google's addresses built in.
             for (name, value) in [
                 ("DISCOVERY_URL", format!("{}{}", realm.issuer(), persona.discovery)),
                 ("ISSUER", realm.issuer().to_owned()),

@@ -1,4 +1,4 @@
-//! What is odd about a provider, each beside its neighbour that is not.
+//! The peculiarities of single providers, each tested together with the normal behaviour.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -90,7 +90,7 @@ async fn q_google_7_a_new_subject_is_a_new_person(backend: Backend) {
     });
     let other = google.log_in("ada-1").await;
     assert_ne!(other["account"]["id"], own["account"]["id"]);
-    assert_eq!(other["account"]["email"], own["account"]["email"], "and the address is the same");
+    assert_eq!(other["account"]["email"], own["account"]["email"], "the email address is the same");
 }
 
 async fn google_groups_are_looked_up_page_by_page(backend: Backend) {
@@ -103,10 +103,10 @@ async fn google_groups_are_looked_up_page_by_page(backend: Backend) {
     let asked = google.realm().last_request(Endpoint::Groups).unwrap();
     assert!(asked.header("authorization").unwrap().starts_with("Bearer "));
     assert!(asked.query_pairs().contains(&("pageToken".to_owned(), "1".to_owned())));
-    // What the tokens say of groups counts for nothing then.
+    // Groups from the tokens are ignored if groups are fetched.
     set(&google, "groups", json!(["root@example.com"]));
     assert_eq!(google.log_in("ada-1").await["groups"], who["groups"]);
-    // An address that would end the question early is not asked for.
+    // An email address that would break out of the query string is not sent to the provider.
     google.realm().knobs(|knobs| {
         knobs.id_token.claims.set("email", "a'@example.com");
         knobs.userinfo.fields.set("email", "a'@example.com");
@@ -120,7 +120,7 @@ async fn google_groups_are_looked_up_page_by_page(backend: Backend) {
     });
     let calls = google.realm().calls(Endpoint::Groups);
     refused(&google, 502, "idp_bad_response").await;
-    assert_eq!(google.realm().calls(Endpoint::Groups) - calls, 10, "it ends");
+    assert_eq!(google.realm().calls(Endpoint::Groups) - calls, 10, "the number of pages is limited");
 }
 
 async fn google_groups_that_cannot_be_had_matter_to_who_is_judged_by_them(backend: Backend) {
@@ -154,7 +154,7 @@ async fn q_entra_1_a_tenant_that_is_not_listed_stays_out_and_none_is_taken_for_a
     let of = |tenant: &str| json!(format!("{}/{tenant}/v2.0", entra.realm().issuer()));
     let own = entra.log_in("ada-1").await;
     assert_eq!(entra.app.database.count("identities", &format!("issuer LIKE '%/{TENANT}/v2.0'")).await, 1);
-    // The same subject in another tenant that may come in is another person.
+    // The same subject in another permitted tenant is another person.
     set(&entra, "tid", json!(SECOND));
     set(&entra, "iss", of(SECOND));
     assert_ne!(entra.log_in("ada-1").await["account"]["id"], own["account"]["id"]);
@@ -273,7 +273,7 @@ async fn q_auth0_4_claims_that_nobody_uses_may_be_anything(backend: Backend) {
         }
         auth0.log_in("ada-1").await;
     }
-    // Far more than a kilobyte of claims, too.
+    // The claims may also be much larger than one kilobyte.
     set(&auth0, "https://app.example.com/permissions", json!("x".repeat(100_000)));
     auth0.log_in("ada-1").await;
 }
@@ -378,9 +378,9 @@ async fn q_dc_2_the_mark_of_the_address_has_another_name(backend: Backend) {
     let more = [("ALLOWED_SUBJECTS", ""), ("ALLOWED_EMAIL_DOMAINS", "example.com")];
     let discord = Dressed::with(backend, "discord", &more).await;
     discord.log_in("ada-1").await;
-    for mark in [json!(false), json!("yes"), json!(1), json!(null)] {
+    for verified in [json!(false), json!("yes"), json!(1), json!(null)] {
         discord.realm().knobs(|knobs| {
-            knobs.userinfo.fields.set("verified", mark).set("email_verified", true);
+            knobs.userinfo.fields.set("verified", verified).set("email_verified", true);
         });
         refused(&discord, 403, "login_not_allowed").await;
     }

@@ -1,4 +1,4 @@
-//! Who may come in, and as what: access rules, roles made of groups, and the group of a first login.
+//! Access rules, roles from groups, and the initial groups of a first login.
 
 use portico_demo_idp::{DemoIdp, IdpConfig};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn an_access_rule_lets_in_whom_it_names_and_writes_nothing_of_others(backe
         assert_eq!(app.audited("login_failed").await, 1, "{name}");
         domain("example.com");
         app.browser().log_in(OIDC, "ada-1").await;
-        // Another slot has a rule of its own, or none.
+        // The rule does not apply to another slot.
         app.browser().log_in(OAUTH2, "bruno-2").await;
     }
 }
@@ -71,7 +71,7 @@ async fn every_list_of_a_rule_must_pass(backend: Backend) {
 async fn h22_only_an_address_that_the_provider_calls_verified_has_a_domain(backend: Backend) {
     let app = TestApp::on(backend).set("OIDC_PROVIDER1_ALLOWED_EMAIL_DOMAINS", "Example.com").start().await;
     app.browser().log_in(OIDC, "ada-1").await;
-    // Chidi's address is of that domain, and nobody verified it.
+    // Chidi's email address has that domain but is not verified.
     app.browser().try_to_log_in(OIDC, "chidi-3").await.refused(403, "login_not_allowed");
     for address in ["ada@example.com.evil.org", "ada@sub.example.com", "ada@evil.org@example.com"] {
         app.realm(OIDC).knobs(|knobs| {
@@ -124,7 +124,7 @@ async fn a_rule_that_changed_counts_at_the_next_refresh(backend: Backend) {
     app.restart(&[("OIDC_PROVIDER1_ALLOWED_GROUPS", Some("admins"))]).await;
     ada.post("/auth/refresh").await.is(200);
     bruno.post("/auth/refresh").await.refused(401, "session_invalid");
-    assert!(!bruno.is_signed_in().await, "its session is revoked");
+    assert!(!bruno.is_signed_in().await, "the session is revoked");
     assert_eq!(app.audited("session_revoked").await, 1);
     app.restart(&[("OIDC_PROVIDER1_ALLOWED_GROUPS", None)]).await;
     bruno.post("/auth/refresh").await.refused(401, "session_invalid");
@@ -132,7 +132,7 @@ async fn a_rule_that_changed_counts_at_the_next_refresh(backend: Backend) {
 }
 
 async fn a_rule_is_never_judged_without_the_userinfo_it_needs(backend: Backend) {
-    // This realm has the profile at userinfo only.
+    // This realm sends the profile only from the userinfo endpoint.
     const THIN: &str = "oidc/provider2";
     let app = TestApp::on(backend).set("OIDC_PROVIDER2_ALLOWED_GROUPS", "engineering").start().await;
     let break_it = || app.realm(THIN).knobs(|knobs| knobs.userinfo.answer.status = Some(500));
@@ -147,7 +147,7 @@ async fn a_rule_is_never_judged_without_the_userinfo_it_needs(backend: Backend) 
     let open = TestApp::start(backend).await;
     open.realm(THIN).knobs(|knobs| knobs.userinfo.answer.status = Some(500));
     let session = open.browser().log_in(THIN, "ada-1").await;
-    assert_eq!(session["groups"], json!(null), "without a rule the claims are merely absent");
+    assert_eq!(session["groups"], json!(null), "without a rule, missing claims do not fail the login");
 }
 
 async fn c17_groups_bring_roles_of_their_own_slot_only(backend: Backend) {
@@ -164,14 +164,14 @@ async fn c17_groups_bring_roles_of_their_own_slot_only(backend: Backend) {
     for (slot, person, expected) in [
         (OIDC, "ada-1", json!(["admin", "builder"])),
         (OIDC, "chidi-3", json!(["guest"])),
-        // The same groups at another provider make nobody an administrator.
+        // The same groups at another provider do not grant the role `admin`.
         (OAUTH2, "ada-1", json!(["builder", "editor"])),
     ] {
         let mut browser = app.browser();
         assert_eq!(roles(&browser.log_in(slot, person).await), expected, "{slot} {person}");
         assert_eq!(may_pass(&mut browser, "?roles=admin").await, slot == OIDC && person == "ada-1");
     }
-    // What is granted locally is added.
+    // Locally granted roles are added.
     app.local_account("Bruno Beispiel", &["reviewer"]).await;
     let mut browser = app.browser();
     let bruno = browser.log_in(OIDC, "bruno-2").await;
@@ -187,7 +187,7 @@ async fn roles_are_made_anew_at_every_refresh(backend: Backend) {
     app.restart(&[("SECURITY_ROLES", Some(&trusted("managers")))]).await;
     browser.post("/auth/refresh").await.is(200);
     assert_eq!(roles(&browser.who().await), json!([]));
-    assert!(!may_pass(&mut browser, "?roles=trusted").await, "nor does the new token say so");
+    assert!(!may_pass(&mut browser, "?roles=trusted").await, "the new token does not contain the role");
     app.restart(&[("SECURITY_ROLES", Some(&trusted("engineering")))]).await;
     browser.post("/auth/refresh").await.is(200);
     assert!(may_pass(&mut browser, "?roles=trusted").await);
@@ -199,7 +199,7 @@ async fn the_default_group_is_granted_once_when_no_groups_came(backend: Backend)
         async |session: &Value| app.account(session["account"]["id"].as_str().unwrap()).await.0.groups;
     let none: [String; 0] = [];
     let ada = app.browser().log_in(OIDC, "ada-1").await;
-    assert_eq!(granted(&ada).await, none, "groups came");
+    assert_eq!(granted(&ada).await, none, "the provider sent groups");
     let groups = |groups: Option<Value>| {
         app.realm(OIDC).knobs(|knobs| match groups {
             Some(groups) => drop(knobs.id_token.claims.set("groups", groups)),
@@ -208,15 +208,15 @@ async fn the_default_group_is_granted_once_when_no_groups_came(backend: Backend)
     };
     groups(Some(json!([])));
     let bruno = app.browser().log_in(OIDC, "bruno-2").await;
-    assert_eq!(granted(&bruno).await, none, "an empty list is a list");
+    assert_eq!(granted(&bruno).await, none, "an empty list of groups counts as received groups");
     groups(None);
     let chidi = app.browser().log_in(OIDC, "chidi-3").await;
     assert_eq!(granted(&chidi).await, ["newcomers"]);
     let again = app.browser().log_in(OIDC, "ada-1").await;
-    assert_eq!(granted(&again).await, none, "at the first login only");
+    assert_eq!(granted(&again).await, none, "groups are granted only at the first login");
     app.be_honest(OIDC);
     let back = app.browser().log_in(OIDC, "chidi-3").await;
-    assert_eq!(granted(&back).await, ["newcomers"], "until an operator takes it away");
+    assert_eq!(granted(&back).await, ["newcomers"], "the group stays until an operator removes it");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Which account a person gets, and what it is called.
+//! The account that a login creates or finds, and the account's name.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// The account name after a first login of this person at `oidc/provider1`.
+/// The account name after this person's first login at `oidc/provider1`.
 async fn name_of(app: &TestApp, person: Person) -> String {
     let sub = person.sub.clone();
     app.realm("oidc/provider1").set_person(person);
@@ -36,7 +36,7 @@ async fn name_of(app: &TestApp, person: Person) -> String {
 #[track_caller]
 fn assert_suffixed(name: &str, base: &str) {
     let suffix = name.strip_prefix(base).and_then(|rest| rest.strip_prefix('-'));
-    assert!(suffix.is_some_and(|suffix| suffix.len() == 6), "{name:?} is {base:?} with a suffix");
+    assert!(suffix.is_some_and(|suffix| suffix.len() == 6), "{name:?} must be {base:?} with a suffix");
 }
 
 async fn two_people_with_one_name_get_two_accounts(backend: Backend) {
@@ -45,7 +45,7 @@ async fn two_people_with_one_name_get_two_accounts(backend: Backend) {
     let other = Person { email: Some("other@example.com".to_owned()), ..Person::new("second", "Sam Same") };
     assert_eq!(name_of(&app, other).await, "other@example.com");
     let labels: Vec<_> = app.accounts().await.into_iter().map(|account| account.label).collect();
-    assert_eq!(labels, ["Sam Same", "Sam Same"], "both are shown as they are called");
+    assert_eq!(labels, ["Sam Same", "Sam Same"], "both accounts have the person's name as label");
 }
 
 async fn link_16_a_taken_name_and_a_taken_email_bring_a_suffix(backend: Backend) {
@@ -57,7 +57,7 @@ async fn link_16_a_taken_name_and_a_taken_email_bring_a_suffix(backend: Backend)
     for sub in ["c", "d", "e"] {
         let name = name_of(&app, Person::new(sub, "Sam Same")).await;
         assert_suffixed(&name, "Sam Same");
-        assert!(names.insert(name), "each suffix is another one");
+        assert!(names.insert(name), "suffixes must be unique");
     }
 }
 
@@ -87,7 +87,7 @@ async fn a_reserved_name_brings_a_suffix(backend: Backend) {
         assert_suffixed(&name_of(&app, person).await, name);
     }
     let person = Person { email: None, ..Person::new("d", "root") };
-    assert_eq!(name_of(&app, person).await, "root", "the list is the operator's");
+    assert_eq!(name_of(&app, person).await, "root", "the operator's list replaces the default");
 }
 
 async fn a_name_that_looks_like_an_address_brings_a_suffix_unless_it_is_ones_own(backend: Backend) {

@@ -1,4 +1,4 @@
-//! The deprecated name fallback: which local accounts a first login adopts, and which it never does.
+//! The deprecated name fallback: which local accounts a first login adopts, and which it never adopts.
 
 use portico_demo_idp::Person;
 use portico_demo_idp::knobs::Signing;
@@ -34,13 +34,13 @@ async fn log_in(app: &TestApp, sub: &str) -> Value {
     app.browser().log_in(SLOT, sub).await["account"].clone()
 }
 
-/// A person called `name` logs in for the first time and does not get the local account.
+/// Asserts that the first login of this person does not adopt the local account. Returns the new account.
 async fn stays_separate(app: &TestApp, person: Person, local: &str) -> Value {
     let before = app.account(local).await;
     app.realm(SLOT).set_person(person.clone());
     let account = log_in(app, &person.sub).await;
     assert_ne!(account["id"], local, "{person:?}");
-    assert_eq!(app.account(local).await, before, "the local account is untouched");
+    assert_eq!(app.account(local).await, before, "the local account does not change");
     assert_eq!(app.audited("account_adopted").await, 0);
     account
 }
@@ -51,12 +51,12 @@ async fn link_01_a_local_account_is_adopted_by_its_name(backend: Backend) {
     let account = log_in(&app, "ada-1").await;
     assert_eq!(account["id"], local);
     assert_eq!(account["roles"], json!(["editor"]));
-    let (kept, identities) = app.account(&local).await;
-    assert!(kept.ever_linked);
+    let (account, identities) = app.account(&local).await;
+    assert!(account.ever_linked);
     assert_eq!(identities.len(), 1);
     assert_eq!(app.audited("account_adopted").await, 1);
     assert_eq!(app.accounts().await.len(), 1);
-    // An OAuth 2.0 slot's userinfo is a verified source, too.
+    // The userinfo of an OAuth 2.0 slot is a verified source as well.
     let local = app.local_account("Bruno Beispiel", &[]).await.to_string();
     let session = app.browser().log_in("oauth2/provider1", "bruno-2").await;
     assert_eq!(session["account"]["id"], local);
@@ -119,7 +119,7 @@ async fn link_06_a_slot_that_moves_elsewhere_adopts_nothing(backend: Backend) {
     assert_eq!(app.audited("account_adopted").await, 0);
 }
 
-/// A second realm with everything that the first one knows.
+/// Adds a copy of the first realm under another name.
 fn with_elsewhere(config: &mut portico_demo_idp::IdpConfig) {
     let mut elsewhere = config.realms[0].clone();
     "elsewhere".clone_into(&mut elsewhere.name);
@@ -131,7 +131,7 @@ async fn link_07_a_privileged_account_is_never_adopted(backend: Backend) {
     let local = app.local_account("Ada Example", &["editor", "owner"]).await.to_string();
     let account = stays_separate(&app, Person::new("ada-1", "Ada Example"), &local).await;
     assert_eq!(account["roles"], json!([]));
-    // The neighbour: `admin` is privileged only where it is listed, and by default it is.
+    // The permitted case: `admin` is privileged only if it is listed; the default list contains it.
     let local = app.local_account("Bruno Beispiel", &["admin"]).await.to_string();
     assert_eq!(log_in(&app, "bruno-2").await["id"], local);
     let app = TestApp::start(backend).await;
@@ -167,7 +167,7 @@ async fn link_09_only_the_very_same_name_adopts(backend: Backend) {
         stays_separate(&app, Person::new(sub, name), &local).await;
     }
     app.realm(SLOT).set_person(Person::new("decomposed", "Zoe\u{301} Keller"));
-    assert_eq!(log_in(&app, "decomposed").await["id"], local, "the same text in NFC");
+    assert_eq!(log_in(&app, "decomposed").await["id"], local, "the name is the same in NFC");
 }
 
 async fn link_10_a_name_that_is_none_adopts_nothing(backend: Backend) {
@@ -214,7 +214,7 @@ async fn link_14_an_unsigned_name_adopts_nothing(backend: Backend) {
     app.realm(SLOT).knobs(|knobs| knobs.id_token.signing = Signing::UnpublishedKey);
     stays_separate(&app, Person::new("ada-1", "Ada Example"), &local).await;
     let signed = app.browser().log_in("oidc/provider2", "ada-1").await;
-    assert_eq!(signed["account"]["id"], local, "the neighbour checks signatures");
+    assert_eq!(signed["account"]["id"], local, "the other slot verifies signatures");
 }
 
 async fn link_18_the_email_never_adopts(backend: Backend) {
@@ -265,7 +265,7 @@ async fn link_19_names_that_only_look_alike_adopt_nothing(backend: Backend) {
     for local in [&first, &second] {
         stays_separate(&app, Person::new(format!("of-{local}"), "zoe"), local).await;
     }
-    // The twin: the very same name.
+    // The permitted case: exactly the same name.
     app.realm(SLOT).set_person(Person::new("same", "ZOE"));
     assert_eq!(log_in(&app, "same").await["id"], second);
 }
@@ -291,7 +291,7 @@ async fn link_24_a_provider_that_gives_new_subjects_adopts_nothing(backend: Back
     let client = realm.find_client("portico-oidc-provider1").unwrap();
     realm.put_client(portico_demo_idp::Client { id: "another-client".to_owned(), ..(*client).clone() });
     app.restart(&[("OIDC_PROVIDER1_CLIENT_ID", Some("another-client"))]).await;
-    // The same person under another client: a pairwise subject.
+    // The same person under another client id: a pairwise subject.
     app.realm(SLOT).set_person(Person {
         email: Some("ada@example.com".to_owned()),
         ..Person::new("pairwise-9", "Ada Example")

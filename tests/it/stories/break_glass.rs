@@ -1,4 +1,4 @@
-//! The way in when no provider can be asked.
+//! Break-glass access, for the time when no provider is available.
 
 use portico_demo_idp::{DemoIdp, IdpConfig};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ on_both_databases!(
     m19_looking_at_the_page_uses_nothing_up,
 );
 
-/// A service whose providers are all gone, with one local account.
+/// A service without reachable providers, with one local account.
 async fn serve(backend: Backend) -> (Service, Database) {
     let database = backend.fresh().await;
     let program =
@@ -66,11 +66,12 @@ async fn a_link_signs_in_once_with_every_provider_down(backend: Backend) {
     let (service, _database) = serve(backend).await;
     let (url, code) = link(&service);
     assert_eq!(url.path(), "/auth/break-glass");
-    assert_eq!(url.query(), None, "the code is in the fragment, which nobody is sent");
+    assert_eq!(url.query(), None, "the code is in the fragment, which browsers do not send");
     let mut browser = service.browser();
     let page = browser.visit(&browser.url("/auth/break-glass")).await;
     assert!(page.is(200).body.contains("location.hash") && !page.gives_session());
-    // Browsers do not name the origin of a page under `no-referrer`, which the header says: the page must say otherwise.
+    // Browsers send `Origin: null` for a page with the policy `no-referrer` of the header, so the page
+    // overrides the policy.
     assert!(page.body.contains(r#"<meta name="referrer" content="same-origin">"#), "{}", page.body);
     let answer = enter(&mut browser, &code).await;
     assert!(answer.is(303).gives_session());
@@ -80,14 +81,14 @@ async fn a_link_signs_in_once_with_every_provider_down(backend: Backend) {
     assert_eq!(who["account"]["roles"], json!(["admin"]));
     let token = claims(&browser);
     assert_eq!((&token["amr"], &token["idp"]), (&json!(["break-glass"]), &json!("break-glass")));
-    // It goes on like any session, keeps its mark, and ends within the hour.
+    // The session can be refreshed, keeps `amr` and `idp`, and ends after one hour.
     browser.post("/auth/refresh").await.is(200);
     assert_eq!(claims(&browser)["amr"], json!(["break-glass"]));
     let listed = service.program.run(&["sessions", "list", "--json"]).json();
     assert_eq!(listed[0]["idp"], "break-glass");
     let time = |name: &str| seconds(listed[0][name].as_str().unwrap());
     assert_eq!(time("expires_at") - time("created_at"), 3600);
-    // Once is once.
+    // The code is valid only once.
     let mut other = service.browser();
     enter(&mut other, &code).await.refused(400, "login_state_invalid");
     let events = service.program.run(&["audit", "--json"]).json();
@@ -95,7 +96,7 @@ async fn a_link_signs_in_once_with_every_provider_down(backend: Backend) {
         events.as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(named, ["account_created", "break_glass_issued", "break_glass_used"]);
     assert_eq!(events[2]["account_id"], who["account"]["id"]);
-    // What a stranger can do without end leaves a line in the log, and nothing in the database.
+    // A failed attempt, which anyone can repeat, is logged but not written to the database.
     service.has_logged("the break-glass code is unknown, used, replaced or expired", 1).await;
     browser.post("/auth/logout").await.is(200);
     browser.post("/auth/refresh").await.refused(401, "session_invalid");
@@ -105,7 +106,7 @@ fn seconds(text: &str) -> i64 {
     chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp()
 }
 
-/// Another site must not sign somebody in as whom it chose.
+/// Another site must not sign a browser in to an account of the attacker's choice (login CSRF).
 async fn h02_only_our_own_page_signs_in(backend: Backend) {
     let (service, database) = serve(backend).await;
     let (_, code) = link(&service);
@@ -135,7 +136,7 @@ async fn h02_only_our_own_page_signs_in(backend: Backend) {
     browser.send(twice).await.refused(400, "bad_request");
     assert_eq!(database.count("sessions", "1 = 1").await, 0);
     enter(&mut browser, &code).await.is(303);
-    // Whoever was signed in before is not any more, and the session that was theirs is over.
+    // A new break-glass login revokes the browser's previous session.
     let before = browser.jar.clone();
     let (_, code) = link(&service);
     enter(&mut browser, &code).await.is(303);
@@ -143,7 +144,7 @@ async fn h02_only_our_own_page_signs_in(backend: Backend) {
     browser.post("/auth/refresh").await.refused(401, "session_invalid");
 }
 
-/// Who was let in for an hour makes no way in for the days after, and takes away nobody's (its twins are the stories of linking).
+/// A break-glass session must neither add nor remove identities. The permitted cases are in `linking`.
 async fn h12_a_link_opens_no_door_that_stays_open(backend: Backend) {
     let (service, database) = serve(backend).await;
     let (_, code) = link(&service);

@@ -1,4 +1,4 @@
-//! `portico check`: what an operator learns before the first person comes.
+//! The command `portico check`.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ use crate::testkit::{Program, slot_variables};
 
 const SLOT: &str = "oidc/provider1";
 
-/// A program and its provider, which knows it.
+/// A program and a provider at which it is registered.
 fn site() -> (Program, DemoIdp) {
     let program = Program::configured();
     let idp = DemoIdp::start(IdpConfig::demo(program.variable("PORTICO_PUBLIC_URL"))).unwrap();
@@ -29,11 +29,11 @@ fn live(program: &Program, code: i32) -> Value {
     let output = program.run(&["check", "--live", "--json"]);
     output.exits(code);
     assert!(output.took < Duration::from_secs(6), "{:?}", output.took);
-    assert!(!program.sqlite_exists(), "no store is opened");
+    assert!(!program.sqlite_exists(), "the command opens no store");
     serde_json::from_str(&output.stdout).unwrap()
 }
 
-/// Verdict and message of one check of one slot.
+/// The verdict and the message of one check of one slot.
 fn finding<'a>(report: &'a Value, slot: &str, check: &str) -> (&'a str, &'a str) {
     let slots = report["slots"].as_array().unwrap();
     let checks = slots.iter().find(|one| one["name"] == slot).unwrap()["checks"].as_array().unwrap();
@@ -42,7 +42,7 @@ fn finding<'a>(report: &'a Value, slot: &str, check: &str) -> (&'a str, &'a str)
     (one["verdict"].as_str().unwrap(), one["message"].as_str().unwrap())
 }
 
-/// The checks of a slot that are bad.
+/// The checks of a slot with the verdict `bad`.
 fn bad(report: &Value, slot: &str) -> Vec<String> {
     let slots = report["slots"].as_array().unwrap();
     let checks = slots.iter().find(|one| one["name"] == slot).unwrap()["checks"].as_array().unwrap();
@@ -74,7 +74,7 @@ fn right_settings_are_called_right() {
     ] {
         assert_eq!(finding(&report, SLOT, check).0, "ok", "{check}: {report}");
     }
-    assert_eq!(finding(&report, SLOT, "tls").0, "unknown", "plain http on loopback");
+    assert_eq!(finding(&report, SLOT, "tls").0, "unknown", "there is no TLS with plain http on loopback");
     for check in ["dns", "client_secret"] {
         assert_eq!(finding(&report, "oauth2/provider1", check).0, "ok", "{check}: {report}");
     }
@@ -95,7 +95,11 @@ fn each_fault_has_a_verdict_of_its_own() {
     let report = live(&program, 1);
     assert_eq!(bad(&report, SLOT), ["client_secret"]);
     assert!(finding(&report, SLOT, "client_secret").1.contains("invalid_client"));
-    assert_eq!(bad(&report, "oauth2/provider1"), Vec::<String>::new(), "the other slot is judged for itself");
+    assert_eq!(
+        bad(&report, "oauth2/provider1"),
+        Vec::<String>::new(),
+        "the problems of one slot do not affect the other"
+    );
     realm.put_client(Client {
         redirect_uris: vec!["https://elsewhere.example/cb".to_owned()],
         ..client.clone()
@@ -122,7 +126,7 @@ fn each_fault_has_a_verdict_of_its_own() {
     assert_eq!(live(&program, 0)["ok"], true);
 }
 
-/// Speaks TLS with a certificate of these years, on loopback; answers nothing.
+/// A TLS server on loopback with a certificate valid for these years. It sends no answers.
 fn tls_server(years: (i32, i32)) -> (u16, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();

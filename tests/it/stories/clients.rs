@@ -1,4 +1,4 @@
-//! How Portico proves itself to providers, and the small print of their answers.
+//! Client authentication at providers, and details of the providers' answers.
 
 use std::collections::BTreeMap;
 
@@ -26,13 +26,13 @@ on_both_databases!(
     an_authorization_server_may_name_its_issuer,
 );
 
-/// Authorization header and form of the last token request.
+/// The `Authorization` header and the form of the last token request.
 fn proof(app: &TestApp, slot: &str) -> (Option<String>, BTreeMap<String, String>) {
     let request: CapturedRequest = app.realm(slot).last_request(Endpoint::Token).unwrap();
     let form: Vec<_> = request.form();
     let fields: BTreeMap<_, _> = form.iter().cloned().collect();
-    assert_eq!(fields.len(), form.len(), "nothing is sent twice");
-    assert_eq!(request.query, "", "nothing of it is in the address");
+    assert_eq!(fields.len(), form.len(), "no parameter is sent twice");
+    assert_eq!(request.query, "", "the URL contains no parameters");
     (request.header("authorization").map(str::to_owned), fields)
 }
 
@@ -53,7 +53,10 @@ async fn each_client_proves_itself_in_exactly_one_way(backend: Backend) {
     assert!(header.is_none() && form["client_secret"].starts_with("demo-"), "{form:?}");
     assert_eq!(form["client_id"], "portico-oauth2-provider2");
     let (header, form) = proof(&app, "oidc/provider2");
-    assert!(header.is_none() && !form.contains_key("client_secret"), "a public client: {form:?}");
+    assert!(
+        header.is_none() && !form.contains_key("client_secret"),
+        "a public client sends no secret: {form:?}"
+    );
     assert_eq!(form["client_id"], "portico-oidc-provider2");
     assert_eq!(form["grant_type"], "authorization_code");
     assert_eq!(form["code_verifier"].len(), 43);
@@ -83,7 +86,10 @@ async fn h20_odd_secrets_arrive_as_they_are(backend: Backend) {
         if let Some(header) = header {
             let pair = STANDARD.decode(header.strip_prefix("Basic ").unwrap()).unwrap();
             let pair = String::from_utf8(pair).unwrap();
-            assert!(pair.is_ascii() && pair.matches(':').count() == 1, "form-encoded first: {pair}");
+            assert!(
+                pair.is_ascii() && pair.matches(':').count() == 1,
+                "client id and secret must be form-encoded: {pair}"
+            );
         }
     }
 }
@@ -96,7 +102,7 @@ async fn a_secret_is_changed_without_an_outage(backend: Backend) {
         .await;
     for slot in ["oidc/provider1", "oauth2/provider2"] {
         app.browser().log_in(slot, "ada-1").await;
-        assert_eq!(app.token_calls(slot), 1, "the current one is good");
+        assert_eq!(app.token_calls(slot), 1, "the current secret is accepted");
         let realm = app.realm(slot);
         let client = realm.find_client(&format!("portico-{}", slot.replace('/', "-"))).unwrap();
         let auth = match &client.auth {
@@ -105,8 +111,8 @@ async fn a_secret_is_changed_without_an_outage(backend: Backend) {
         };
         realm.put_client(Client { auth, ..(*client).clone() });
         app.browser().log_in(slot, "ada-1").await;
-        assert_eq!(app.token_calls(slot), 3, "refused once, then the next one");
-        // Only `invalid_client` brings out the next secret.
+        assert_eq!(app.token_calls(slot), 3, "the first secret is refused, the next one is accepted");
+        // Portico tries the next secret only after `invalid_client`.
         realm.knobs(|knobs| {
             knobs.token.error = Some(TokenError { status: 400, error: "invalid_grant".to_owned() });
         });
@@ -122,8 +128,8 @@ async fn claims_that_are_only_at_userinfo_are_fetched(backend: Backend) {
     assert_eq!(session["account"]["email_verified"], true);
     assert_eq!(app.counters("oidc/provider2").userinfo, 1);
     app.browser().log_in("oidc/provider1", "ada-1").await;
-    assert_eq!(app.counters("oidc/provider1").userinfo, 0, "the token said everything");
-    // A name in the token wins over userinfo's.
+    assert_eq!(app.counters("oidc/provider1").userinfo, 0, "the ID token contains all required claims");
+    // A name in the ID token takes precedence over one from userinfo.
     app.realm("oidc/provider2").knobs(|knobs| {
         knobs.id_token.claims.set("name", "Signed Name");
         knobs
@@ -151,11 +157,11 @@ async fn userinfo_is_asked_for_as_configured(backend: Backend) {
         let asked = app.realm(slot).last_request(Endpoint::Userinfo).unwrap();
         assert_eq!(asked.method, "POST");
         assert!(asked.header("authorization").unwrap().starts_with("Bearer "));
-        assert_eq!(asked.query, "", "the token is not in the address");
+        assert_eq!(asked.query, "", "the access token is not in the URL");
     }
     let session = app.browser().log_in("oidc/provider2", "ada-1").await;
     assert_eq!(app.counters("oidc/provider2").userinfo, 0);
-    assert_eq!(session["account"]["name"], "ada-1", "all that the token said");
+    assert_eq!(session["account"]["name"], "ada-1", "the session has only the claims of the ID token");
     assert_eq!(session["account"]["email"], json!(null));
 }
 
@@ -172,7 +178,7 @@ async fn a_failing_userinfo_is_fatal_only_when_wanted(backend: Backend) {
 
 async fn google_needs_an_id_and_a_secret_only(backend: Backend) {
     let mut app = TestApp::on(backend).slots(&["oidc/google", "oauth2/google"]).start().await;
-    // As the demo has it: every address points elsewhere.
+    // Every URL points to the demo provider.
     app.browser().log_in("oidc/google", "ada-1").await;
     app.browser().log_in("oauth2/google", "ada-1").await;
     let names: Vec<_> = app.variables.keys().filter(|name| name.contains("_GOOGLE_")).cloned().collect();
@@ -208,7 +214,7 @@ async fn what_the_operator_adds_to_the_request_is_sent(backend: Backend) {
     let authorization = browser.start("oidc/provider1").await;
     let pairs: Vec<(String, String)> = authorization.query_pairs().into_owned().collect();
     let sent: BTreeMap<_, _> = pairs.iter().cloned().collect();
-    assert_eq!(pairs.len(), sent.len(), "nothing twice: {pairs:?}");
+    assert_eq!(pairs.len(), sent.len(), "no parameter may be sent twice: {pairs:?}");
     assert_eq!(sent["audience"], "https://api.example.com/?a=b&c");
     assert_eq!(sent["scope"], "openid email custom:scope");
     assert_eq!(sent["prompt"], "select_account");
@@ -227,7 +233,7 @@ async fn q_x_16_a_slot_without_pkce_sends_none(backend: Backend) {
 async fn a_number_is_a_subject_in_oauth2(backend: Backend) {
     let app = TestApp::on(backend).set("OAUTH2_PROVIDER1_SUBJECT_CLAIM", "id").start().await;
     let realm = app.realm("oauth2/provider1");
-    // Two neighbours that a floating-point number could not tell apart.
+    // The first two numbers are equal as floating-point numbers.
     let mut ids = Vec::new();
     for id in [9_007_199_254_740_992_u64, 9_007_199_254_740_993, 583_231] {
         realm.knobs(|knobs| {
@@ -252,8 +258,11 @@ async fn another_claim_may_be_the_subject(backend: Backend) {
         knobs.id_token.claims.set("oid", "ada-1");
     });
     let by_oid = app.browser().log_in("oidc/provider1", "ada-1").await;
-    assert_ne!(by_sub["account"]["id"], by_oid["account"]["id"], "two kinds of identifier never meet");
-    // From the ID token only.
+    assert_ne!(
+        by_sub["account"]["id"], by_oid["account"]["id"],
+        "identities with different subject claims are never equal"
+    );
+    // The subject comes only from the ID token.
     realm.set_person(Person { name: None, ..Person::new("bruno-2", "x") });
     realm.knobs(|knobs| {
         knobs.id_token.claims.remove("oid");
@@ -267,7 +276,7 @@ async fn a_form_encoded_token_answer_is_understood(backend: Backend) {
     app.realm("oauth2/provider1").knobs(|knobs| knobs.token.format = TokenFormat::Form);
     app.browser().log_in("oauth2/provider1", "ada-1").await;
     let asked = app.realm("oauth2/provider1").last_request(Endpoint::Token).unwrap();
-    assert!(asked.header("accept").unwrap().contains("application/json"), "JSON is asked for");
+    assert!(asked.header("accept").unwrap().contains("application/json"), "the request accepts JSON");
 }
 
 async fn an_authorization_server_may_name_its_issuer(backend: Backend) {

@@ -1,4 +1,4 @@
-//! The command line, and settings that are wrong.
+//! The command line, and the messages for invalid settings.
 
 use serde_json::json;
 
@@ -71,7 +71,10 @@ fn the_effective_settings_are_printed_without_secrets() {
             .unwrap_or_else(|| panic!("{path}:\n{}", output.stdout))
     };
     assert!(line("provider1.client_id").contains("from-the-environment"));
-    assert!(line("provider1.client_id").contains("PORTICO_OIDC_PROVIDER1_CLIENT_ID"), "where it comes from");
+    assert!(
+        line("provider1.client_id").contains("PORTICO_OIDC_PROVIDER1_CLIENT_ID"),
+        "the source of the value"
+    );
     assert!(line("provider1.display_label").contains("From the file"));
     assert!(line("provider1.display_label").contains("portico.toml"));
     assert!(line("signing_alg").contains("ES256") && line("signing_alg").contains("default"));
@@ -96,7 +99,7 @@ fn a_missing_file_and_both_spellings_are_mistakes() {
     file.exits(0);
 }
 
-/// The reference's examples, word for word but for labels that differ in nothing that matters.
+/// The examples of the reference; only the labels differ.
 const REFERENCE: [(&str, &str); 2] = [
     (
         "oidc",
@@ -141,14 +144,14 @@ async fn q_cfg_1_the_examples_of_the_reference_start_unchanged() {
         assert_eq!(from_file["providers"].as_array().unwrap().len(), 1);
 
         let mut program = Program::configured();
-        let kept = ["PORTICO_PUBLIC_URL", "PORTICO_SECURITY_SECRET_KEY"];
+        let without_prefix = ["PORTICO_PUBLIC_URL", "PORTICO_SECURITY_SECRET_KEY"];
         for name in ["SERVER_LISTEN", "SERVER_ADMIN_LISTEN", "STORAGE_URL", "SERVER_RATE_LIMIT"] {
             let value = program.variable(&format!("PORTICO_{name}")).to_owned();
             program = program.unset(&format!("PORTICO_{name}")).set(&format!("INFRAHUB_{name}"), &value);
         }
         assert!(
-            kept.iter().all(|name| !program.variable(name).is_empty()),
-            "these two are read under any prefix"
+            without_prefix.iter().all(|name| !program.variable(name).is_empty()),
+            "these two variables are read with every prefix"
         );
         for line in toml.lines().filter(|line| line.contains(" = \"")) {
             let (name, value) = line.split_once(" = ").unwrap();
@@ -250,7 +253,7 @@ fn help_is_complete_and_wrong_usage_is_2() {
     for word in ["serve", "demo", "config", "migrate", "--config", "--env-prefix", "78"] {
         assert!(help.stdout.contains(word), "{word}: {}", help.stdout);
     }
-    // Every form of section 8 of the contract.
+    // Every command form of section 8 of the product contract.
     for (command, words) in [
         (&[][..], "accounts sessions keys audit openapi completions"),
         (&["accounts"], "list show create import grant revoke disable enable delete release merge unlink"),

@@ -1,4 +1,4 @@
-//! The cookies, to the letter.
+//! The exact names and attributes of all cookies.
 
 use crate::testkit::{Answer, Backend, Browser, TestApp, on_both_databases};
 
@@ -9,7 +9,7 @@ on_both_databases!(
     l05_a_pending_login_is_small_and_short_lived,
 );
 
-/// Name and attributes of each cookie that an answer sets, sorted.
+/// The name and the attributes of each cookie that an answer sets, sorted.
 fn surface(answer: &Answer) -> Vec<String> {
     let mut cookies: Vec<_> = answer
         .set_cookies()
@@ -18,7 +18,7 @@ fn surface(answer: &Answer) -> Vec<String> {
             let mut attributes = set.attributes.clone();
             attributes.sort();
             let name = set.name.split_once("portico_login_").map_or(set.name.clone(), |(prefix, tag)| {
-                assert!(tag.split_once('-').is_some_and(|(_, mark)| mark.len() == 16), "{tag}");
+                assert!(tag.split_once('-').is_some_and(|(_, id)| id.len() == 16), "{tag}");
                 format!("{prefix}portico_login_TAG")
             });
             format!("{name}{}; {}", if set.value.is_empty() { " (empty)" } else { "" }, attributes.join("; "))
@@ -28,7 +28,7 @@ fn surface(answer: &Answer) -> Vec<String> {
     cookies
 }
 
-/// The cookies of a start, a callback, a refresh and a logout.
+/// The cookies of the start of a login, a callback, a refresh and a logout.
 async fn surfaces(browser: &mut Browser) -> [Vec<String>; 4] {
     let url = browser.url("/auth/oidc/provider1/login");
     let started = browser.visit(&url).await;
@@ -74,7 +74,7 @@ async fn on_https_every_cookie_is_secure_and_bound_to_its_host(backend: Backend)
     assert!(browser.jar.all().is_empty(), "{}", browser.jar);
 }
 
-/// Without the cookie of the login, which must be among them and be taken away.
+/// All cookies except the login cookie. Asserts that the login cookie is deleted.
 fn without_login(cookies: &[String]) -> Vec<String> {
     let (login, others): (Vec<_>, Vec<_>) =
         cookies.iter().cloned().partition(|cookie| cookie.contains("_login_"));
@@ -112,7 +112,7 @@ async fn l05_a_pending_login_is_small_and_short_lived(backend: Backend) {
     let (started, _) = cookie.name.strip_prefix("portico_login_").unwrap().split_once('-').unwrap();
     assert_eq!(i64::from_str_radix(started, 16).unwrap(), app.now());
     let state = authorization.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-    assert_eq!(state.len(), 43, "256 bits");
+    assert_eq!(state.len(), 43, "the state has 256 bits");
     assert!(!cookie.value.contains(&state));
 
     let callback = browser.choose(&authorization, "ada-1").await;
@@ -120,7 +120,7 @@ async fn l05_a_pending_login_is_small_and_short_lived(backend: Backend) {
     app.advance(601);
     browser.callback(&callback).await.refused(400, "login_state_invalid");
     assert_eq!(app.token_calls("oidc/provider1"), 0);
-    // The neighbour: ten minutes exactly, most of them at the provider.
+    // The permitted case: exactly ten minutes.
     let authorization = browser.start("oidc/provider1").await;
     app.advance(600);
     let callback = browser.choose(&authorization, "ada-1").await;

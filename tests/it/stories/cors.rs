@@ -1,4 +1,4 @@
-//! Frontends on other origins: exactly those the operator names.
+//! CORS for exactly the origins that the operator configures.
 
 use crate::testkit::{Answer, Backend, Browser, Request, TestApp, on_both_databases};
 
@@ -60,7 +60,7 @@ async fn m37_an_allowed_origin_may_use_the_session_and_no_other(backend: Backend
         .header("sec-fetch-site", "same-site")
         .header("x-csrf-token", &value);
     browser.send(post).await.is(200);
-    // What only proxies and libraries read is nobody's page.
+    // Routes that only proxies and libraries use have no CORS headers.
     let keys = Request::new("GET", browser.url("/.well-known/jwks.json")).header("origin", OTHER);
     assert_eq!(browser.send(keys).await.header("access-control-allow-origin"), None);
 }

@@ -1,4 +1,4 @@
-//! A request by cookie proves that it comes from our own page.
+//! CSRF protection of requests that are authenticated by cookie.
 
 use crate::testkit::{Backend, Request, TestApp, on_both_databases};
 
@@ -53,7 +53,7 @@ async fn a_value_is_good_for_its_own_session_only(backend: Backend) {
     let mut bruno = app.browser();
     bruno.log_in("oidc/provider1", "bruno-2").await;
     let foreign = bruno.jar.value("portico_csrf").to_owned();
-    // Cookie and header agree, as after a cookie was planted; still it is not ours.
+    // Cookie and header are equal, as after an injected cookie, but the session does not own the value.
     let mut cookie = ada.jar.find("portico_csrf").unwrap().clone();
     let own = cookie.value.clone();
     cookie.value = foreign;
@@ -62,7 +62,7 @@ async fn a_value_is_good_for_its_own_session_only(backend: Backend) {
     cookie.value = own;
     ada.jar.put(cookie);
     ada.post("/auth/refresh").await.is(200);
-    // What /auth/session repeats is as good.
+    // The value in the answer of /auth/session is accepted as well.
     let repeated = ada.fetch("/auth/session").await.header("x-csrf-token").unwrap().to_owned();
     assert!(!repeated.is_empty());
     let request = ada.proven("POST", "/auth/refresh");

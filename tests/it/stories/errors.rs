@@ -1,4 +1,4 @@
-//! What one sees when something is wrong: programs a document, people a page, an application its own route.
+//! Error answers: problem documents for programs, pages for browsers, and redirects to `server.error_url`.
 
 use portico_demo_idp::knobs::StateKnob;
 use serde_json::json;
@@ -44,11 +44,11 @@ async fn a_person_gets_a_page(backend: Backend) {
     answer.refused(400, "login_state_invalid");
     assert!(answer.header("content-type").unwrap().starts_with("text/html"), "{answer:?}");
     let id = answer.header("x-request-id").unwrap();
-    assert!(answer.body.contains(id), "the page shows the request id");
+    assert!(answer.body.contains(id), "the page must contain the request id");
     let policy = answer.header("content-security-policy").unwrap();
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     for (_, value) in callback.query_pairs() {
-        assert!(!answer.body.contains(&*value), "nothing of the query is echoed: {value}");
+        assert!(!answer.body.contains(&*value), "the page must not contain values of the query: {value}");
     }
 }
 
@@ -72,7 +72,7 @@ async fn an_application_gets_the_code_at_its_error_url(backend: Backend) {
         (Some("app.example.com"), "/failed", Some("login"))
     );
     assert!(!answer.gives_session());
-    // A script gets the document all the same.
+    // A script still gets the problem document.
     browser.relay(&callback).await.refused(400, "login_state_invalid").problem();
     let start = browser.url("/auth/oidc/provider1/login?return_to=//evil");
     let answer = browser.visit(&start).await;

@@ -1,4 +1,4 @@
-//! `portico access explain`: who would be let in, and as what.
+//! The command `portico access explain`: whether a login would be admitted, and with which roles.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::testkit::{Output, Program};
 
 const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 
-/// A company's slot of many tenants, and GitHub.
+/// A program with a multi-tenant Microsoft slot and a GitHub slot.
 fn program() -> Program {
     let variables = [
         ("SECURITY_OIDC_PROVIDERS", "provider1"),
@@ -107,7 +107,7 @@ fn who_would_not_come_in_is_told_why() {
     let told = explain("oidc/provider1", &without, &[]);
     told.exits(1);
     assert!(told.stdout.contains("too many"), "{}", told.stdout);
-    // What userinfo adds counts; what only the ID token may say does not come from there.
+    // Claims from userinfo count, except those that only the ID token may contain.
     explain("oidc/provider1", &person(&json!(null)), &["--userinfo", "userinfo.json"]).exits(0);
 }
 

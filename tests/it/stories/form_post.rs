@@ -1,4 +1,5 @@
-//! A provider that posts its answer (Apple): the browser brings no cookie along, and a page of ours sends it once more.
+//! Providers that use `form_post` (Apple). The browser sends no cookies with a cross-site POST, so a page of
+//! Portico posts the answer again.
 
 use portico_demo_idp::Endpoint;
 use portico_demo_idp::knobs::AutoLogin;
@@ -26,16 +27,16 @@ async fn app(backend: Backend) -> TestApp {
     app
 }
 
-/// Everything up to the provider's own page with its form.
+/// Performs a login up to the provider's page. Returns its form.
 async fn reach_form(browser: &mut Browser) -> Form {
     let authorization = browser.start(SLOT).await;
     assert!(authorization.query_pairs().any(|(name, value)| name == "response_mode" && value == "form_post"));
     Form::of(browser.visit(&authorization).await.is(200))
 }
 
-/// The page that posts once more, and its form.
+/// Asserts that the answer is the page that posts again. Returns its form.
 fn interstitial(answer: &Answer) -> Form {
-    assert!(answer.is(200).set_cookies().is_empty(), "nothing is decided yet: {answer:?}");
+    assert!(answer.is(200).set_cookies().is_empty(), "the page sets no cookies: {answer:?}");
     let form = Form::of(answer);
     assert_eq!(form.field("portico_repost"), Some("1"));
     form
@@ -59,17 +60,17 @@ async fn q_ap_1_a_posted_answer_is_posted_once_more_and_signs_in(backend: Backen
     assert_eq!(page.header("cache-control"), Some("no-store"));
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
     before.assert_same(&app.rows().await);
-    assert_eq!(app.database.count("spent_logins", "1 = 1").await, 0, "nothing is spent");
+    assert_eq!(app.database.count("spent_logins", "1 = 1").await, 0, "the login is not spent");
     assert_eq!(app.token_calls(SLOT), 0);
 
     let done = browser.send(again.request()).await;
     assert!(done.is(303).gives_session());
     assert_eq!(browser.who().await["idp"], SLOT);
-    // Once is once.
+    // The login can be completed only once.
     browser.send(again.request()).await.refused(400, "login_state_invalid");
     assert_eq!(app.token_calls(SLOT), 1);
 
-    // A browser that sends the cookie along needs no page of ours.
+    // If the browser sends the cookie, no second POST is needed.
     let mut other = app.browser();
     let form = reach_form(&mut other).await;
     assert!(other.send(form.request()).await.is(303).gives_session());
@@ -81,7 +82,7 @@ async fn q_ap_1_a_form_that_never_finds_its_cookie_is_refused(backend: Backend) 
     let form = reach_form(&mut browser).await;
     let again = interstitial(&browser.send(form.sent_from_elsewhere()).await);
     let before = app.rows().await;
-    // C01: another browser, or none.
+    // C01: another browser, and a browser that sends no cookie.
     let mut stranger = app.browser();
     stranger.send(again.request()).await.refused(400, "login_state_invalid");
     browser.send(again.sent_from_elsewhere()).await.refused(400, "login_state_invalid");
@@ -90,7 +91,10 @@ async fn q_ap_1_a_form_that_never_finds_its_cookie_is_refused(backend: Backend) 
     browser.send(stateless.sent_from_elsewhere()).await.refused(400, "login_state_invalid");
     before.assert_same(&app.rows().await);
     assert_eq!(app.token_calls(SLOT), 0);
-    assert!(browser.send(again.request()).await.is(303).gives_session(), "the right browser still can");
+    assert!(
+        browser.send(again.request()).await.is(303).gives_session(),
+        "the browser that started the login can still complete it"
+    );
 }
 
 async fn q_ap_1_each_slot_takes_its_own_method_only(backend: Backend) {
@@ -102,7 +106,7 @@ async fn q_ap_1_each_slot_takes_its_own_method_only(backend: Backend) {
     let refused = browser.callback(&query).await;
     refused.refused(405, "method_not_allowed");
     assert_eq!(refused.header("allow"), Some("POST"));
-    assert!(browser.send(form.request()).await.is(303).gives_session(), "nothing was consumed");
+    assert!(browser.send(form.request()).await.is(303).gives_session(), "the login is not spent");
 
     let mut other = app.browser();
     let callback = other.reach_callback("oidc/provider2", "ada-1").await;
@@ -113,7 +117,7 @@ async fn q_ap_1_each_slot_takes_its_own_method_only(backend: Backend) {
     refused.refused(405, "method_not_allowed");
     assert_eq!(refused.header("allow"), Some("GET"));
     assert!(other.callback(&callback).await.is(303).gives_session());
-    // RFC 9110 10.2.1: Allow lists the methods that this callback takes, whatever method is refused.
+    // RFC 9110 section 10.2.1: `Allow` lists the methods of this callback in every 405 answer.
     for (url, allowed) in [(&form.action, "POST"), (&action, "GET")] {
         for method in ["HEAD", "PUT", "DELETE"] {
             let refused = browser.send(Request::new(method, url.clone())).await;
@@ -139,7 +143,7 @@ async fn h19_a_form_and_a_query_never_mix(backend: Backend) {
         .await
         .refused(413, "too_large");
     assert_eq!(app.token_calls(SLOT), 0);
-    // What stands in the query of a posted answer counts for nothing.
+    // The query of a posted answer is ignored.
     let mut queried = form.clone();
     queried.action.query_pairs_mut().append_pair("code", "other").append_pair("state", "other");
     assert!(browser.send(queried.request()).await.is(303).gives_session());
@@ -159,7 +163,7 @@ async fn h11_what_is_posted_once_more_becomes_no_markup(backend: Backend) {
     let again = interstitial(&page);
     assert_eq!(page.body.matches("<script").count(), 1, "{}", page.body);
     assert!(!page.body.contains("<img"), "{}", page.body);
-    assert_eq!(again.field("state"), Some(EVIL), "it says the same again");
+    assert_eq!(again.field("state"), Some(EVIL), "the value is unchanged in the form");
     for ignored in ["user", "id_token", "error_description"] {
         assert_eq!(again.field(ignored), None);
     }
@@ -191,7 +195,7 @@ async fn q_ap_3_the_name_in_the_form_is_nobodys(backend: Backend) {
     });
     let form = reach_form(&mut honest).await;
     assert!(honest.send(form.request()).await.is(303).gives_session());
-    assert_eq!(app.audited("account_adopted").await, 1, "a name in the signed token is");
+    assert_eq!(app.audited("account_adopted").await, 1, "a name in the signed token is a verified source");
 }
 
 async fn a_posted_error_and_a_posted_mixup_end_the_login(backend: Backend) {
@@ -233,7 +237,7 @@ async fn a_link_and_a_hand_off_finish_by_form_too(backend: Backend) {
     let authorization = spa.visit(&url).await.location();
     let form = Form::of(&spa.visit(&authorization).await);
     let page = spa.send(form.sent_from_elsewhere()).await;
-    // Browsers hold the redirect after a form to the policy, too.
+    // Browsers also apply `form-action` to the redirect after a form.
     assert!(
         page.header("content-security-policy").unwrap().contains("form-action 'self' https://spa.example")
     );

@@ -1,4 +1,4 @@
-//! A frontend on another site gets its tokens: by a one-time code that only it can exchange.
+//! The hand-off of tokens to a frontend on another site by a one-time code with PKCE.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -31,18 +31,18 @@ fn login(browser: &Browser, return_to: &str, challenge: Option<&str>) -> Url {
     url
 }
 
-/// A whole login of a hand-off; where the browser is sent at its end.
+/// Performs a whole login with hand-off. Returns the URL of the last redirect.
 async fn handed_off(browser: &mut Browser, return_to: &str) -> Url {
     let start = login(browser, return_to, Some(CHALLENGE));
     let authorization = browser.visit(&start).await.location();
     let callback = browser.choose(&authorization, "ada-1").await;
     let answer = browser.callback(&callback).await;
-    assert!(!answer.gives_session(), "no cookies but the removal of the login's: {answer:?}");
+    assert!(!answer.gives_session(), "the answer only deletes the login cookie: {answer:?}");
     answer.location()
 }
 
 fn code_in(url: &Url) -> String {
-    url.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned()
+    url.query_pairs().find(|(name, _)| name == "code").expect("the URL has a code").1.into_owned()
 }
 
 async fn exchange(browser: &mut Browser, code: &str, verifier: &str) -> Answer {
@@ -57,7 +57,11 @@ async fn a_frontend_on_another_site_gets_tokens_for_its_code(backend: Backend) {
     assert_eq!(arrived.origin().ascii_serialization(), SPA);
     assert!(arrived.query().unwrap().starts_with("x=1&y=a%20b&code="), "{arrived}");
     assert_eq!(arrived.fragment(), Some("/route"));
-    assert_eq!(app.database.count("sessions", "1 = 1").await, 0, "no session before it is asked for");
+    assert_eq!(
+        app.database.count("sessions", "1 = 1").await,
+        0,
+        "the session starts with the exchange of the code"
+    );
     let mut frontend = app.browser();
     let answer = exchange(&mut frontend, &code_in(&arrived), VERIFIER).await;
     assert!(answer.set_cookies().is_empty(), "{answer:?}");
@@ -122,14 +126,14 @@ async fn a_hand_off_needs_an_allowed_origin_and_a_challenge(backend: Backend) {
         let url = login(&browser, return_to, challenge);
         let answer = browser.visit(&url).await;
         answer.refused(400, "bad_request");
-        assert!(answer.set_cookies().is_empty(), "{return_to}: nothing began");
+        assert!(answer.set_cookies().is_empty(), "{return_to}: no login may start");
     }
     let mut plain = login(&browser, "https://spa.example.org/", Some(CHALLENGE));
     plain.query_pairs_mut().append_pair("code_challenge_method", "plain");
     browser.visit(&plain).await.refused(400, "bad_request");
     let good = login(&browser, "https://spa.example.org/", Some(CHALLENGE));
     browser.visit(&good).await.is(303);
-    // An origin that is no longer allowed when the person comes back is not led to.
+    // If the origin is no longer allowed at the callback, the login is refused.
     let mut app = app;
     let authorization = browser.visit(&good).await.location();
     let callback = browser.choose(&authorization, "ada-1").await;
@@ -156,7 +160,7 @@ async fn a_hand_off_of_a_disabled_account_is_refused(backend: Backend) {
     let code = code_in(&handed_off(&mut app.browser(), "https://spa.example.org/").await);
     app.set_status("Ada Example", "disabled").await;
     exchange(&mut app.browser(), &code, VERIFIER).await.refused(400, "handoff_invalid");
-    // A code that is still there, as when the account is disabled during the exchange.
+    // The code is still stored, as when the account is disabled during the exchange.
     app.set_status("Ada Example", "active").await;
     let code = code_in(&handed_off(&mut app.browser(), "https://spa.example.org/").await);
     app.database.execute("UPDATE accounts SET status = 'disabled'").await;

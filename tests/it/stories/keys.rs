@@ -1,4 +1,4 @@
-//! Signing keys come and go, the secret key changes, and nobody is logged out.
+//! Rotation of signing keys and of the secret key, without loss of sessions.
 
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::{Entropy, Timestamp};
@@ -54,10 +54,14 @@ async fn a_key_is_published_before_it_signs_and_after_its_last_token(backend: Ba
     app.running().rotate_keys().await;
     app.running().tend_keys().await;
     let both = kids(&app).await;
-    assert_eq!((both.len(), &both[0]), (2, &first[0]), "said twice, made once; published at once");
+    assert_eq!(
+        (both.len(), &both[0]),
+        (2, &first[0]),
+        "two rotations create one key, which is published immediately"
+    );
     app.advance(599);
     app.running().tend_keys().await;
-    assert_eq!(kid_of(&refreshed(&mut browser).await), first[0], "not signing yet");
+    assert_eq!(kid_of(&refreshed(&mut browser).await), first[0], "the next key does not sign yet");
     app.advance(1);
     let old = refreshed(&mut browser).await;
     app.running().tend_keys().await;
@@ -66,10 +70,13 @@ async fn a_key_is_published_before_it_signs_and_after_its_last_token(backend: Ba
     assert_eq!(app.audited("key_rotated").await, 1);
     app.advance(899);
     app.running().tend_keys().await;
-    assert!(accepts(&mut browser, &old).await && kids(&app).await.len() == 2, "until its last second");
+    assert!(
+        accepts(&mut browser, &old).await && kids(&app).await.len() == 2,
+        "the old key is published until the last token expires"
+    );
     app.advance(3600);
     app.running().tend_keys().await;
-    assert_eq!(kids(&app).await, both[1..], "and then it is gone");
+    assert_eq!(kids(&app).await, both[1..], "the old key is removed after that");
 }
 
 async fn a_key_is_rotated_unasked_after_ninety_days(backend: Backend) {
@@ -93,7 +100,10 @@ async fn a_replica_that_meets_an_unknown_key_looks_again(backend: Backend) {
     let new = refreshed(&mut browser).await;
     assert_eq!(kids(&app).await.len(), 2);
     let mut other = browser.clone().at(at);
-    assert!(accepts(&mut other, &new).await, "without its own upkeep, and without a restart");
+    assert!(
+        accepts(&mut other, &new).await,
+        "the replica accepts the new key without maintenance or restart"
+    );
     drop(replica);
 }
 
@@ -132,12 +142,12 @@ async fn the_secret_key_changes_in_two_steps_and_nobody_is_logged_out(backend: B
         app.restart(&changes).await;
         app.running().tend_keys().await;
         assert!(accepts(&mut signed_in, &token).await);
-        assert!(signed_in.is_signed_in().await, "the cookie is as good as before");
+        assert!(signed_in.is_signed_in().await, "the session cookie is still valid");
         signed_in.post("/auth/refresh").await.is(200);
     }
     pending.callback(&callback).await.is(303);
     superseded.clone().post("/auth/refresh").await.is(200);
-    // What had to be sealed anew is: the old key can go.
+    // All sealed data is sealed with the new key, so the previous one can be removed.
     app.restart(&[("SECURITY_SECRET_KEY_PREVIOUS", None)]).await;
     assert!(accepts(&mut signed_in, &token).await);
     let mut again = app.browser();
@@ -149,7 +159,7 @@ async fn a_signing_key_that_is_gone_is_replaced_at_once(backend: Backend) {
     let mut browser = app.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
     let old = refreshed(&mut browser).await;
-    assert!(accepts(&mut browser, &old).await, "and remembers that it is good");
+    assert!(accepts(&mut browser, &old).await, "the token is accepted and cached");
     let first = kids(&app).await;
     app.running().rotate_keys().await;
     app.database.execute("DELETE FROM signing_keys").await;
@@ -157,7 +167,7 @@ async fn a_signing_key_that_is_gone_is_replaced_at_once(backend: Backend) {
     app.running().tend_keys().await;
     let now = kids(&app).await;
     assert!(now.len() == 1 && now != first, "{now:?}");
-    assert!(!accepts(&mut browser, &old).await, "what is gone vouches for nothing");
+    assert!(!accepts(&mut browser, &old).await, "a token of a deleted key is not accepted");
     let new = refreshed(&mut browser).await;
     assert!(kid_of(&new) == now[0] && accepts(&mut browser, &new).await);
 }

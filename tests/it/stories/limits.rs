@@ -1,4 +1,4 @@
-//! How often one address may ask, and whose word on an address counts.
+//! Rate limits per client address, and the trust in proxy headers.
 
 use serde_json::json;
 
@@ -44,7 +44,7 @@ async fn m33_each_kind_of_request_has_its_own_budget(backend: Backend) {
         }
         browser.send(request).await.refused(429, "rate_limited");
     }
-    // What is not counted goes on.
+    // Routes without a rate limit still answer.
     for path in ["/auth/providers", "/auth/", "/.well-known/jwks.json"] {
         browser.fetch(path).await.is(200);
     }
@@ -54,10 +54,14 @@ async fn m33_each_kind_of_request_has_its_own_budget(backend: Backend) {
     }
     app.advance(20);
     for request in requests(&browser) {
-        assert_ne!(browser.send(request.clone()).await.status, 429, "a third of a minute, one request");
+        assert_ne!(
+            browser.send(request.clone()).await.status,
+            429,
+            "one request is permitted after a third of a minute"
+        );
         assert_eq!(browser.send(request).await.status, 429);
     }
-    // A session is resumed at the expense of refreshes.
+    // Resuming a session counts as a refresh.
     app.advance(60);
     let mut person = app.browser();
     person.log_in(SLOT, "ada-1").await;
@@ -78,7 +82,7 @@ async fn m33_new_settings_forgive_nobody(backend: Backend) {
     app.reload(&[("OIDC_PROVIDER1_DISPLAY_LABEL", Some("Another label"))]).await.unwrap();
     browser.send(request.clone()).await.refused(429, "rate_limited");
     app.reload(&[("SERVER_RATE_LIMIT", Some("4"))]).await.unwrap();
-    assert_ne!(browser.send(request.clone()).await.status, 429, "one more than before");
+    assert_ne!(browser.send(request.clone()).await.status, 429, "the new limit permits one more request");
     browser.send(request).await.refused(429, "rate_limited");
 }
 
@@ -118,11 +122,11 @@ async fn m33_c15_clients_behind_a_trusted_proxy_are_told_apart(backend: Backend)
         }
         browser.send(behind(start.clone(), client)).await.refused(429, "rate_limited");
     }
-    // What a client writes itself, before the proxy's own entry, buys nothing.
+    // Entries that the client itself puts before the proxy's entry are ignored.
     for forged in ["1.1.1.1, 192.0.2.3", "192.0.2.9, 192.0.2.3", "2001:db8::2"] {
         browser.send(behind(start.clone(), forged)).await.refused(429, "rate_limited");
     }
-    // The record has the client's address, and sessions show it.
+    // Audit events and sessions contain the client's address.
     let callback = browser
         .send(behind(Request::navigation(browser.url(&format!("/auth/{SLOT}/callback"))), "192.0.2.77"));
     callback.await.refused(400, "login_state_invalid");
@@ -144,7 +148,7 @@ async fn m33_a_proxy_that_nobody_trusts_is_not_held_to_account(backend: Backend)
     for _ in 0..10 {
         browser.send(behind(start.clone(), "192.0.2.1")).await.is(303);
     }
-    // The same connection without the header is a client like any other.
+    // Without the header, the connection's own address is limited.
     for _ in 0..2 {
         browser.send(start.clone()).await.is(303);
     }
@@ -155,7 +159,7 @@ async fn m33_a_proxy_that_nobody_trusts_is_not_held_to_account(backend: Backend)
     assert_eq!(
         person.fetch("/auth/sessions").await.json()["sessions"][0]["ip"],
         "127.0.0.1",
-        "not what the header says"
+        "the header of an untrusted client is ignored"
     );
 }
 
@@ -179,7 +183,7 @@ async fn h27_a_flood_of_new_people_through_one_slot_is_slowed_down(backend: Back
     }
     assert_eq!(refused, 20);
     let accounts = app.accounts().await;
-    assert_eq!(accounts.len(), 21, "twenty and the one from before");
+    assert_eq!(accounts.len(), 21, "twenty new accounts and the existing one");
     assert_eq!(app.audited("account_adopted").await, 0);
     assert_eq!(accounts.iter().filter(|account| account.roles == ["admin"]).count(), 1);
 }

@@ -1,4 +1,4 @@
-//! One more identity for an account: both sides proved, and nothing ever moves.
+//! Linking of further identities to an account. An identity never moves to another account.
 
 use portico_core::audit::{AuditEvent, Event};
 use portico_core::clock::Timestamp;
@@ -24,7 +24,7 @@ async fn begin(browser: &mut Browser, slot: &str) -> Answer {
     browser.post(&format!("/auth/{slot}/link?return_to=/settings")).await
 }
 
-/// Everything of a link but its last hop.
+/// Starts to link an identity and logs in at the provider. Returns the callback URL without requesting it.
 async fn reach_callback(browser: &mut Browser, slot: &str, person: &str) -> Url {
     let location = begin(browser, slot).await.is(200).json()["location"].as_str().unwrap().to_owned();
     browser.choose(&location.parse().unwrap(), person).await
@@ -47,7 +47,7 @@ async fn a_second_identity_is_linked_and_both_lead_to_one_account(backend: Backe
     let cookie = browser.jar.value("portico_refresh").to_owned();
     let answer = link(&mut browser, "oauth2/provider1", "bruno-2").await;
     answer.is(303).leads_to(browser.url("/settings").as_str());
-    assert!(!answer.gives_session(), "the session goes on as it is");
+    assert!(!answer.gives_session(), "the session does not change");
     assert_eq!(browser.jar.value("portico_refresh"), cookie);
     let own = identities(&mut browser).await;
     let subjects: Vec<_> = own.iter().map(|identity| identity["subject"].as_str().unwrap()).collect();
@@ -60,7 +60,7 @@ async fn a_second_identity_is_linked_and_both_lead_to_one_account(backend: Backe
     assert_eq!(again["account"]["id"], ada["account"]["id"]);
     assert_eq!(app.accounts().await.len(), 1);
     assert_eq!(app.audited("identity_linked").await, 2);
-    // Once more is no harm.
+    // Linking the same identity again changes nothing.
     let mut browser = app.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
     link(&mut browser, "oauth2/provider1", "bruno-2").await.is(303);
@@ -94,9 +94,9 @@ async fn link_23_a_link_finishes_only_in_the_session_that_began_it(backend: Back
         let (before, asked) = (app.rows().await, app.token_calls("oauth2/provider1"));
         browser.callback(&callback).await.refused(400, "login_state_invalid");
         before.assert_same(&app.rows().await);
-        assert_eq!(app.token_calls("oauth2/provider1"), asked, "nobody was asked");
+        assert_eq!(app.token_calls("oauth2/provider1"), asked, "no code is exchanged");
     }
-    // Signed out altogether, and ended by somebody else while at the provider.
+    // The browser has no session any more, or its session was revoked during the visit at the provider.
     let mut browser = app.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
     let callback = reach_callback(&mut browser, "oauth2/provider1", "bruno-2").await;
@@ -110,7 +110,7 @@ async fn link_23_a_link_finishes_only_in_the_session_that_began_it(backend: Back
     let before = app.rows().await;
     browser.callback(&callback).await.refused(400, "login_state_invalid");
     before.assert_same(&app.rows().await);
-    // The twin.
+    // The permitted case.
     let mut browser = app.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
     link(&mut browser, "oauth2/provider1", "bruno-2").await.is(303);
@@ -170,7 +170,10 @@ async fn link_05_an_unlinked_identity_never_makes_its_account_adoptable(backend:
     link(&mut browser, "oauth2/provider1", "bruno-2").await.is(303);
     let first = identities(&mut browser).await[0]["id"].as_str().unwrap().to_owned();
     let answer = browser.send(browser.proven("DELETE", &format!("/auth/identities/{first}"))).await;
-    assert!(answer.is(204).set_cookie("portico_refresh").removes(), "it began this very session");
+    assert!(
+        answer.is(204).set_cookie("portico_refresh").removes(),
+        "the identity belongs to the login of this session"
+    );
     assert!(!browser.is_signed_in().await);
     app.unlink("bruno-2").await;
     app.realm("oidc/provider2").set_person(portico_demo_idp::Person::new("stranger", "Ada Example"));
@@ -179,7 +182,7 @@ async fn link_05_an_unlinked_identity_never_makes_its_account_adoptable(backend:
     let again = app.browser().log_in("oidc/provider1", "ada-1").await;
     assert_ne!(
         again["account"]["id"], ada["account"]["id"],
-        "a separate account even for who was there before"
+        "the person gets a separate account, despite an earlier account"
     );
 }
 

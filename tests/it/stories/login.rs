@@ -1,4 +1,4 @@
-//! Pressing a button and coming back signed in.
+//! The login from the start to the callback.
 
 use portico_demo_idp::{Endpoint, Person};
 use serde_json::json;
@@ -43,7 +43,7 @@ async fn a_person_logs_in_through_each_of_the_six_slots(backend: Backend) {
         assert_eq!(sent.contains_key("nonce"), slot.starts_with("oidc"), "{sent:?}");
         assert_eq!(sent["scope"], "openid profile email");
     }
-    assert_eq!(app.accounts().await.len(), 6, "six issuers, six accounts");
+    assert_eq!(app.accounts().await.len(), 6, "each of the six issuers has its own account");
 }
 
 async fn a_second_login_finds_the_same_account(backend: Backend) {
@@ -85,7 +85,7 @@ async fn a_login_leads_back_to_where_it_began(backend: Backend) {
     ] {
         let mut browser = app.browser();
         let authorization = browser.start_for("oidc/provider1", return_to).await;
-        assert!(!authorization.as_str().contains("return_to"), "the provider does not learn it");
+        assert!(!authorization.as_str().contains("return_to"), "the provider does not receive `return_to`");
         let callback = browser.choose(&authorization, "ada-1").await;
         browser.callback(&callback).await.is(303).leads_to(browser.url(end).as_str());
     }
@@ -107,7 +107,7 @@ async fn a_login_while_signed_in_ends_the_old_session(backend: Backend) {
     thief.post("/auth/refresh").await.refused(401, "session_invalid");
     assert_eq!(browser.who().await["account"]["label"], "Bruno Beispiel");
 
-    // The same person again is a new session all the same.
+    // A further login of the same person starts a new session.
     let mut before = browser.clone();
     browser.log_in("oauth2/provider1", "bruno-2").await;
     assert!(!before.is_signed_in().await);
@@ -125,7 +125,7 @@ async fn a_script_may_own_the_callback_and_relay_it(backend: Backend) {
     assert_eq!(given["expires_in"], 900);
     assert_eq!(given["return_to"], browser.url("/after?x=1").as_str());
     assert_eq!(given["access_token"], answer.set_cookie("portico_access").value);
-    assert!(given.get("refresh_token").is_none(), "by cookie only: {given}");
+    assert!(given.get("refresh_token").is_none(), "the refresh token is only in the cookie: {given}");
     assert!(browser.is_signed_in().await);
     assert!(browser.jar.logins().is_empty());
 }
@@ -141,7 +141,7 @@ async fn m11_tabs_finish_in_any_order(backend: Backend) {
     assert_eq!(browser.jar.logins().len(), 3);
     for (left, callback) in callbacks.iter().enumerate().rev() {
         browser.callback(callback).await.is(303);
-        assert_eq!(browser.jar.logins().len(), left, "each tab takes its own cookie away");
+        assert_eq!(browser.jar.logins().len(), left, "each callback deletes only its own login cookie");
     }
     assert_eq!(browser.who().await["account"]["label"], "Ada Example");
 }
@@ -161,6 +161,6 @@ async fn no_token_is_ever_in_an_address(backend: Backend) {
             assert!(secrets.iter().all(|secret| !address.as_str().contains(secret)), "{address}");
             assert!(!address.as_str().contains("eyJ"), "{address}");
         }
-        assert!(secrets.len() >= 4, "there was something to look for");
+        assert!(secrets.len() >= 4, "the test has secrets to search for");
     }
 }

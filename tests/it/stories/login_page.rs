@@ -1,4 +1,4 @@
-//! The buttons: as a list for frontends, and on Portico's own page.
+//! The login buttons, as a list for frontends and on Portico's login page.
 
 use serde_json::json;
 
@@ -70,7 +70,7 @@ async fn the_page_has_a_button_for_each_slot(backend: Backend) {
         assert!(answer.body.contains(&format!("/auth/{slot}/login?return_to=")), "{slot}: {}", answer.body);
     }
     assert!(answer.body.contains("Example Identity") && answer.body.contains("<svg"));
-    assert!(!answer.body.contains("<script"), "it works without any script");
+    assert!(!answer.body.contains("<script"), "the page needs no script");
     let evil = browser.url("/auth/?return_to=https%3A%2F%2Fevil.example");
     browser.visit(&evil).await.refused(400, "bad_request");
 }
@@ -100,5 +100,5 @@ async fn an_unknown_icon_is_replaced(backend: Backend) {
         answer.body.split(" d=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(shapes.len() >= 2, "{}", answer.body);
     let first = shapes[shapes.len() - 2];
-    assert_eq!(first, shapes[shapes.len() - 1], "both show mdi:account-key");
+    assert_eq!(first, shapes[shapes.len() - 1], "both buttons show the icon mdi:account-key");
 }

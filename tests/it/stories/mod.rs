@@ -1,4 +1,4 @@
-//! What a person, a frontend, a backend or an operator sees.
+//! The behaviour that persons, frontends, backends and operators observe.
 
 mod access;
 mod accounts;

@@ -1,4 +1,4 @@
-//! What operators do on the command line, beside a running service.
+//! Commands that operators run while the service runs.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ on_both_databases!(
 
 const SLOTS: [&str; 2] = ["oidc/provider1", "oauth2/provider1"];
 
-/// A running service on this database.
+/// A running service with an empty database.
 async fn serve(backend: Backend) -> (Service, DemoIdp, Database) {
     let database = backend.fresh().await;
     let program = Program::configured().set("PORTICO_STORAGE_URL", &database.url);
@@ -29,7 +29,8 @@ async fn serve(backend: Backend) -> (Service, DemoIdp, Database) {
     (program.serve().await, idp, database)
 }
 
-fn say(service: &Service, words: &[&str]) -> Value {
+/// Runs a command with `--json` and parses its output.
+fn run_json(service: &Service, words: &[&str]) -> Value {
     service.program.run(&[words, &["--json"]].concat()).json()
 }
 
@@ -42,32 +43,36 @@ async fn a_disabled_account_is_out_and_comes_back(backend: Backend) {
     let mut browser = service.browser();
     let ada = browser.log_in("oidc/provider1", "ada-1").await;
     let id = ada["account"]["id"].as_str().unwrap();
-    let disabled = say(&service, &["accounts", "disable", "Ada Example"]);
+    let disabled = run_json(&service, &["accounts", "disable", "Ada Example"]);
     assert_eq!((&disabled["id"], &disabled["status"]), (&ada["account"]["id"], &json!("disabled")));
     browser.post("/auth/refresh").await.refused(403, "account_disabled");
     service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(403, "account_disabled");
-    // Another process did it: noticed here within five seconds.
+    // The command runs in another process; the service notices the change within five seconds.
     for attempt in 0.. {
         if browser.fetch("/auth/session").await.status == 401 {
             break;
         }
-        assert!(attempt < 60, "still signed in after six seconds");
+        assert!(attempt < 60, "the session is still accepted after six seconds");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(say(&service, &["accounts", "disable", id])["status"], "disabled", "twice is no mistake");
+    assert_eq!(
+        run_json(&service, &["accounts", "disable", id])["status"],
+        "disabled",
+        "disabling twice succeeds"
+    );
     service.program.run(&["accounts", "release", id]).exits(1);
-    assert_eq!(say(&service, &["accounts", "enable", id])["status"], "active");
+    assert_eq!(run_json(&service, &["accounts", "enable", id])["status"], "active");
     browser.post("/auth/refresh").await.refused(401, "session_invalid");
     service.browser().log_in("oidc/provider1", "ada-1").await;
-    assert_eq!(say(&service, &["accounts", "delete", id])["status"], "deleted");
+    assert_eq!(run_json(&service, &["accounts", "delete", id])["status"], "deleted");
     service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(403, "account_disabled");
     service.program.run(&["accounts", "enable", id]).exits(1);
-    say(&service, &["accounts", "release", id]);
+    run_json(&service, &["accounts", "release", id]);
     let again = service.browser().log_in("oidc/provider1", "ada-1").await;
     assert_ne!(again["account"]["id"], ada["account"]["id"]);
-    let events = say(&service, &["audit", "--account", id]);
+    let events = run_json(&service, &["audit", "--account", id]);
     let events = texts(&events, "event");
-    // Within one second, what different processes did has no order.
+    // Events of different processes within one second have no defined order.
     for change in ["account_disabled", "account_enabled", "account_deleted", "account_released"] {
         assert_eq!(events.iter().filter(|event| **event == change).count(), 1, "{events:?}");
     }
@@ -79,13 +84,13 @@ async fn a_merge_is_previewed_and_then_done(backend: Backend) {
     let mut browser = service.browser();
     let other = browser.log_in("oauth2/provider1", "bruno-2").await;
     let (from, into) = (other["account"]["id"].as_str().unwrap(), ada["account"]["id"].as_str().unwrap());
-    say(&service, &["accounts", "grant", from, "editor"]);
-    say(&service, &["accounts", "grant", from, "--group", "staff"]);
-    let preview = say(&service, &["accounts", "merge", from, into]);
+    run_json(&service, &["accounts", "grant", from, "editor"]);
+    run_json(&service, &["accounts", "grant", from, "--group", "staff"]);
+    let preview = run_json(&service, &["accounts", "merge", from, into]);
     assert_eq!(preview["identities"].as_array().unwrap().len(), 1);
     assert_eq!(preview["roles"], json!(["editor"]));
-    assert_eq!(database.count("accounts", "status = 'deleted'").await, 0, "only shown");
-    let merged = say(&service, &["accounts", "merge", from, into, "--yes"]);
+    assert_eq!(database.count("accounts", "status = 'deleted'").await, 0, "the preview changes nothing");
+    let merged = run_json(&service, &["accounts", "merge", from, into, "--yes"]);
     assert_eq!(
         (&merged["id"], &merged["roles"], &merged["groups"]),
         (&json!(into), &json!(["editor"]), &json!(["staff"]))
@@ -98,22 +103,28 @@ async fn a_merge_is_previewed_and_then_done(backend: Backend) {
     }
     service.program.run(&["accounts", "merge", from, into, "--yes"]).exits(1);
     service.program.run(&["accounts", "merge", into, into, "--yes"]).exits(1);
-    let shown = say(&service, &["accounts", "show", into]);
+    assert_merged_account_can_be_changed(&service, into);
+}
+
+/// Removes identities and roles of an account with two identities, two sessions and the role `editor`.
+fn assert_merged_account_can_be_changed(service: &Service, account: &str) {
+    let shown = run_json(service, &["accounts", "show", account]);
     assert_eq!(
         (shown["identities"].as_array().unwrap().len(), shown["sessions"].as_array().unwrap().len()),
         (2, 2)
     );
     let identity = shown["identities"][0]["id"].as_str().unwrap();
-    say(&service, &["accounts", "unlink", into, identity]);
-    let left = say(&service, &["sessions", "list", "--account", into]);
-    assert_eq!(left.as_array().unwrap().len(), 1, "the session that the identity began is ended");
-    let last = say(&service, &["accounts", "show", into])["identities"][0]["id"].as_str().unwrap().to_owned();
-    service.program.run(&["accounts", "unlink", into, &last]).exits(1).complains(&["last identity"]);
-    let slip = service.program.run(&["accounts", "revoke", into, "editr"]);
+    run_json(service, &["accounts", "unlink", account, identity]);
+    let left = run_json(service, &["sessions", "list", "--account", account]);
+    assert_eq!(left.as_array().unwrap().len(), 1, "the session of the unlinked identity is revoked");
+    let last =
+        run_json(service, &["accounts", "show", account])["identities"][0]["id"].as_str().unwrap().to_owned();
+    service.program.run(&["accounts", "unlink", account, &last]).exits(1).complains(&["last identity"]);
+    let slip = service.program.run(&["accounts", "revoke", account, "editr"]);
     slip.exits(0).complains(&["nothing revoked", "role:editr"]);
-    let revoked = service.program.run(&["accounts", "revoke", into, "editor"]);
+    let revoked = service.program.run(&["accounts", "revoke", account, "editor"]);
     assert_eq!(revoked.exits(0).stderr, "");
-    assert_eq!(say(&service, &["accounts", "show", into])["roles"], json!([]));
+    assert_eq!(run_json(service, &["accounts", "show", account])["roles"], json!([]));
 }
 
 async fn people_are_imported_from_either_form(backend: Backend) {
@@ -136,7 +147,7 @@ async fn people_are_imported_from_either_form(backend: Backend) {
     bad.complains(&["row 4"]);
     program.run(&["accounts", "import", "nothing.csv"]).exits(1);
     let listed = program.run(&["accounts", "list", "--json"]).json();
-    assert_eq!(texts(&listed, "name"), ["Ada Example", "Bob", "Cleo"], "none of the bad file");
+    assert_eq!(texts(&listed, "name"), ["Ada Example", "Bob", "Cleo"], "the invalid file imports no account");
     assert_eq!(listed[0]["roles"], json!(["admin", "editor"]));
     assert_eq!((&listed[0]["label"], &listed[1]["label"]), (&json!("Example, Ada"), &json!("Bob")));
     let events = program.run(&["audit", "--event", "account_created", "--json"]).json();
@@ -170,33 +181,33 @@ async fn grants_are_short_and_roles_not_too_many(backend: Backend) {
         (32, 2)
     );
     let granted = program.run(&["audit", "--event", "role_granted", "--json"]).json();
-    assert_eq!(granted.as_array().unwrap().len(), 3, "what changed nothing is not audited");
+    assert_eq!(granted.as_array().unwrap().len(), 3, "commands without a change are not audited");
 }
 
 async fn m32_the_audit_trail_is_read_by_account_event_and_page(backend: Backend) {
     let (service, _idp, database) = serve(backend).await;
     let ada = service.browser().log_in("oidc/provider1", "ada-1").await;
     service.browser().log_in("oidc/provider1", "bruno-2").await;
-    say(&service, &["accounts", "grant", "Ada Example", "editor"]);
-    let all = say(&service, &["audit"]);
+    run_json(&service, &["accounts", "grant", "Ada Example", "editor"]);
+    let all = run_json(&service, &["audit"]);
     let members: Vec<_> = all[0].as_object().unwrap().keys().map(String::as_str).collect();
     for member in ["time", "event", "account_id", "idp", "outcome", "reason", "request_id", "ip"] {
         assert!(members.contains(&member), "{members:?}");
     }
-    let of_ada = say(&service, &["audit", "--account", "Ada Example"]);
+    let of_ada = run_json(&service, &["audit", "--account", "Ada Example"]);
     let own = of_ada.as_array().unwrap();
     assert!(own.iter().all(|event| event["account_id"] == ada["account"]["id"]), "{of_ada}");
     assert!(own.len() < all.as_array().unwrap().len());
-    let granted = say(&service, &["audit", "--account", "Ada Example", "--event", "role_granted"]);
+    let granted = run_json(&service, &["audit", "--account", "Ada Example", "--event", "role_granted"]);
     assert_eq!(texts(&granted, "reason"), ["role:editor"]);
     assert_eq!((&granted[0]["request_id"], &granted[0]["ip"]), (&json!(null), &json!(null)));
-    // Page after page is the whole.
+    // All pages together contain all events.
     let mut pages = Vec::new();
     while pages.len() < 100 {
         let last: Option<&Value> = pages.last();
         let after = last.map(|event| event["id"].as_str().unwrap().to_owned());
         let after: Vec<_> = after.iter().flat_map(|id| ["--after", id]).collect();
-        let page = say(&service, &[&["audit", "--limit", "2"], &after[..]].concat());
+        let page = run_json(&service, &[&["audit", "--limit", "2"], &after[..]].concat());
         let page = page.as_array().unwrap().clone();
         if page.is_empty() {
             break;
@@ -204,50 +215,59 @@ async fn m32_the_audit_trail_is_read_by_account_event_and_page(backend: Backend)
         pages.extend(page);
     }
     assert_eq!(json!(pages), all);
-    // What is older than asked for is left out.
+    // Events older than `--since` are omitted.
     database.execute("UPDATE audit_events SET time = time - 7200 WHERE event = 'role_granted'").await;
-    let recent = say(&service, &["audit", "--since", "1h"]);
+    let recent = run_json(&service, &["audit", "--since", "1h"]);
     assert_eq!(recent.as_array().unwrap().len(), all.as_array().unwrap().len() - 1);
     assert!(!texts(&recent, "event").contains(&"role_granted"));
-    let rather = say(&service, &["audit", "--since", "3h", "--event", "role_granted"]);
+    let rather = run_json(&service, &["audit", "--since", "3h", "--event", "role_granted"]);
     assert_eq!(rather.as_array().unwrap().len(), 1);
     service.program.run(&["audit", "--account", "nobody"]).exits(1);
 }
 
 async fn sessions_keys_and_events_are_seen_and_changed(backend: Backend) {
     let (service, _idp, _database) = serve(backend).await;
+    assert_sessions_are_listed_and_revoked(&service).await;
+    assert_keys_are_rotated_and_discarded(&service);
+    assert_events_are_listed_and_logged(&service);
+}
+
+async fn assert_sessions_are_listed_and_revoked(service: &Service) {
     let (mut first, mut second) = (service.browser(), service.browser());
     let ada = first.log_in("oidc/provider1", "ada-1").await;
     second.log_in("oidc/provider1", "bruno-2").await;
-    let all = say(&service, &["sessions", "list"]);
+    let all = run_json(service, &["sessions", "list"]);
     let members: Vec<_> = all[0].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(members, ["account_id", "created_at", "expires_at", "id", "idp", "last_used_at"]);
     assert_eq!(all.as_array().unwrap().len(), 2);
-    let own = say(&service, &["sessions", "list", "--account", "Ada Example"]);
+    let own = run_json(service, &["sessions", "list", "--account", "Ada Example"]);
     assert_eq!(own[0]["account_id"], ada["account"]["id"]);
-    let page = say(&service, &["sessions", "list", "--after", all[0]["id"].as_str().unwrap()]);
+    let page = run_json(service, &["sessions", "list", "--after", all[0]["id"].as_str().unwrap()]);
     assert_eq!(page, json!([all[1]]));
     service.program.run(&["sessions", "revoke"]).exits(2);
-    let revoked = say(&service, &["sessions", "revoke", own[0]["id"].as_str().unwrap()]);
+    let revoked = run_json(service, &["sessions", "revoke", own[0]["id"].as_str().unwrap()]);
     assert_eq!(revoked, json!({ "revoked": 1 }));
     first.post("/auth/refresh").await.refused(401, "session_invalid");
     second.post("/auth/refresh").await.is(200);
-    assert_eq!(say(&service, &["sessions", "revoke", "--all"]), json!({ "revoked": 1 }));
+    assert_eq!(run_json(service, &["sessions", "revoke", "--all"]), json!({ "revoked": 1 }));
     second.post("/auth/refresh").await.refused(401, "session_invalid");
+}
 
-    let keys = say(&service, &["keys", "list"]);
+fn assert_keys_are_rotated_and_discarded(service: &Service) {
+    let keys = run_json(service, &["keys", "list"]);
     assert_eq!((keys.as_array().unwrap().len(), &keys[0]["state"]), (1, &json!("current")));
-    let next = say(&service, &["keys", "rotate"]);
+    let next = run_json(service, &["keys", "rotate"]);
     assert_eq!((&next["state"], &next["retires_at"]), (&json!("next"), &json!(null)));
-    assert_eq!(say(&service, &["keys", "rotate"]), next, "one at a time");
-    assert_eq!(texts(&say(&service, &["keys", "list"]), "state"), ["current", "next"]);
-
+    assert_eq!(run_json(service, &["keys", "rotate"]), next, "only one next key exists");
+    assert_eq!(texts(&run_json(service, &["keys", "list"]), "state"), ["current", "next"]);
     let current = keys[0]["kid"].as_str().unwrap();
     service.program.run(&["keys", "discard", current]).exits(1).complains(&["keys rotate", "--yes"]);
     assert_eq!(service.program.run(&["keys", "discard", current, "--yes", "--json"]).json()["kid"], current);
     service.program.run(&["keys", "discard", "nobody"]).exits(1);
+}
 
-    let events = say(&service, &["audit", "--since", "1h", "--event", "login_succeeded"]);
+fn assert_events_are_listed_and_logged(service: &Service) {
+    let events = run_json(service, &["audit", "--since", "1h", "--event", "login_succeeded"]);
     assert_eq!(events.as_array().unwrap().len(), 2);
     let event = &events[0];
     assert_eq!(
@@ -257,8 +277,8 @@ async fn sessions_keys_and_events_are_seen_and_changed(backend: Backend) {
     let request_id = event["request_id"].as_str().unwrap();
     let log = service.log();
     let line = log.lines().find(|line| line.contains(request_id) && line.contains("login_succeeded"));
-    assert!(line.is_some(), "the log has it, too: {log}");
-    assert_eq!(say(&service, &["audit", "--limit", "1"]).as_array().unwrap().len(), 1);
+    assert!(line.is_some(), "the event must be in the log as well: {log}");
+    assert_eq!(run_json(service, &["audit", "--limit", "1"]).as_array().unwrap().len(), 1);
     service.program.run(&["audit", "--event", "nonsense"]).exits(2);
     service.program.run(&["audit", "--since", "yesterday"]).exits(2);
 }
@@ -267,37 +287,37 @@ async fn a_lost_secret_key_costs_a_login_and_no_account(backend: Backend) {
     let (service, _idp, _database) = serve(backend).await;
     let mut browser = service.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
-    let keys = say(&service, &["keys", "list"]);
+    let keys = run_json(&service, &["keys", "list"]);
     let kid = keys[0]["kid"].as_str().unwrap().to_owned();
     let right = service.program.variable("PORTICO_SECURITY_SECRET_KEY").to_owned();
     let lost =
         service.stop().set("PORTICO_SECURITY_SECRET_KEY", "bmV4dC1zZWNyZXQta2V5LW9mLXRoZS10ZXN0cy0wMzA0");
     lost.run(&["serve"]).exits(78).complains(&[&kid, "portico keys discard"]);
     lost.run(&["keys", "rotate"]).exits(78).complains(&[&kid]);
-    assert_eq!(lost.run(&["keys", "list", "--json"]).json(), keys, "nothing was made");
+    assert_eq!(lost.run(&["keys", "list", "--json"]).json(), keys, "no key was created");
     lost.run(&["keys", "discard", &kid]).exits(1).complains(&["--yes", "security.secret_key"]);
-    assert_eq!(lost.run(&["keys", "list", "--json"]).json(), keys, "nothing was discarded");
+    assert_eq!(lost.run(&["keys", "list", "--json"]).json(), keys, "no key was discarded");
     assert_eq!(lost.run(&["keys", "discard", &kid, "--yes", "--json"]).json(), keys[0]);
     let events = lost.run(&["audit", "--event", "key_rotated", "--json"]).json();
     assert_eq!(events[0]["reason"], format!("discarded:{kid}"));
     let service = lost.serve().await;
-    assert!(!browser.is_signed_in().await, "the old token");
+    assert!(!browser.is_signed_in().await, "the old token is not accepted");
     browser.post("/auth/refresh").await.refused(403, "csrf_failed");
     browser.log_in("oidc/provider1", "ada-1").await;
-    assert!(browser.is_signed_in().await, "one more login mends it");
-    let other = say(&service, &["keys", "list"]);
+    assert!(browser.is_signed_in().await, "a new login starts a valid session");
+    let other = run_json(&service, &["keys", "list"]);
     assert!(other.as_array().unwrap().len() == 1 && other[0]["kid"] != kid);
-    assert_eq!(say(&service, &["accounts", "list"]).as_array().unwrap().len(), 1);
-    // The old secret key is the wrong one now.
+    assert_eq!(run_json(&service, &["accounts", "list"]).as_array().unwrap().len(), 1);
+    // The service no longer starts with the old secret key.
     service.stop().set("PORTICO_SECURITY_SECRET_KEY", &right).run(&["serve"]).exits(78);
 }
 
 async fn a_wrong_secret_key_harms_no_key(backend: Backend) {
     let (service, _idp, database) = serve(backend).await;
-    let next = say(&service, &["keys", "rotate"])["kid"].as_str().unwrap().to_owned();
-    // It was made at a desk whose clock is behind, so it is listed first.
+    let next = run_json(&service, &["keys", "rotate"])["kid"].as_str().unwrap().to_owned();
+    // As if the machine that created the key had a slow clock: the key is listed first.
     database.execute("UPDATE signing_keys SET created_at = created_at - 60 WHERE state = 'next'").await;
-    let keys = say(&service, &["keys", "list"]);
+    let keys = run_json(&service, &["keys", "list"]);
     assert_eq!(keys[0]["kid"], next);
     let right = service.program.variable("PORTICO_SECURITY_SECRET_KEY").to_owned();
     let wrong =
@@ -308,9 +328,10 @@ async fn a_wrong_secret_key_harms_no_key(backend: Backend) {
     assert_eq!(
         other_algorithm.run(&["keys", "list", "--json"]).json(),
         keys,
-        "nothing was made or taken away"
+        "no key was created or deleted"
     );
-    // With the right one, a next key that does not open makes room for another. Identifiers may begin with a hyphen.
+    // With the right secret key, a next key that cannot be decrypted is replaced. Key ids may start with a
+    // hyphen.
     database.execute("UPDATE signing_keys SET kid = '-odd' WHERE state = 'next'").await;
     let good =
         other_algorithm.unset("PORTICO_SECURITY_SIGNING_ALG").set("PORTICO_SECURITY_SECRET_KEY", &right);

@@ -1,4 +1,4 @@
-//! What goes on when something else has stopped.
+//! Outages of the store and of providers.
 
 use std::net::TcpListener;
 
@@ -40,7 +40,7 @@ async fn c11_a_store_that_fails_while_looking_writes_nothing_and_heals(backend: 
     assert_eq!(after["account"], before["account"]);
     app.browser().log_in("oidc/provider1", "bruno-2").await;
     assert_eq!(app.accounts().await.len(), 2);
-    // An audit event of a failure that cannot be written is no reason to fail differently.
+    // If the audit event of a failed login cannot be written, the answer stays the same.
     app.store.break_method("record");
     app.browser().try_to_log_in("oidc/provider1", "nobody").await.refused(403, "idp_denied");
 }
@@ -78,7 +78,7 @@ async fn a_store_that_fails_in_a_session_is_503(backend: Backend) {
     assert!(browser.is_signed_in().await);
 }
 
-/// An address where nobody answers.
+/// A loopback address without a listener.
 fn nowhere() -> String {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     format!("http://127.0.0.1:{port}")
@@ -116,7 +116,7 @@ async fn a_provider_that_comes_back_is_used_again(backend: Backend) {
     let refused = browser.visit(&start).await;
     assert_eq!(refused.status, 502, "{refused:?}");
     app.be_honest("oidc/provider1");
-    // A failed look-up may be remembered for a moment, so that a dead provider is not asked by everybody.
+    // A failed lookup may be cached for up to one minute, to limit the requests to a failing provider.
     app.advance(61);
     browser.log_in("oidc/provider1", "ada-1").await;
 }
@@ -148,7 +148,7 @@ async fn a_dead_key_set_keeps_the_good_keys(backend: Backend) {
         realm.knobs(|knobs| {
             knobs.jwks.answer.body = body;
             knobs.jwks.answer.status = status;
-            // A token of an unknown key makes Portico look again.
+            // A token with an unknown key id makes Portico fetch the key set again.
             knobs.id_token.header.set("kid", what);
         });
         app.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(401, "idp_token_invalid");
@@ -159,7 +159,7 @@ async fn a_dead_key_set_keeps_the_good_keys(backend: Backend) {
         }
         app.be_honest("oidc/provider1");
     }
-    // After a day without a good look they are trusted no longer.
+    // Cached keys are no longer trusted after one day without a successful fetch.
     realm.knobs(|knobs| knobs.jwks.answer.status = Some(500));
     app.browser().log_in("oidc/provider1", "ada-1").await;
     app.advance(26 * 3600);
@@ -207,7 +207,7 @@ async fn readiness_knows_the_store_and_not_the_providers(backend: Backend) {
     assert_eq!(status(&app, "/livez").await, "200");
     app.store.heal();
     assert_eq!(status(&app, "/readyz").await, "200");
-    assert_eq!(status(&app, "/auth/providers").await, "404", "nothing public is here");
+    assert_eq!(status(&app, "/auth/providers").await, "404", "the operator's listener has no public routes");
     app.restart(&[]).await;
     assert_eq!(status(&app, "/readyz").await, "200");
     let public = app.browser().fetch("/readyz").await;

@@ -1,4 +1,4 @@
-//! A person's own sessions: seen, ended one by one, ended everywhere.
+//! Self-service for sessions: list them, end one, end all.
 
 use serde_json::Value;
 
@@ -33,11 +33,11 @@ async fn sessions_are_listed_with_the_current_one_marked(backend: Backend) {
     assert_eq!(listed.iter().map(|session| &session["current"]).collect::<Vec<_>>(), [false, true]);
     let own = &listed[1];
     assert_eq!((&own["idp"], &own["user_agent"]), (&"oidc/provider1".into(), &"A browser of 1999".into()));
-    assert_eq!(own["ip"], "127.0.0.1", "not what a header says (threats C15)");
+    assert_eq!(own["ip"], "127.0.0.1", "headers do not set the address (threat C15)");
     for time in ["created_at", "last_used_at", "expires_at"] {
         assert!(own[time].as_str().is_some_and(|time| time.ends_with('Z')), "{time}: {own}");
     }
-    assert!(listed[0]["user_agent"].is_null(), "unknown is null, not left out");
+    assert!(listed[0]["user_agent"].is_null(), "an unknown value is null, not absent");
     assert!(sessions(&mut first).await[0]["current"].as_bool().unwrap());
     let nobody = app.browser().fetch("/auth/sessions").await;
     nobody.refused(401, "session_invalid");
@@ -53,7 +53,7 @@ async fn one_session_is_ended_from_another(backend: Backend) {
     let path = format!("/auth/sessions/{}", id.as_str().unwrap());
     here.send(here.proven("DELETE", &path).without("x-csrf-token")).await.refused(403, "csrf_failed");
     let answer = here.send(here.proven("DELETE", &path)).await;
-    assert!(answer.is(204).set_cookies().is_empty(), "the own cookies stay");
+    assert!(answer.is(204).set_cookies().is_empty(), "the cookies of the current session stay");
     assert!(!lost.is_signed_in().await);
     lost.post("/auth/refresh").await.refused(401, "session_invalid");
     assert!(here.is_signed_in().await);

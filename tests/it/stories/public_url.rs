@@ -1,4 +1,4 @@
-//! Where Portico is, seen from outside.
+//! The public URL: all absolute URLs come from the setting, not from the request.
 
 use crate::testkit::{Backend, Request, TestApp, on_both_databases};
 
@@ -77,7 +77,7 @@ async fn c15_headers_of_the_request_change_no_address(backend: Backend) {
             browser.send(Request::script("GET", browser.url("/auth/session")).header(name, value)).await;
         answer.refused(401, "session_invalid");
     }
-    // The host of the request does not count either.
+    // The `Host` header of the request is ignored as well.
     let login = format!("GET {} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", login.path());
     let answer = crate::testkit::raw(app.at, &login).await;
     assert!(answer.starts_with("HTTP/1.1 303") && !answer.contains("evil"), "{answer}");

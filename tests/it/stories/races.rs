@@ -1,4 +1,4 @@
-//! Two at the same moment.
+//! Concurrent logins, links and refreshes.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ on_both_databases!(
     link_22_two_accounts_that_link_one_identity_at_once_leave_it_to_one,
 );
 
-/// Everybody's callbacks, none of them answered by the token endpoint before all have arrived there.
+/// Runs all callbacks concurrently. The token endpoint answers none of them before it has received all.
 async fn at_once(app: &TestApp, slot: &str, logins: Vec<(Browser, Url)>) -> Vec<(Browser, Answer)> {
     let gate = Gate::new();
     app.realm(slot).knobs(|knobs| knobs.token.answer.gate = Some(gate.clone()));
@@ -28,7 +28,7 @@ async fn at_once(app: &TestApp, slot: &str, logins: Vec<(Browser, Url)>) -> Vec<
     let opening = async {
         let all = gate.wait_for_arrivals(count, Duration::from_secs(20)).await;
         gate.open();
-        assert!(all, "all reach the token endpoint");
+        assert!(all, "all requests must reach the token endpoint");
     };
     let (finished, ()) = futures_util::join!(finishing, opening);
     app.be_honest(slot);
@@ -55,7 +55,7 @@ async fn link_12_two_parallel_first_logins_of_one_person_make_one_account(backen
             accounts.push(browser.who().await["account"]["id"].as_str().unwrap().to_owned());
         }
         accounts.dedup();
-        assert_eq!(accounts.len(), 1, "both sessions are of one account");
+        assert_eq!(accounts.len(), 1, "all sessions belong to one account");
         let (_, identities) = app.account(&accounts[0]).await;
         assert_eq!(identities.len(), 1);
     }
@@ -78,7 +78,7 @@ async fn link_11_two_parallel_first_logins_of_one_name_adopt_once(backend: Backe
         answer.is(303);
         adopted += usize::from(browser.who().await["account"]["id"] == local);
     }
-    assert_eq!(adopted, 1, "one adopts, one creates");
+    assert_eq!(adopted, 1, "one login adopts the account, the other creates one");
     assert_eq!(app.accounts().await.len(), 2);
     assert_eq!(app.audited("account_adopted").await, 1);
 }
@@ -92,7 +92,7 @@ async fn h04_many_parallel_first_logins_of_one_name_make_as_many_accounts(backen
     let people: Vec<_> = people.iter().map(String::as_str).collect();
     let logins = begin(&app, "oidc/provider1", &people).await;
     for (_, answer) in at_once(&app, "oidc/provider1", logins).await {
-        assert!(answer.status == 303, "a legitimate login never fails because of a name: {answer:?}");
+        assert!(answer.status == 303, "a login must not fail because of a name: {answer:?}");
     }
     let accounts = app.accounts().await;
     let mut names: Vec<_> = accounts.iter().map(|account| account.name.clone()).collect();
@@ -100,7 +100,7 @@ async fn h04_many_parallel_first_logins_of_one_name_make_as_many_accounts(backen
     names.dedup();
     assert_eq!(names.len(), 12, "{names:?}");
     assert!(names.contains(&"Sam Same".to_owned()) && names.contains(&"sam@example.com".to_owned()));
-    assert_eq!(app.database.count("identities", "1 = 1").await, 12, "no orphans");
+    assert_eq!(app.database.count("identities", "1 = 1").await, 12, "each account has one identity");
 }
 
 async fn link_22_two_accounts_that_link_one_identity_at_once_leave_it_to_one(backend: Backend) {

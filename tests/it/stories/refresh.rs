@@ -1,4 +1,4 @@
-//! Going on with a session: rotation, retries, reuse.
+//! Refresh of sessions: rotation, retries, reuse.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -38,13 +38,13 @@ async fn each_refresh_gives_a_new_token(backend: Backend) {
         let given = answer.is(200).json();
         assert_eq!(given["token_type"], "Bearer");
         assert_eq!(given["access_token"], browser.jar.value("portico_access"));
-        assert!(given.get("refresh_token").is_none(), "by cookie only");
+        assert!(given.get("refresh_token").is_none(), "the refresh token is only in the cookie");
         let token = browser.jar.value("portico_refresh").to_owned();
         assert!(token.len() == 43 && !seen.contains(&token));
         seen.push(token);
     }
     let stored = app.rows().await;
-    assert!(seen.iter().all(|token| !format!("{stored:?}").contains(token)), "only hashes are kept");
+    assert!(seen.iter().all(|token| !format!("{stored:?}").contains(token)), "only hashes are stored");
 }
 
 async fn a_retry_within_half_a_minute_gets_the_same_successor(backend: Backend) {
@@ -58,7 +58,7 @@ async fn a_retry_within_half_a_minute_gets_the_same_successor(backend: Backend) 
     let mut retry = lost.clone();
     retry.post("/auth/refresh").await.is(200);
     assert_eq!(retry.jar.value("portico_refresh"), successor);
-    // Two steps behind is answered with the current one, too.
+    // A token two rotations old also gets the current token as answer.
     browser.post("/auth/refresh").await.is(200);
     lost.post("/auth/refresh").await.is(200);
     assert_eq!(lost.jar.value("portico_refresh"), browser.jar.value("portico_refresh"));
@@ -74,10 +74,10 @@ async fn h05_reuse_after_that_ends_the_session(backend: Backend) {
     browser.post("/auth/refresh").await.is(200);
     app.advance(31);
     thief.post("/auth/refresh").await.refused(401, "session_invalid");
-    assert!(!browser.is_signed_in().await, "nobody can tell which of the two is the thief");
+    assert!(!browser.is_signed_in().await, "the whole session ends, as the thief cannot be identified");
     browser.post("/auth/refresh").await.refused(401, "session_invalid");
     assert_eq!(app.audited("refresh_reused").await, 1);
-    assert!(other.is_signed_in().await, "the person's other session is another story");
+    assert!(other.is_signed_in().await, "other sessions of the person stay valid");
 }
 
 async fn h05_many_tabs_refresh_at_once(backend: Backend) {
@@ -92,7 +92,7 @@ async fn h05_many_tabs_refresh_at_once(backend: Backend) {
     }));
     let mut tokens = tabs.await;
     tokens.dedup();
-    assert_eq!(tokens.len(), 1, "one won, the others were told its result");
+    assert_eq!(tokens.len(), 1, "one refresh rotates the token, the others get its result");
     assert_eq!(app.audited("refresh_reused").await, 0);
 }
 
@@ -107,7 +107,7 @@ async fn a_program_refreshes_by_body(backend: Backend) {
     assert_ne!(successor, token);
     assert_eq!(given["expires_in"], 900);
     assert!(answer.set_cookies().is_empty(), "{answer:?}");
-    // Cookies beside a body do not count, even good ones.
+    // Cookies are ignored if the request has a body, even valid cookies.
     let beside = by_body(&browser, &"x".repeat(43));
     browser.send(beside).await.refused(401, "session_invalid");
     assert!(browser.is_signed_in().await);
@@ -119,12 +119,12 @@ async fn a_body_needs_its_media_type(backend: Backend) {
     let token = browser.jar.value("portico_refresh").to_owned();
     let body = json!({ "refresh_token": token }).to_string();
     for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "text/json"] {
-        let ask = Request::new("POST", browser.url("/auth/refresh")).body(kind, &body);
-        app.browser().send(ask).await.refused(415, "unsupported_media_type");
+        let request = Request::new("POST", browser.url("/auth/refresh")).body(kind, &body);
+        app.browser().send(request).await.refused(415, "unsupported_media_type");
     }
-    let ask =
+    let request =
         Request::new("POST", browser.url("/auth/refresh")).body("application/json; charset=utf-8", &body);
-    app.browser().send(ask).await.is(200);
+    app.browser().send(request).await.is(200);
     browser.post("/auth/refresh").await.is(200);
 }
 
@@ -135,7 +135,7 @@ async fn nonsense_is_refused(backend: Backend) {
     for token in ["", "x", &"x".repeat(43), &"x".repeat(4000), &access] {
         app.browser().send(by_body(&browser, token)).await.refused(401, "session_invalid");
     }
-    // Without a body the cookie is meant, and there is none.
+    // Without a body, the refresh token comes from the cookie, which is missing here.
     let bodies = ["{", "[]", "null", r#"{"refresh_token":7}"#, r#"{"token":"x"}"#]
         .map(|body| (body, 400, "bad_request"));
     for (body, status, code) in [("", 401, "session_invalid")].into_iter().chain(bodies) {
@@ -150,13 +150,13 @@ async fn revocation_is_at_once(backend: Backend) {
     let app = TestApp::start(backend).await;
     let mut browser = signed_in(&app).await;
     let mut clone = browser.clone();
-    assert!(clone.is_signed_in().await, "it is in every cache now");
+    assert!(clone.is_signed_in().await, "the session is in every cache");
     browser.post("/auth/logout").await.is(200);
     assert!(!clone.is_signed_in().await);
     clone.post("/auth/refresh").await.refused(401, "session_invalid");
 }
 
-/// SQLite serves one process; there the second one is tried in the story of the command line.
+/// SQLite supports only one process. The test of a second process on SQLite is in `service`.
 async fn two_replicas_agree(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (_second, at) = app.replica().await;

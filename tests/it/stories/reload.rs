@@ -1,4 +1,4 @@
-//! Other settings while the service runs.
+//! Reload of settings while the service runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -44,12 +44,12 @@ async fn buttons_and_slots_change_and_logins_under_way_go_on(backend: Backend) {
     assert_eq!(labels(&app.browser().fetch("/auth/providers").await.json())[0], "Another label");
     first.callback(&first_callback).await.is(303);
     assert!(first.is_signed_in().await);
-    // Who is taken off the list is off at once: it may be why it was taken off.
+    // A slot that is removed is disabled immediately, because a compromise may be the reason.
     second.callback(&second_callback).await.refused(404, "provider_unknown");
     app.browser().fetch("/auth/oidc/provider2/login").await.refused(404, "provider_unknown");
     app.reload(&[("SECURITY_OIDC_PROVIDERS", Some("provider1,provider2"))]).await.unwrap();
     app.browser().log_in("oidc/provider2", "ada-1").await;
-    assert!(first.is_signed_in().await, "sessions do not end by a reload");
+    assert!(first.is_signed_in().await, "a reload does not end sessions");
 }
 
 async fn m16_a_login_under_way_does_not_finish_at_another_client(backend: Backend) {
@@ -59,7 +59,7 @@ async fn m16_a_login_under_way_does_not_finish_at_another_client(backend: Backen
     app.reload(&[("OIDC_PROVIDER1_CLIENT_ID", Some("another-client"))]).await.unwrap();
     let calls = app.token_calls("oidc/provider1");
     browser.callback(&callback).await.refused(400, "login_state_invalid");
-    assert_eq!(app.token_calls("oidc/provider1"), calls, "the code goes nowhere");
+    assert_eq!(app.token_calls("oidc/provider1"), calls, "the code is not sent to any provider");
 }
 
 async fn rules_and_roles_count_at_once(backend: Backend) {
@@ -88,7 +88,7 @@ async fn what_cannot_change_is_refused_and_nothing_changes(backend: Backend) {
     assert!(refusal.contains("main.public_url") && refusal.contains("restart"), "{refusal}");
     let providers = app.browser().fetch("/auth/providers").await.json();
     assert!(!labels(&providers).contains(&"Another label"), "{providers}");
-    // A store that cannot be asked for the keys.
+    // The store fails to list the keys.
     app.store.break_method("list_keys");
     let refusal = app.reload(&[("OIDC_PROVIDER1_DISPLAY_LABEL", Some("Another label"))]).await.unwrap_err();
     assert!(refusal.contains("broken by a test"), "{refusal}");
@@ -111,7 +111,8 @@ async fn a_slot_that_did_not_change_asks_its_provider_nothing(backend: Backend) 
     assert_eq!([after[0] - before[0], after[1] - before[1]], [1, 0]);
 }
 
-/// A process whose secret and list of slots stand in files, and a provider that takes the old secret and the new one.
+/// A process that reads its secret and its list of slots from files. The provider accepts the old secret and
+/// the new one.
 async fn with_files(backend: Backend) -> (Service, DemoIdp, Database) {
     let database = backend.fresh().await;
     let program = Program::configured().set("PORTICO_STORAGE_URL", &database.url);
@@ -136,23 +137,29 @@ async fn with_files(backend: Backend) -> (Service, DemoIdp, Database) {
     (program.serve().await, idp, database)
 }
 
+/// Logs in again and again until `over`, and counts the logins in `done`.
+fn log_in_until(
+    service: &Arc<Service>,
+    done: &Arc<AtomicUsize>,
+    over: &Arc<AtomicBool>,
+) -> impl Future<Output = ()> + use<> {
+    let (service, done, over) = (Arc::clone(service), Arc::clone(done), Arc::clone(over));
+    async move {
+        for _ in 0..2000 {
+            if over.load(Ordering::SeqCst) {
+                return;
+            }
+            service.browser().log_in("oidc/provider1", "ada-1").await;
+            done.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
 async fn under_load_nobody_notices(backend: Backend) {
     let (service, _idp, _database) = with_files(backend).await;
     let service = Arc::new(service);
     let (done, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let people = (0..4).map(|_| {
-        let (service, done, over) = (Arc::clone(&service), Arc::clone(&done), Arc::clone(&over));
-        tokio::spawn(async move {
-            for _ in 0..2000 {
-                if over.load(Ordering::SeqCst) {
-                    return;
-                }
-                service.browser().log_in("oidc/provider1", "ada-1").await;
-                done.fetch_add(1, Ordering::SeqCst);
-            }
-        })
-    });
-    let people: Vec<_> = people.collect();
+    let people: Vec<_> = (0..4).map(|_| tokio::spawn(log_in_until(&service, &done, &over))).collect();
     for (round, (secret, slots)) in
         [("new", "provider1,provider2"), ("old", "provider2,provider1"), ("new", "provider1")]
             .into_iter()
@@ -170,7 +177,7 @@ async fn under_load_nobody_notices(backend: Backend) {
     }
     over.store(true, Ordering::SeqCst);
     for person in people {
-        person.await.expect("every login succeeds");
+        person.await.expect("every login must succeed");
     }
     let log = service.log();
     assert!(
@@ -202,7 +209,11 @@ async fn a_slot_that_was_taken_off_raises_no_alarm() {
     let client = (*realm.first_client().unwrap()).clone();
     realm.put_client(Client { auth: ClientAuth::basic("another secret"), ..client });
     service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(401, "code_rejected");
-    assert_eq!(states(&service.metrics().await, "oidc/provider1"), ["0", "1"], "credentials and provider");
+    assert_eq!(
+        states(&service.metrics().await, "oidc/provider1"),
+        ["0", "1"],
+        "the credentials are invalid, the provider is up"
+    );
     service.program.rewrite("slots", "provider2");
     service.hang_up();
     service.has_logged("settings reloaded", 1).await;
@@ -212,7 +223,7 @@ async fn a_slot_that_was_taken_off_raises_no_alarm() {
     assert_eq!(states(&metrics, "oidc/provider2")[1], "1");
 }
 
-/// What is said of a slot's credentials and provider.
+/// The values of the metrics for a slot's credentials and provider.
 fn states<'a>(metrics: &'a str, slot: &str) -> [&'a str; 2] {
     ["portico_idp_credentials_valid", "portico_provider_up"].map(|name| {
         let series = format!("{name}{{slot=\"{slot}\"}} ");
@@ -220,7 +231,7 @@ fn states<'a>(metrics: &'a str, slot: &str) -> [&'a str; 2] {
     })
 }
 
-/// A file that is being written is read once more before anybody believes it, signal or not.
+/// A file that is still being written is read again before its settings are used, with or without a signal.
 #[tokio::test]
 async fn h28_half_a_file_is_no_file() {
     let rule = "[security.oidc_provider_settings.provider1]\nallowed_subjects = [\"bruno-2\"]\n";
@@ -272,25 +283,42 @@ async fn what_counts_after_a_restart_only_is_said() {
     assert_eq!(service.log().matches("settings changed that need a restart").count(), 1, "{}", service.log());
 }
 
-#[test]
-fn a_plan_says_what_would_change_and_tells_no_secret() {
+/// A program with the settings `now.toml`, and the files `then.toml` and `wrong.toml` to plan with.
+fn program_with_plans() -> Program {
     let slot = |client: &str, secret: &str| {
         format!(
             "[security.oidc_provider_settings.provider1]\ndiscovery_url = \"https://login.example.com\"\n\
              client_id = \"{client}\"\nclient_secret = \"{secret}\"\n"
         )
     };
-    let google = "[security.oidc_provider_settings.google]\nclient_id = \"g\"\nclient_secret = \"the google secret\"\n";
+    let google = "[security.oidc_provider_settings.google]\nclient_id = \"g\"\n\
+                  client_secret = \"the google secret\"\n";
     let now = format!("[security]\noidc_providers = [\"provider1\"]\n{}", slot("a", "the old secret"));
     let then = format!(
         "[security]\noidc_providers = [\"provider1\", \"google\"]\n{}{google}",
         slot("b", "the new secret")
     );
-    let program = Program::configured()
+    Program::configured()
         .file("now.toml", &now)
         .file("then.toml", &then)
         .file("wrong.toml", "[security]\noidc_providers = [\"provider9\"]\n")
-        .set("PORTICO_CONFIG", "now.toml");
+        .set("PORTICO_CONFIG", "now.toml")
+}
+
+#[test]
+fn a_plan_says_what_would_change_and_tells_no_secret() {
+    let program = program_with_plans();
+    assert_plan_as_json(&program);
+    assert_plan_as_text(&program);
+    program
+        .run(&["plan", "--with", "wrong.toml"])
+        .exits(78)
+        .complains(&["security.oidc_providers", "provider9"]);
+    program.run(&["plan", "--with", "nowhere.toml"]).exits(78).complains(&["--with", "nowhere.toml"]);
+    assert_overridden_setting_is_reported(program);
+}
+
+fn assert_plan_as_json(program: &Program) {
     let public = program.variable("PORTICO_PUBLIC_URL").to_owned();
     let output = program.run(&["plan", "--with", "then.toml", "--json"]);
     assert!(
@@ -311,6 +339,9 @@ fn a_plan_says_what_would_change_and_tells_no_secret() {
         plan["settings"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
     assert_eq!(changed.len(), 5, "{changed:?}");
     assert!(plan["warnings"].to_string().contains("accounts.google.com"), "{plan}");
+}
+
+fn assert_plan_as_text(program: &Program) {
     let text = program.run(&["plan", "--with", "then.toml"]);
     text.exits(0);
     assert!(
@@ -318,12 +349,10 @@ fn a_plan_says_what_would_change_and_tells_no_secret() {
         "{text:?}"
     );
     assert_eq!(program.run(&["plan", "--with", "now.toml"]).stdout, "Nothing changes.\n");
-    program
-        .run(&["plan", "--with", "wrong.toml"])
-        .exits(78)
-        .complains(&["security.oidc_providers", "provider9"]);
-    program.run(&["plan", "--with", "nowhere.toml"]).exits(78).complains(&["--with", "nowhere.toml"]);
-    // A variable wins over the file, so what the file says there changes nothing.
+}
+
+/// A variable overrides the file, so a change of this setting in the file has no effect.
+fn assert_overridden_setting_is_reported(program: Program) {
     let shadowed = program.set("PORTICO_SECURITY_OIDC_PROVIDERS", "provider1");
     let plan = shadowed.run(&["plan", "--with", "then.toml", "--json"]).json();
     let expected = json!([{ "path": "security.oidc_providers", "by": "PORTICO_SECURITY_OIDC_PROVIDERS" }]);

@@ -1,4 +1,4 @@
-//! SQLite and PostgreSQL behave alike: one story on both, told in the same words.
+//! SQLite and PostgreSQL behave the same: one scenario on both has the same results.
 
 use portico_demo_idp::Person;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn both_databases_tell_the_same_story() {
     assert_eq!(sqlite.as_array().unwrap().len(), 11);
 }
 
-/// Everything that can be seen, without what is random or the moment.
+/// All observable results of the scenario, without random values and times.
 async fn told(backend: Backend) -> Value {
     let app = TestApp::start(backend).await;
     app.local_account("\u{d6}zil B\u{fc}rger \u{1f980}", &["editor"]).await;

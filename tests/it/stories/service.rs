@@ -1,4 +1,4 @@
-//! The service as an operator runs it: variables in, log lines and exit codes out.
+//! The service as an operator runs it: environment variables, log lines and exit codes.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::testkit::{Program, SECRET_KEY, Service, slot_variables};
 
-/// The service with these slots of a demo provider, by environment variables alone.
+/// The service with these slots of a demo provider, configured only by environment variables.
 async fn serve(slots: &[&str], bend: impl FnOnce(Program) -> Program) -> (Service, DemoIdp) {
     let program = Program::configured();
     let idp = DemoIdp::start(IdpConfig::demo(program.variable("PORTICO_PUBLIC_URL"))).unwrap();
@@ -66,7 +66,7 @@ async fn it_is_ready_at_once_and_stops_when_asked() {
 async fn a_second_service_on_one_sqlite_file_is_refused() {
     let (service, _idp) = serve(&["oidc/provider1"], |program| program).await;
     let second = service.program.run(&["serve"]);
-    // The first one has the port, too: the file must be what is complained about, whichever comes first.
+    // The first service also occupies the port, so this run may fail because of the port or the file.
     assert!([1, 78].contains(&second.code), "{second:?}");
     let elsewhere = Program::configured();
     let files = service.files();
@@ -99,7 +99,8 @@ async fn the_log_tells_what_the_answer_does_not() {
         }
     }
     let own: Vec<_> = lines.iter().filter(|line| line["request_id"] == problem["request_id"]).collect();
-    let told = own.iter().find(|line| line["code"] == "idp_token_invalid").expect("the refusal is logged");
+    let told =
+        own.iter().find(|line| line["code"] == "idp_token_invalid").expect("the refusal must be logged");
     let text = told.to_string();
     assert!(
         text.contains("https://evil.example/") && text.contains(idp.oidc("provider1").unwrap().issuer()),
@@ -107,7 +108,7 @@ async fn the_log_tells_what_the_answer_does_not() {
     );
     assert!(text.contains("oidc/provider1") && !text.contains("\\u001b"), "{text}");
     let audited = own.iter().filter(|line| line["target"] == "portico::audit").count();
-    assert_eq!(audited, 1, "and audited under the same identifier: {own:?}");
+    assert_eq!(audited, 1, "the refusal must be audited with the same request id: {own:?}");
 }
 
 #[tokio::test]
@@ -147,7 +148,7 @@ async fn another_secret_key_is_refused_and_a_previous_one_still_opens() {
     let service = rekeyed.set("PORTICO_SECURITY_SECRET_KEY_PREVIOUS", SECRET_KEY).serve().await;
     let mut later = service.browser();
     later.jar = browser.jar.clone();
-    assert!(later.is_signed_in().await, "the session goes on");
+    assert!(later.is_signed_in().await, "the session is still valid");
     assert_eq!(later.jar.value("portico_access"), token);
     later.post("/auth/refresh").await.is(200);
 }

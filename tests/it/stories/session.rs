@@ -1,4 +1,4 @@
-//! Who is signed in, until when, and how it ends.
+//! The session: its account, its lifetime and its end.
 
 use portico_demo_idp::{Endpoint, Person};
 use serde_json::json;
@@ -65,18 +65,22 @@ async fn what_is_unknown_is_null(backend: Backend) {
     let session = app.browser().log_in("oauth2/provider1", "bare").await;
     assert_eq!(session["account"]["name"], "bare");
     assert_eq!(session["account"]["label"], "bare");
-    for (place, value) in
+    for (pointer, value) in
         [("/account/email", json!(null)), ("/account/email_verified", json!(null)), ("/groups", json!(null))]
     {
-        assert_eq!(session.pointer(place), Some(&value), "{place} is there and null: {session}");
+        assert_eq!(session.pointer(pointer), Some(&value), "{pointer} must be present and null: {session}");
     }
     realm.knobs(|knobs| {
         knobs.userinfo.fields.set("email", "bare@example.com").set("groups", json!([]));
     });
     let session = app.browser().log_in("oauth2/provider1", "bare").await;
     assert_eq!(session["account"]["email"], "bare@example.com");
-    assert_eq!(session["account"]["email_verified"], json!(null), "nothing was said of it");
-    assert_eq!(session["groups"], json!([]), "absent is not empty");
+    assert_eq!(
+        session["account"]["email_verified"],
+        json!(null),
+        "the provider did not send `email_verified`"
+    );
+    assert_eq!(session["groups"], json!([]), "`groups` is an empty list, not absent");
 }
 
 async fn a_stranger_is_told_so(backend: Backend) {
@@ -94,19 +98,19 @@ async fn a_bearer_token_is_judged_alone(backend: Backend) {
     ada.log_in("oidc/provider1", "ada-1").await;
     let token = ada.jar.value("portico_access").to_owned();
     let mut program = app.browser();
-    let ask = |authorization: &str| {
+    let with_authorization = |authorization: &str| {
         Request::script("GET", ada.url("/auth/session")).header("authorization", authorization)
     };
-    let session = program.send(ask(&format!("Bearer {token}"))).await.is(200).json();
+    let session = program.send(with_authorization(&format!("Bearer {token}"))).await.is(200).json();
     assert_eq!(session["account"]["label"], "Ada Example");
-    program.send(ask(&format!("bearer {token}"))).await.is(200);
-    // With such a header the cookies do not count, good as they are.
+    program.send(with_authorization(&format!("bearer {token}"))).await.is(200);
+    // With an `Authorization` header, the cookies are ignored, even valid ones.
     for wrong in
         ["Bearer x", "Bearer", "Basic YTpi", "", &format!("Bearer {token}x"), &format!("Bearer {token} x")]
     {
-        ada.clone().send(ask(wrong)).await.refused(401, "session_invalid");
+        ada.clone().send(with_authorization(wrong)).await.refused(401, "session_invalid");
     }
-    // A program signs out without a CSRF value.
+    // A sign-out with a bearer token needs no CSRF value.
     let out =
         Request::new("POST", ada.url("/auth/logout")).header("authorization", &format!("Bearer {token}"));
     program.send(out).await.is(200);
@@ -129,7 +133,7 @@ async fn the_access_token_ends_and_a_refresh_goes_on(backend: Backend) {
     assert_eq!(refreshed["expires_in"], 900);
     let later = browser.who().await;
     assert_eq!(later["account"], session["account"]);
-    assert_eq!(later["auth_time"], session["auth_time"], "the login is as old as before");
+    assert_eq!(later["auth_time"], session["auth_time"], "a refresh does not change the time of the login");
     assert_eq!(later["session_expires_at"], session["session_expires_at"]);
     assert_ne!(later["expires_at"], session["expires_at"]);
 }
@@ -145,7 +149,7 @@ async fn a_session_ends_after_its_absolute_life(backend: Backend) {
     }
     app.advance(100);
     let refreshed = browser.post("/auth/refresh").await.is(200).json();
-    assert_eq!(refreshed["expires_in"], 100, "no token outlives its session");
+    assert_eq!(refreshed["expires_in"], 100, "a token must not be valid longer than its session");
     app.advance(100);
     browser.post("/auth/refresh").await.refused(401, "session_invalid");
     assert!(!browser.is_signed_in().await);
@@ -181,7 +185,11 @@ async fn signing_out_ends_it_here_and_names_the_provider(backend: Backend) {
             assert_eq!(sent["client_id"], "portico-oidc-provider1");
             assert_eq!(sent["post_logout_redirect_uri"], "https://app.example.com/bye");
             assert_eq!(sent["id_token_hint"], realm.last_issued().unwrap().id_token.unwrap());
-            assert_eq!(realm.calls(Endpoint::EndSession), 0, "the browser goes there, not we");
+            assert_eq!(
+                realm.calls(Endpoint::EndSession),
+                0,
+                "only the browser calls the end-session endpoint"
+            );
         } else {
             assert_eq!(url, json!(null));
         }
@@ -211,14 +219,14 @@ async fn groups_belong_to_the_session(backend: Backend) {
     let app = TestApp::start(backend).await;
     let mut first = app.browser();
     assert_eq!(first.log_in("oidc/provider1", "ada-1").await["groups"], json!(["engineering", "admins"]));
-    let moved = Person { groups: vec!["support".to_owned()], ..Person::new("ada-1", "Ada Example") };
-    app.realm("oidc/provider1").set_person(moved);
+    let other_groups = Person { groups: vec!["support".to_owned()], ..Person::new("ada-1", "Ada Example") };
+    app.realm("oidc/provider1").set_person(other_groups);
     let second = app.browser().log_in("oidc/provider1", "ada-1").await;
-    assert_eq!(second["groups"], json!(["support"]), "replaced, never accumulated");
+    assert_eq!(second["groups"], json!(["support"]), "groups are replaced, not added");
     assert_eq!(
         first.who().await["groups"],
         json!(["engineering", "admins"]),
-        "the older session keeps its own"
+        "the older session keeps its groups"
     );
 }
 

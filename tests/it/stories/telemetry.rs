@@ -1,4 +1,4 @@
-//! What is counted, and that strangers cannot make it grow.
+//! The metrics, and the limit of their series for requests from outside.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ async fn serve(backend: Backend) -> (Service, DemoIdp, Database) {
     (program.set_all(slot_variables(&idp, &slots)).serve().await, idp, database)
 }
 
-/// The value of the one series that begins so.
+/// The value of the only series with this name and these labels.
 #[track_caller]
 fn value(metrics: &str, series: &str) -> f64 {
     let found: Vec<_> = metrics
@@ -41,6 +41,19 @@ fn series(metrics: &str) -> BTreeSet<String> {
 
 async fn a_login_leaves_its_numbers(backend: Backend) {
     let (service, idp, _database) = serve(backend).await;
+    log_in_and_fail(&service, &idp).await;
+    let metrics = service.metrics().await;
+    assert_login_metrics(&metrics);
+    assert_provider_store_and_cache_metrics(&metrics);
+    assert!(
+        metrics.contains("# HELP portico_logins_total ")
+            && metrics.contains("# TYPE portico_http_request_seconds histogram")
+    );
+    assert!(!metrics.contains("ada-1") && !metrics.contains("code="), "{metrics}");
+}
+
+/// Two successful logins with a refresh, one failed login, and one login that is started but not completed.
+async fn log_in_and_fail(service: &Service, idp: &DemoIdp) {
     let mut browser = service.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
     browser.post("/auth/refresh").await.is(200);
@@ -54,40 +67,37 @@ async fn a_login_leaves_its_numbers(backend: Backend) {
     service.browser().try_to_log_in("oidc/provider1", "ada-1").await.refused(401, "idp_token_invalid");
     let abandoned = service.browser().start("oidc/provider1").await;
     assert!(abandoned.as_str().starts_with("http"));
-    let metrics = service.metrics().await;
+}
+
+fn assert_login_metrics(metrics: &str) {
     let login = |slot: &str, step: &str, outcome: &str| {
-        value(
-            &metrics,
-            &format!(r#"portico_logins_total{{slot="{slot}",step="{step}",outcome="{outcome}"}}"#),
-        )
+        value(metrics, &format!(r#"portico_logins_total{{slot="{slot}",step="{step}",outcome="{outcome}"}}"#))
     };
     let started = login("oidc/provider1", "start", "ok");
     let ended =
         login("oidc/provider1", "callback", "ok") + login("oidc/provider1", "callback", "idp_token_invalid");
-    assert!(started - ended > 0.9, "one was abandoned: {started} {ended}");
+    assert!(started - ended > 0.9, "one login was not completed: {started} {ended}");
     assert!((login("oidc/provider1", "callback", "ok") - 1.0).abs() < 0.1);
-    assert!((value(&metrics, r#"portico_refreshes_total{outcome="ok"}"#) - 1.0).abs() < 0.1);
+    assert!((value(metrics, r#"portico_refreshes_total{outcome="ok"}"#) - 1.0).abs() < 0.1);
+}
+
+fn assert_provider_store_and_cache_metrics(metrics: &str) {
     assert!(
         value(
-            &metrics,
+            metrics,
             r#"portico_provider_requests_total{slot="oidc/provider1",endpoint="token",outcome="ok"}"#
         ) > 1.9
     );
-    assert!((value(&metrics, r#"portico_provider_up{slot="oidc/provider1"}"#) - 1.0).abs() < 0.1);
-    assert!(value(&metrics, r#"portico_clock_skew_seconds{slot="oidc/provider1"}"#).abs() < 30.0);
-    assert!(value(&metrics, r#"portico_store_seconds_count{operation="settle"}"#) > 1.9);
-    assert!(value(&metrics, "portico_access_token_bytes_count") > 1.9);
-    let looks = |cache: &str, outcome: &str| {
-        value(&metrics, &format!(r#"portico_cache_lookups_total{{cache="{cache}",outcome="{outcome}"}}"#))
+    assert!((value(metrics, r#"portico_provider_up{slot="oidc/provider1"}"#) - 1.0).abs() < 0.1);
+    assert!(value(metrics, r#"portico_clock_skew_seconds{slot="oidc/provider1"}"#).abs() < 30.0);
+    assert!(value(metrics, r#"portico_store_seconds_count{operation="settle"}"#) > 1.9);
+    assert!(value(metrics, "portico_access_token_bytes_count") > 1.9);
+    let lookups = |cache: &str, outcome: &str| {
+        value(metrics, &format!(r#"portico_cache_lookups_total{{cache="{cache}",outcome="{outcome}"}}"#))
     };
     for cache in ["discovery", "jwks", "sessions", "access_tokens"] {
-        assert!(looks(cache, "hit") > 0.9 && looks(cache, "miss") > 0.9, "{cache}");
+        assert!(lookups(cache, "hit") > 0.9 && lookups(cache, "miss") > 0.9, "{cache}");
     }
-    assert!(
-        metrics.contains("# HELP portico_logins_total ")
-            && metrics.contains("# TYPE portico_http_request_seconds histogram")
-    );
-    assert!(!metrics.contains("ada-1") && !metrics.contains("code="), "{metrics}");
 }
 
 async fn a_refused_secret_shows_at_the_first_login(backend: Backend) {
@@ -138,7 +148,7 @@ async fn m10_strangers_make_no_new_series(backend: Backend) {
     }
     let after = series(&service.metrics().await);
     assert!(!after.iter().any(|series| series.contains("hostile")), "{after:#?}");
-    // The service's own upkeep may have begun meanwhile; its numbers are of the store, the providers and what is kept of them.
+    // Periodic maintenance may have added series of the store, the providers and the caches.
     let own = ["portico_store_", "portico_provider_", "portico_idp_", "portico_cache_"];
     let new: Vec<_> =
         after.difference(&before).filter(|series| !own.iter().any(|name| series.starts_with(name))).collect();

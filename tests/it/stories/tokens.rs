@@ -1,4 +1,4 @@
-//! The access token, verified by a library that knows nothing of Portico.
+//! The access token, verified by an independent library.
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -16,7 +16,7 @@ on_both_databases!(
 
 on_postgres!(replicas_share_their_keys);
 
-/// The claims of a token, believed by its issuer's metadata and keys alone.
+/// The header and the claims of a token, verified with the issuer's metadata and published keys.
 async fn verify(browser: &mut Browser, token: &str) -> (jsonwebtoken::Header, Value) {
     let metadata = browser.fetch("/.well-known/openid-configuration").await.is(200).json();
     let issuer = metadata["issuer"].as_str().unwrap().to_owned();
@@ -25,7 +25,7 @@ async fn verify(browser: &mut Browser, token: &str) -> (jsonwebtoken::Header, Va
     let answer = browser.fetch(&jwks_uri).await;
     let keys: JwkSet = serde_json::from_str(&answer.is(200).body).unwrap();
     let header = decode_header(token).unwrap();
-    let jwk = keys.find(header.kid.as_deref().unwrap()).expect("the key is published");
+    let jwk = keys.find(header.kid.as_deref().unwrap()).expect("the key must be published");
     let mut checks = Validation::new(header.alg);
     checks.set_issuer(&[&issuer]);
     checks.set_audience(&[&issuer]);
@@ -58,10 +58,17 @@ async fn any_library_verifies_the_token_from_the_published_keys(backend: Backend
             assert_eq!(key["use"], "sig");
             assert_eq!(key["alg"], setting);
             for private in ["d", "p", "q", "dp", "dq", "qi", "k"] {
-                assert!(key.get(private).is_none(), "{private} is private");
+                assert!(key.get(private).is_none(), "a published key must not contain {private}");
             }
         }
     }
+}
+
+/// The claims of the browser's access token, without verification.
+fn unverified_claims(browser: &Browser) -> Value {
+    let payload = browser.jar.value("portico_access").split('.').nth(1).unwrap();
+    let payload = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).unwrap();
+    serde_json::from_slice(&payload).unwrap()
 }
 
 async fn the_claims_are_those_of_the_contract(backend: Backend) {
@@ -70,10 +77,7 @@ async fn the_claims_are_those_of_the_contract(backend: Backend) {
     let id = app.local_account("Ada Example", &["editor"]).await.to_string();
     let mut browser = app.browser();
     browser.log_in("oidc/provider1", "ada-1").await;
-    let token = browser.jar.value("portico_access").to_owned();
-    let payload = token.split('.').nth(1).unwrap();
-    let payload = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).unwrap();
-    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    let claims = unverified_claims(&browser);
     assert_eq!(
         claims,
         json!({
@@ -95,14 +99,12 @@ async fn the_claims_are_those_of_the_contract(backend: Backend) {
             "idp": "oidc/provider1",
         })
     );
-    assert!(browser.is_signed_in().await, "an audience of one's own is no obstacle here");
+    assert!(browser.is_signed_in().await, "Portico accepts its tokens with a configured audience");
     app.realm("oidc/provider1").knobs(|knobs| {
         knobs.id_token.claims.set("amr", json!(["pwd", "otp"])).set("acr", "gold");
     });
     browser.log_in("oidc/provider1", "ada-1").await;
-    let second = browser.jar.value("portico_access").split('.').nth(1).unwrap().to_owned();
-    let second = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, second).unwrap();
-    let second: Value = serde_json::from_slice(&second).unwrap();
+    let second = unverified_claims(&browser);
     assert_eq!((&second["amr"], &second["acr"]), (&json!(["pwd", "otp"]), &json!("gold")));
     assert_ne!(second["jti"], claims["jti"]);
     assert_ne!(second["sid"], claims["sid"]);
@@ -117,7 +119,7 @@ async fn a_new_algorithm_brings_a_new_key_and_keeps_the_old_one(backend: Backend
     app.restart(&[]).await;
     browser.post("/auth/refresh").await.is(200);
     let same = browser.jar.value("portico_access").to_owned();
-    assert_eq!(verify(&mut browser, &same).await.0.kid, first.kid, "a restart makes no new key");
+    assert_eq!(verify(&mut browser, &same).await.0.kid, first.kid, "a restart creates no new key");
     app.restart(&[("SECURITY_SIGNING_ALG", Some("EdDSA"))]).await;
     verify(&mut browser, &old).await;
     assert!(browser.is_signed_in().await);
@@ -135,13 +137,13 @@ async fn many_groups_do_not_break_the_token(backend: Backend) {
         .set_person(Person { groups: groups.clone(), ..Person::new("ada-1", "Ada Example") });
     let mut browser = app.browser();
     let session = browser.log_in("oidc/provider1", "ada-1").await;
-    assert_eq!(session["groups"], json!(groups), "the session has them all");
+    assert_eq!(session["groups"], json!(groups), "the session contains all groups");
     let token = browser.jar.value("portico_access").to_owned();
     assert!(token.len() < 3584, "{}", token.len());
     let (_, claims) = verify(&mut browser, &token).await;
     assert_eq!(claims["groups_truncated"], true);
-    let kept = claims["groups"].as_array().unwrap();
-    assert!(kept.len() > 20 && kept.len() < 400, "{}", kept.len());
+    let groups_in_token = claims["groups"].as_array().unwrap();
+    assert!(groups_in_token.len() > 20 && groups_in_token.len() < 400, "{}", groups_in_token.len());
 }
 
 async fn replicas_share_their_keys(backend: Backend) {

@@ -1,4 +1,4 @@
-//! Spans, as a collector gets them.
+//! Trace spans, as an OTLP collector receives them.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -13,10 +13,10 @@ use prost::Message as _;
 
 use crate::testkit::{Program, Request, slot_variables};
 
-/// The first line of a request, and its body.
+/// The request line and the body of a request.
 type Posted = (String, Vec<u8>);
 
-/// A collector that keeps what it gets.
+/// A collector that stores the requests that it receives.
 struct Collector {
     port: u16,
     bodies: Arc<Mutex<Vec<Posted>>>,
@@ -27,7 +27,7 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let bodies = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&bodies);
+        let stored = Arc::clone(&bodies);
         std::thread::spawn(move || {
             for mut stream in listener.incoming().take(1000).flatten() {
                 stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -48,7 +48,7 @@ impl Collector {
                         break Some((head.lines().next().unwrap().to_owned(), read[end + 4..].to_vec()));
                     }
                 };
-                kept.lock().unwrap().extend(whole);
+                stored.lock().unwrap().extend(whole);
                 let _ =
                     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             }
@@ -102,26 +102,26 @@ async fn a_login_is_one_trace_with_the_calls_inside_and_nothing_secret() {
         .iter()
         .find(|span| text(span, "route").is_some_and(|route| route.ends_with("/callback")))
         .unwrap_or_else(|| panic!("{spans:?}"));
-    assert_eq!(hex::encode(&root.trace_id), TRACE, "what the proxy began goes on");
+    assert_eq!(hex::encode(&root.trace_id), TRACE, "the span continues the trace of the proxy");
     assert_eq!(hex::encode(&root.parent_span_id), "b7ad6b7169203331");
     assert_eq!(text(root, "http.response.status_code").as_deref(), Some("303"));
     let inside: Vec<_> = spans.iter().filter(|span| span.trace_id == root.trace_id).collect();
     let token = inside
         .iter()
         .find(|span| text(span, "endpoint").as_deref() == Some("token"))
-        .expect("the exchange is a span");
+        .expect("the code exchange must have a span");
     assert_eq!(text(token, "slot").as_deref(), Some("oidc/provider1"));
     assert!(inside.iter().any(|span| text(span, "operation").as_deref() == Some("settle")), "{inside:?}");
-    // The provider is a stranger: our traces are not its business.
+    // Portico does not send its trace context to providers.
     let asked = idp.oidc("provider1").unwrap().last_request(portico_demo_idp::Endpoint::Token).unwrap();
     assert_eq!(asked.header("traceparent"), None);
     let told = format!("{spans:?}");
     for name in ["code", "state"] {
         let value = callback.query_pairs().find(|(own, _)| own == name).unwrap().1;
-        assert!(value.len() > 8 && !told.contains(&*value), "{name} is in a span");
+        assert!(value.len() > 8 && !told.contains(&*value), "a span contains {name}");
     }
-    for mark in ["ada-1", "Ada Example", browser.jar.value("portico_access")] {
-        assert!(!told.contains(mark), "{mark}");
+    for secret in ["ada-1", "Ada Example", browser.jar.value("portico_access")] {
+        assert!(!told.contains(secret), "{secret}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A proxy asks whether a request may pass.
+//! Forward authentication: the answers of /auth/verify to a proxy.
 
 use portico_demo_idp::Person;
 
@@ -40,7 +40,7 @@ async fn a_signed_in_person_passes_with_identity_headers(backend: Backend) {
     let bearer = format!("Bearer {}", browser.jar.value("portico_access"));
     let by_header = Request::new("GET", browser.url("/auth/verify")).header("authorization", &bearer);
     app.browser().send(by_header).await.is(200);
-    // The header is judged alone, whatever the cookies say.
+    // If the header is present, the cookies are ignored.
     let bad = Request::new("GET", browser.url("/auth/verify")).header("authorization", "Bearer x");
     browser.send(bad).await.refused(401, "session_invalid");
 }

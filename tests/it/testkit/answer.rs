@@ -1,4 +1,4 @@
-//! What came back, with the questions that tests ask of it.
+//! An HTTP answer and the assertions that tests make about it.
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -6,10 +6,10 @@ use url::Url;
 
 use super::SetCookie;
 
-/// An HTTP answer, read to its end.
+/// An HTTP answer with its whole body.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The address that was asked.
+    /// The URL of the request.
     pub url: Url,
     pub status: u16,
     pub headers: HeaderMap,
@@ -26,11 +26,12 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Where it redirects to.
+    /// The URL of the redirect; panics unless the status is 303.
     #[track_caller]
     pub fn location(&self) -> Url {
-        let location = self.header("location").unwrap_or_else(|| panic!("no redirect: {self:?}"));
-        assert_eq!(self.status, 303, "every redirect is a 303: {self:?}");
+        let location =
+            self.header("location").unwrap_or_else(|| panic!("the answer is not a redirect: {self:?}"));
+        assert_eq!(self.status, 303, "a redirect must have status 303: {self:?}");
         self.url.join(location).unwrap()
     }
 
@@ -42,16 +43,16 @@ impl Answer {
             .collect()
     }
 
-    /// The one `Set-Cookie` whose name contains this.
+    /// The only `Set-Cookie` whose name contains `part`; panics if there is none or more than one.
     #[track_caller]
     pub fn set_cookie(&self, part: &str) -> SetCookie {
         let mut found: Vec<_> =
             self.set_cookies().into_iter().filter(|set| set.name.contains(part)).collect();
-        assert_eq!(found.len(), 1, "exactly one cookie named like {part}: {self:?}");
+        assert_eq!(found.len(), 1, "expected exactly one cookie whose name contains {part}: {self:?}");
         found.remove(0)
     }
 
-    /// Whether it begins a session: sets a session cookie to something.
+    /// Whether the answer starts a session, that is, sets a session cookie to a value.
     pub fn gives_session(&self) -> bool {
         let session =
             |set: &SetCookie| set.name.ends_with("portico_access") || set.name.ends_with("portico_refresh");
@@ -64,21 +65,21 @@ impl Answer {
         self
     }
 
-    /// A success that leads there.
+    /// Asserts a redirect to this URL.
     #[track_caller]
     pub fn leads_to(&self, url: &str) -> &Self {
         assert_eq!(self.location().as_str(), url, "{self:?}");
         self
     }
 
-    /// The answer to a refused request: this status, this code, no session, and nothing to cache.
+    /// Asserts a refusal: this status, this error code, no session, and no caching.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) -> &Self {
         assert_eq!(self.status, status, "{code}: {self:?}");
         if self.header("content-type").is_some_and(|kind| kind.starts_with("application/problem+json")) {
             assert_eq!(self.json()["code"], code, "{self:?}");
         } else {
-            assert!(self.body.contains(code), "the page names {code}: {self:?}");
+            assert!(self.body.contains(code), "the page must contain the code {code}: {self:?}");
         }
         assert!(!self.gives_session(), "{self:?}");
         if self.url.path().contains("/auth/") {
@@ -87,7 +88,7 @@ impl Answer {
         self
     }
 
-    /// A refusal as problem+json with every member it must have and no other.
+    /// Asserts a refusal as `application/problem+json` with exactly the required members.
     #[track_caller]
     pub fn problem(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");

@@ -1,5 +1,5 @@
-//! The real application and everything around it: settings as an operator sets them, a database, the demo identity
-//! provider, listeners on ports that were free.
+//! The real application and its environment: settings as an operator sets them, a database, the demo identity
+//! provider, and listeners on free ports.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -16,13 +16,13 @@ use url::Url;
 use super::running::Running;
 use super::{Backend, Browser, CheckedOnDrop, Database, ErrorLog, Faulty, Rows};
 
-/// The secret key of the tests; a marker that must never show up anywhere.
+/// The secret key of the tests. It is also a canary: it must never appear in any output.
 pub const SECRET_KEY: &str = "Y2FuYXJ5LXNlY3JldC1rZXktb2YtdGhlLXRlc3RzLTAx";
 
-/// A change to the provider before it starts.
+/// A change of the provider's configuration before the provider starts.
 type Bend = Box<dyn FnOnce(&mut IdpConfig)>;
 
-/// What an application is started with.
+/// The configuration that an application is started with.
 pub struct Builder {
     backend: Backend,
     slots: Vec<String>,
@@ -33,42 +33,42 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Only these slots are enabled, in this order; otherwise both free ones of both protocols.
+    /// Enables only these slots, in this order. The default is `provider1` and `provider2` of both protocols.
     #[must_use]
     pub fn slots(mut self, slots: &[&str]) -> Self {
         self.slots = slots.iter().map(|slot| (*slot).to_owned()).collect();
         self
     }
 
-    /// Sets a variable; the prefix is added.
+    /// Sets a variable; `name` is without the prefix `PORTICO_`.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.variables.push((format!("PORTICO_{name}"), Some(value.to_owned())));
         self
     }
 
-    /// Takes away a variable that would be set otherwise.
+    /// Removes a variable that is set by default; `name` is without the prefix `PORTICO_`.
     #[must_use]
     pub fn unset(mut self, name: &str) -> Self {
         self.variables.push((format!("PORTICO_{name}"), None));
         self
     }
 
-    /// Another public URL than the listener's own, as behind a proxy.
+    /// Sets a public URL that differs from the listener's address, as behind a proxy.
     #[must_use]
     pub fn public_url(mut self, url: &str) -> Self {
         self.public_url = Some(url.to_owned());
         self
     }
 
-    /// The public URL has a path.
+    /// Appends a path to the public URL.
     #[must_use]
     pub fn under(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
         self
     }
 
-    /// Changes the provider before it starts.
+    /// Changes the provider's configuration before the provider starts.
     #[must_use]
     pub fn provider(mut self, bend: impl FnOnce(&mut IdpConfig) + 'static) -> Self {
         self.bend.push(Box::new(bend));
@@ -125,13 +125,13 @@ fn first_variables(public_url: &str, storage_url: &str) -> BTreeMap<String, Stri
         ("PUBLIC_URL", public_url),
         ("STORAGE_URL", storage_url),
         ("SECURITY_SECRET_KEY", SECRET_KEY),
-        // All of a test comes from one address.
+        // All requests of a test come from one address.
         ("SERVER_RATE_LIMIT", "0"),
     ];
     pairs.map(|(name, value)| (format!("PORTICO_{name}"), value.to_owned())).into()
 }
 
-/// The variables that configure these slots against the provider's realms of the same names.
+/// The variables that connect these slots to the provider's realms of the same names.
 pub fn slot_variables(idp: &DemoIdp, slots: &[String]) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for protocol in ["oidc", "oauth2"] {
@@ -152,7 +152,7 @@ pub fn slot_variables(idp: &DemoIdp, slots: &[String]) -> BTreeMap<String, Strin
         };
         variables.extend(fields.into_iter().filter_map(set));
         if settings.slot == "google" && settings.protocol == portico_demo_idp::RealmKind::Oidc {
-            // The slot's issuer is pinned to Google's own.
+            // The slot has Google's issuer built in.
             let issuer = idp.oidc("google").unwrap().issuer().to_owned();
             variables.insert(format!("{prefix}_ISSUER"), issuer);
             variables.insert(format!("{prefix}_ISSUER_ALIASES"), String::new());
@@ -161,16 +161,18 @@ pub fn slot_variables(idp: &DemoIdp, slots: &[String]) -> BTreeMap<String, Strin
     variables
 }
 
-/// A running application. Dropping it fails the test if it logged an `ERROR` line that the test does not expect.
+/// A running application.
+///
+/// Dropping it fails the test if the application logged an `ERROR` line that the test does not expect.
 pub struct TestApp {
     pub idp: DemoIdp,
-    /// The application's own store, with its switches.
+    /// The application's store; a test can make its methods fail.
     pub store: Arc<Faulty>,
     /// The public URL.
     pub public: Url,
-    /// Where the application listens.
+    /// The address on which the application listens.
     pub at: SocketAddr,
-    /// What it was started with.
+    /// The environment variables that configure the application.
     pub variables: BTreeMap<String, String>,
     listener: TcpListener,
     clock: Arc<AtomicI64>,
@@ -193,12 +195,12 @@ impl TestApp {
         builder.slots(&slots)
     }
 
-    /// One with nothing special about it.
+    /// Starts an application with the default configuration.
     pub async fn start(backend: Backend) -> Self {
         Self::on(backend).start().await
     }
 
-    /// A person sits down with a browser that has never been here.
+    /// A new browser without cookies.
     pub fn browser(&self) -> Browser {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -209,7 +211,7 @@ impl TestApp {
         Browser::new(http, self.public.clone(), self.at, Clock::Set(Arc::clone(&self.clock)))
     }
 
-    /// The provider's realm of a slot.
+    /// The provider's realm for this slot.
     #[track_caller]
     pub fn realm(&self, slot: &str) -> Arc<Realm> {
         let (protocol, name) = slot.split_once('/').unwrap();
@@ -221,17 +223,17 @@ impl TestApp {
         self.realm(slot).counters()
     }
 
-    /// How often a slot's token endpoint was asked.
+    /// How many requests the slot's token endpoint has received.
     pub fn token_calls(&self, slot: &str) -> u64 {
         self.realm(slot).calls(Endpoint::Token)
     }
 
-    /// Now, for the application and for the provider.
+    /// The current time of the application and of the provider, in Unix seconds.
     pub fn now(&self) -> i64 {
         self.clock.load(Ordering::SeqCst)
     }
 
-    /// Time passes, for everybody.
+    /// Advances the clock of the application and of the provider.
     pub fn advance(&self, seconds: i64) {
         let now = self.clock.fetch_add(seconds, Ordering::SeqCst) + seconds;
         for realm in self.idp.realms() {
@@ -239,14 +241,14 @@ impl TestApp {
         }
     }
 
-    /// All knobs of a slot's realm as they were, at the present time.
+    /// Resets all knobs of the slot's realm, except its clock, which is set to the current time.
     pub fn be_honest(&self, slot: &str) {
         let now = self.now();
         self.realm(slot).reset_knobs();
         self.realm(slot).knobs(|knobs| knobs.clock.now = Some(now));
     }
 
-    /// The application stops and starts again with some variables set or taken away; address and database stay.
+    /// Restarts the application with some variables set or removed. Address and database stay the same.
     pub async fn restart(&mut self, changes: &[(&str, Option<&str>)]) {
         self.change(changes);
         if let Some(running) = self.running.take() {
@@ -259,7 +261,9 @@ impl TestApp {
         self.running = Some(running);
     }
 
-    /// The application goes over to other settings while it runs: the paths that changed, or why the old settings stay.
+    /// Reloads the settings with some variables set or removed.
+    ///
+    /// Returns the paths of the changed settings, or the reason why the old settings stay in use.
     pub async fn reload(&mut self, changes: &[(&str, Option<&str>)]) -> Result<Vec<String>, String> {
         let before = self.variables.clone();
         self.change(changes);
@@ -280,7 +284,7 @@ impl TestApp {
         }
     }
 
-    /// A second process on the same database, with the same settings and clock.
+    /// Starts a replica with the same database, settings and clock. Returns it and its listener's address.
     pub async fn replica(&self) -> (Running, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
@@ -288,12 +292,12 @@ impl TestApp {
         (Running::start(&self.variables, clock, listener, &self.errors.0).await, at)
     }
 
-    /// The application logs at least one `ERROR` line with these words. Any other such line fails the test.
+    /// Expects at least one `ERROR` line that contains `words`. Any other `ERROR` line fails the test.
     pub fn expect_error(&self, words: &str) {
         self.errors.0.expect(words);
     }
 
-    /// A second process, where the database allows one.
+    /// Starts a replica if the database allows one.
     pub async fn replica_if_possible(&self) -> (Option<Running>, Option<SocketAddr>) {
         if self.database.backend == Backend::Sqlite {
             return (None, None);
@@ -302,12 +306,12 @@ impl TestApp {
         (Some(replica), Some(at))
     }
 
-    /// The process itself.
+    /// The running instance.
     pub fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
     }
 
-    /// Where the operator's listener is.
+    /// The address of the operator's listener.
     pub fn operator(&self) -> SocketAddr {
         self.running.as_ref().unwrap().operator
     }
@@ -316,7 +320,7 @@ impl TestApp {
         self.database.rows().await
     }
 
-    /// An account from before single sign-on.
+    /// Creates a local account, as one that existed before single sign-on.
     pub async fn local_account(&self, name: &str, roles: &[&str]) -> AccountId {
         let time = Clock::Set(Arc::clone(&self.clock)).now();
         let id = AccountId(Entropy.id(time));
@@ -336,13 +340,13 @@ impl TestApp {
         self.store.list_accounts(&AccountFilter { limit: 1000, ..AccountFilter::default() }).await.unwrap()
     }
 
-    /// One account with its identities.
+    /// The account with this id, and its identities.
     pub async fn account(&self, id: &str) -> (Account, Vec<Identity>) {
         let id = AccountRef::Id(AccountId(id.parse().unwrap()));
-        self.store.find_account(&id).await.unwrap().expect("the account is there")
+        self.store.find_account(&id).await.unwrap().expect("the account exists")
     }
 
-    /// Gives an account another status, as the operator's command does.
+    /// Sets the status of an account, as the operator's command does.
     pub async fn set_status(&self, name: &str, status: &str) {
         let (change, event) = match status {
             "active" => (AccountChange::Enable, Event::AccountEnabled),
@@ -351,18 +355,18 @@ impl TestApp {
             _ => panic!("no status: {status}"),
         };
         let found = self.store.find_account(&AccountRef::Name(name.to_owned())).await.unwrap();
-        let id = found.expect("the account is there").0.id;
+        let id = found.expect("the account exists").0.id;
         let event = AuditEvent::new(event, Timestamp::from_unix(self.now())).about(id).because("operator");
         let changed = self.store.change_account(id, &change, &event).await.unwrap();
         assert!(matches!(changed, AccountChanged::Done(_)), "{changed:?}");
     }
 
-    /// Leaves the account of this subject without that identity, even without any, which no command does.
+    /// Deletes the identity of this subject, even if it is the account's last one, which no command does.
     pub async fn unlink(&self, subject: &str) {
         self.database.execute(&format!("DELETE FROM identities WHERE subject = '{subject}'")).await;
     }
 
-    /// How often something was audited.
+    /// The number of audit events of this kind.
     pub async fn audited(&self, event: &str) -> usize {
         self.database.count("audit_events", &format!("event = '{event}'")).await
     }

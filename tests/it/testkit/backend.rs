@@ -1,4 +1,4 @@
-//! The databases that every story runs on.
+//! The databases that the tests run on.
 
 use std::path::Path;
 
@@ -7,22 +7,22 @@ use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
 
-/// Which database.
+/// The database system of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     Sqlite,
     Postgres,
 }
 
-/// Where the tests may create PostgreSQL databases.
+/// The server on which the tests may create PostgreSQL databases.
 fn postgres() -> Option<Url> {
     #[expect(clippy::disallowed_methods, reason = "tests read their own environment")]
     let url = std::env::var("PORTICO_TEST_POSTGRES_URL").ok()?;
-    Some(Url::parse(&url).expect("PORTICO_TEST_POSTGRES_URL is a URL"))
+    Some(Url::parse(&url).expect("PORTICO_TEST_POSTGRES_URL must be a URL"))
 }
 
 impl Backend {
-    /// Whether this database can be used. A test that is left out says so loudly; under `CI=true` it fails.
+    /// Whether this database system is available. If not, the test prints `SKIPPED`; with `CI=true` it fails.
     pub fn is_here(self, test: &str) -> bool {
         if self == Self::Sqlite || postgres().is_some() {
             return true;
@@ -34,7 +34,7 @@ impl Backend {
         false
     }
 
-    /// An empty database of one's own.
+    /// Creates an empty database for one test.
     pub async fn fresh(self) -> Database {
         match self {
             Self::Sqlite => {
@@ -55,22 +55,22 @@ impl Backend {
     }
 }
 
-/// A database of one test; gone when dropped.
+/// The database of one test, deleted on drop.
 #[derive(Debug)]
 pub struct Database {
     pub backend: Backend,
-    /// What `STORAGE_URL` is set to.
+    /// The value of `STORAGE_URL`.
     pub url: String,
     _folder: Option<TempDir>,
 }
 
 impl Database {
-    /// The SQLite file that somebody else made and will remove.
+    /// An existing SQLite file, which the caller removes.
     pub fn of_file(path: &Path) -> Self {
         Self { backend: Backend::Sqlite, url: format!("sqlite://{}", path.display()), _folder: None }
     }
 
-    /// PostgreSQL's address for a user of its own, who owns the database and has this password.
+    /// Creates a PostgreSQL user with this password that owns the database. Returns the URL for this user.
     pub async fn with_password(&self, password: &str) -> String {
         let mut url = Url::parse(&self.url).unwrap();
         let user = url.path().trim_start_matches('/').to_owned();
@@ -83,7 +83,7 @@ impl Database {
         url.into()
     }
 
-    /// Runs statements behind the application's back.
+    /// Executes statements directly, without the application.
     pub async fn execute(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());
         match self.backend {
@@ -100,7 +100,7 @@ impl Database {
         }
     }
 
-    /// The first column of every row, which must be text.
+    /// The first column of every row; it must be text.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());
         match self.backend {
@@ -119,7 +119,7 @@ impl Database {
         }
     }
 
-    /// How many rows a table has, with this condition.
+    /// The number of rows of a table that meet this condition.
     pub async fn count(&self, table: &str, condition: &str) -> usize {
         let text = match self.backend {
             Backend::Sqlite => "CAST(count(*) AS TEXT)",
@@ -136,7 +136,7 @@ impl Drop for Database {
             return;
         }
         let url = self.url.clone();
-        // A runtime of its own: the test's may be the one that is running this.
+        // A separate runtime: this code may run on the runtime of the test.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -149,7 +149,7 @@ impl Drop for Database {
             })
         });
         if let Ok(Err(error)) = dropping.join() {
-            eprintln!("a test database stays behind: {error}");
+            eprintln!("a test database could not be dropped: {error}");
         }
     }
 }

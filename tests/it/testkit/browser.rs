@@ -1,4 +1,4 @@
-//! A person's browser, one hop at a time.
+//! A browser that sends one request at a time.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use super::{Answer, Jar, SetCookie};
 
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-/// A request about to be sent.
+/// A request that has not been sent yet.
 #[derive(Debug, Clone)]
 pub struct Request {
     method: Method,
@@ -27,7 +27,7 @@ impl Request {
         Self { method, url, headers: Vec::new(), cookies: None, body: String::new() }
     }
 
-    /// What a browser sends when a person follows a link.
+    /// A navigation, as a browser sends it for a followed link.
     pub fn navigation(url: Url) -> Self {
         Self::new("GET", url)
             .header("accept", HTML)
@@ -35,7 +35,7 @@ impl Request {
             .header("sec-fetch-dest", "document")
     }
 
-    /// What a script of our own page sends.
+    /// A request as a script of Portico's own page sends it.
     pub fn script(method: &str, url: Url) -> Self {
         Self::new(method, url)
             .header("accept", "application/json")
@@ -49,14 +49,14 @@ impl Request {
         self
     }
 
-    /// Without the headers of this name.
+    /// Removes all headers with this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(own, _)| own != name);
         self
     }
 
-    /// Sends this `Cookie` header in place of the jar's.
+    /// Sends this `Cookie` header instead of the cookies of the jar.
     #[must_use]
     pub fn cookies(mut self, header: &str) -> Self {
         self.cookies = Some(header.to_owned());
@@ -76,7 +76,7 @@ impl Request {
     }
 }
 
-/// A browser: it keeps cookies, follows no redirect by itself and remembers where it was.
+/// A browser that stores cookies, does not follow redirects, and records all requests and answers.
 #[derive(Debug, Clone)]
 pub struct Browser {
     http: reqwest::Client,
@@ -84,9 +84,9 @@ pub struct Browser {
     at: SocketAddr,
     clock: Clock,
     pub jar: Jar,
-    /// Every address asked and every address it was sent on to.
+    /// The URL of every request and of every redirect.
     pub trail: Vec<Url>,
-    /// Every cookie that was set.
+    /// Every cookie that an answer set.
     pub cookies_seen: Vec<SetCookie>,
     /// Every answer of the application.
     pub answers: Vec<Answer>,
@@ -106,51 +106,54 @@ impl Browser {
         }
     }
 
-    /// The same person's browser, its cookies and all, talking to another replica.
+    /// The same browser with its cookies, connected to another replica.
     #[must_use]
     pub fn at(mut self, replica: SocketAddr) -> Self {
         self.at = replica;
         self
     }
 
-    /// One of Portico's addresses; `path` stands below the public URL.
+    /// A URL of Portico; `path` is appended to the public URL.
     pub fn url(&self, path: &str) -> Url {
         Url::parse(&format!("{}{path}", self.public.as_str().trim_end_matches('/'))).unwrap()
     }
 
-    /// Sends a request and keeps what came back. Only requests for the public origin go to the application's listener.
+    /// Sends a request and records the answer.
+    ///
+    /// Only requests for the public origin go to the application's listener.
     pub async fn send(&mut self, request: Request) -> Answer {
         let url = request.url.clone();
         self.try_send(request).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
     }
 
-    /// The same, where the connection may break.
+    /// Like [`Self::send`], but returns an error if the connection fails.
     pub async fn try_send(&mut self, request: Request) -> Result<Answer, reqwest::Error> {
         let now = self.clock.now().unix();
         let mut address = request.url.clone();
-        let mut ask = reqwest::Request::new(request.method, address.clone());
+        let mut outgoing = reqwest::Request::new(request.method, address.clone());
         if request.url.origin() == self.public.origin() {
             address.set_scheme("http").unwrap();
             address.set_ip_host(self.at.ip()).unwrap();
             address.set_port(Some(self.at.port())).unwrap();
-            *ask.url_mut() = address;
+            *outgoing.url_mut() = address;
             let host = self.public.origin().ascii_serialization().split_once("://").unwrap().1.to_owned();
-            ask.headers_mut().insert(header::HOST, host.parse().unwrap());
+            outgoing.headers_mut().insert(header::HOST, host.parse().unwrap());
         }
         for (name, value) in &request.headers {
             let name: header::HeaderName = name.parse().unwrap();
-            ask.headers_mut().append(name, value.parse().unwrap());
+            outgoing.headers_mut().append(name, value.parse().unwrap());
         }
-        let kept = self.jar.for_url(&request.url, now);
-        let kept: Vec<_> = kept.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
-        let cookies = request.cookies.unwrap_or_else(|| kept.join("; "));
+        let stored = self.jar.for_url(&request.url, now);
+        let stored: Vec<_> =
+            stored.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
+        let cookies = request.cookies.unwrap_or_else(|| stored.join("; "));
         if !cookies.is_empty() {
-            ask.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
+            outgoing.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
         }
         if !request.body.is_empty() {
-            *ask.body_mut() = Some(request.body.into());
+            *outgoing.body_mut() = Some(request.body.into());
         }
-        let reply = self.http.execute(ask).await?;
+        let reply = self.http.execute(outgoing).await?;
         let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
         let body = String::from_utf8_lossy(&reply.bytes().await?).into_owned();
         let answer = Answer { url: request.url, status, headers, body };
@@ -177,17 +180,17 @@ impl Browser {
         self.send(Request::navigation(url.clone())).await
     }
 
-    /// A script of the page asks.
+    /// Sends a GET request as a script of the page.
     pub async fn fetch(&mut self, path: &str) -> Answer {
         self.send(Request::script("GET", self.url(path))).await
     }
 
-    /// A script of the page posts, with the proof that it is one.
+    /// Sends a POST request as a script of the page, with `Origin` and the CSRF value.
     pub async fn post(&mut self, path: &str) -> Answer {
         self.send(self.proven("POST", path)).await
     }
 
-    /// Such a request, for a test to bend.
+    /// A request with `Origin` and the CSRF value, which a test can still change.
     pub fn proven(&self, method: &str, path: &str) -> Request {
         let csrf = self.jar.find("portico_csrf").map(|cookie| cookie.value.clone()).unwrap_or_default();
         Request::script(method, self.url(path))
@@ -195,19 +198,19 @@ impl Browser {
             .header("x-csrf-token", &csrf)
     }
 
-    /// Presses a login button. The answer is the provider's address.
+    /// Starts a login. Returns the authorization URL.
     pub async fn start(&mut self, slot: &str) -> Url {
         self.start_for(slot, "/").await
     }
 
-    /// Presses a login button that leads back to `return_to`.
+    /// Starts a login with this `return_to`. Returns the authorization URL.
     pub async fn start_for(&mut self, slot: &str, return_to: &str) -> Url {
         let mut url = self.url(&format!("/auth/{slot}/login"));
         url.query_pairs_mut().append_pair("return_to", return_to);
         self.visit(&url).await.location()
     }
 
-    /// Chooses a person on the provider's page. The answer is where the provider sends the browser.
+    /// Chooses a person on the provider's page. Returns the URL to which the provider redirects.
     pub async fn choose(&mut self, authorization: &Url, person: &str) -> Url {
         let arrived = self.visit(authorization).await;
         if arrived.status == 303 {
@@ -222,29 +225,29 @@ impl Browser {
         self.send(request).await.location()
     }
 
-    /// Everything of a login but its last hop.
+    /// Performs a login up to the provider's redirect. Returns the callback URL without requesting it.
     pub async fn reach_callback(&mut self, slot: &str, person: &str) -> Url {
         let authorization = self.start(slot).await;
         self.choose(&authorization, person).await
     }
 
-    /// The last hop: the provider's redirect.
+    /// Requests the callback URL as a navigation.
     pub async fn callback(&mut self, url: &Url) -> Answer {
         self.visit(url).await
     }
 
-    /// The last hop, relayed by a script that owns the callback route.
+    /// Requests the callback URL as a script does when the frontend owns the callback route.
     pub async fn relay(&mut self, url: &Url) -> Answer {
         self.send(Request::script("GET", url.clone())).await
     }
 
-    /// A whole login, however it ends.
+    /// Performs a whole login, which may succeed or fail.
     pub async fn try_to_log_in(&mut self, slot: &str, person: &str) -> Answer {
         let callback = self.reach_callback(slot, person).await;
         self.callback(&callback).await
     }
 
-    /// A whole login that succeeds. The answer is who one is now.
+    /// Performs a whole login that must succeed. Returns the new session.
     pub async fn log_in(&mut self, slot: &str, person: &str) -> Value {
         let answer = self.try_to_log_in(slot, person).await;
         let home = self.public.join("/").unwrap();
@@ -253,12 +256,12 @@ impl Browser {
         self.who().await
     }
 
-    /// The session, which there must be.
+    /// The current session; panics if there is none.
     pub async fn who(&mut self) -> Value {
         self.fetch("/auth/session").await.is(200).json()
     }
 
-    /// Whether anybody is signed in.
+    /// Whether the browser has a valid session.
     pub async fn is_signed_in(&mut self) -> bool {
         let answer = self.fetch("/auth/session").await;
         if answer.status != 200 {

@@ -1,4 +1,4 @@
-//! `ERROR` lines that an application logs; a test fails unless it expects them.
+//! The `ERROR` lines of an application. A test fails if it does not expect them.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use tracing::{Event, Metadata, Subscriber};
 /// The error logs of all applications in this process.
 static LOGS: LazyLock<Mutex<Vec<Weak<Inner>>>> = LazyLock::new(Mutex::default);
 
-/// Where an event comes from: the threads of an actix system, or those of a tokio runtime.
+/// The origin of an event: the threads of an actix system, or those of a tokio runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Source {
     System(usize),
@@ -40,7 +40,7 @@ struct Inner {
 pub struct ErrorLog(Arc<Inner>);
 
 impl ErrorLog {
-    /// A log of what the current runtime does.
+    /// A log of the events of the current runtime.
     pub fn start() -> Self {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| tracing::subscriber::set_global_default(Collector).unwrap());
@@ -52,17 +52,21 @@ impl ErrorLog {
         log
     }
 
-    /// Includes what the current system or runtime does.
+    /// Adds the events of the current system or runtime.
     pub fn include_current(&self) {
-        self.0.sources.lock().unwrap().insert(Source::current().expect("a runtime"));
+        self.0
+            .sources
+            .lock()
+            .unwrap()
+            .insert(Source::current().expect("a current actix system or tokio runtime"));
     }
 
-    /// At least one line with these words is logged, and each of those is fine.
+    /// Expects at least one line that contains `words`; all lines that contain them are permitted.
     pub fn expect(&self, words: &str) {
         self.0.expected.lock().unwrap().push(words.to_owned());
     }
 
-    /// What was logged and not expected, and what was expected and not logged.
+    /// The lines that were logged but not expected, and the texts that were expected but not logged.
     pub fn problems(&self) -> Vec<String> {
         let (lines, expected) = (self.0.lines.lock().unwrap(), self.0.expected.lock().unwrap());
         let is_expected = |line: &&String| expected.iter().any(|words| line.contains(words.as_str()));
@@ -74,7 +78,7 @@ impl ErrorLog {
     }
 }
 
-/// The check at the end of a test.
+/// Checks an [`ErrorLog`] at the end of a test.
 pub struct CheckedOnDrop(pub ErrorLog);
 
 impl Drop for CheckedOnDrop {
@@ -86,7 +90,7 @@ impl Drop for CheckedOnDrop {
     }
 }
 
-/// Gives each `ERROR` event to the logs of its source.
+/// Appends each `ERROR` event to the logs of its source.
 struct Collector;
 
 impl Subscriber for Collector {
@@ -112,7 +116,7 @@ impl Subscriber for Collector {
         let source = Source::current();
         let logs: Vec<_> = LOGS.lock().unwrap().iter().filter_map(Weak::upgrade).collect();
         for log in logs {
-            // An event without a source counts everywhere, rather than nowhere.
+            // An event without a source is appended to all logs, so that no error is missed.
             if source.is_none_or(|source| log.sources.lock().unwrap().contains(&source)) {
                 log.lines.lock().unwrap().push(line.0.clone());
             }
@@ -124,7 +128,7 @@ impl Subscriber for Collector {
     fn exit(&self, _: &Id) {}
 }
 
-/// An event in one line.
+/// An event as one line of text.
 struct Line(String);
 
 impl Visit for Line {

@@ -1,4 +1,4 @@
-//! A working store whose methods a test can make fail.
+//! A store whose methods a test can make fail.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use portico_core::error::StoreError;
 use portico_core::store::{Store, StoreLayer, layered};
 
-/// The real store behind a switch for each of its methods.
+/// The real store, with a switch for each method.
 pub struct Faulty {
     store: Arc<dyn Store>,
     broken: Arc<Broken>,
 }
 
-/// The methods that fail.
+/// The names of the methods that currently fail.
 #[derive(Default)]
 struct Broken(Mutex<Vec<&'static str>>);
 
@@ -22,18 +22,18 @@ impl Faulty {
         Arc::new(Self { store: layered(inner, Arc::clone(&broken)), broken })
     }
 
-    /// The store as the application uses it.
+    /// The store in the form that the application uses.
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
     }
 
-    /// From now on this method fails as if the disk were gone.
+    /// Makes this method fail as if the disk were unavailable.
     pub fn break_method(&self, method: &'static str) {
         assert!(portico_core::store::METHODS.contains(&method), "the store has no method {method}");
         self.broken.0.lock().unwrap().push(method);
     }
 
-    /// All methods work again.
+    /// Makes all methods work again.
     pub fn heal(&self) {
         self.broken.0.lock().unwrap().clear();
     }

@@ -1,10 +1,10 @@
-//! A form on a page, as a browser without scripts would send it.
+//! An HTML form, submitted as by a browser without scripts.
 
 use url::{Url, form_urlencoded};
 
 use super::{Answer, Request};
 
-/// Where a form goes and what it holds.
+/// The action and the fields of a form.
 #[derive(Debug, Clone)]
 pub struct Form {
     pub action: Url,
@@ -12,7 +12,7 @@ pub struct Form {
 }
 
 impl Form {
-    /// The one form of a page.
+    /// Parses the only form of a page.
     #[track_caller]
     pub fn of(answer: &Answer) -> Self {
         let page = &answer.body;
@@ -27,7 +27,7 @@ impl Form {
         self.fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// The request of a press on its button.
+    /// The request that submits the form.
     pub fn request(&self) -> Request {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.fields).finish();
         Request::new("POST", self.action.clone())
@@ -36,7 +36,7 @@ impl Form {
             .body("application/x-www-form-urlencoded", &body)
     }
 
-    /// The same, sent by a page of another site: no cookie comes along.
+    /// The request that submits the form from another site, without cookies.
     pub fn sent_from_elsewhere(&self) -> Request {
         self.request().header("sec-fetch-site", "cross-site").header("origin", "null").cookies("")
     }

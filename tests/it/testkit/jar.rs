@@ -1,22 +1,23 @@
-//! A cookie jar that keeps, sends and forgets as browsers do (RFC 6265, with the prefixes of its successor).
+//! A cookie jar with the rules of browsers (RFC 6265, with the cookie name prefixes of RFC 6265bis).
 
 use std::fmt;
 
 use url::Url;
 
-/// A `Set-Cookie` header, taken apart.
+/// A parsed `Set-Cookie` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetCookie {
     pub name: String,
     pub value: String,
-    /// The attributes as they were written, in order.
+    /// The attributes in their original order and spelling.
     pub attributes: Vec<String>,
 }
 
 impl SetCookie {
     pub fn parse(header: &str) -> Self {
         let mut parts = header.split(';').map(str::trim);
-        let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).expect("a cookie has a name");
+        let (name, value) =
+            parts.next().and_then(|pair| pair.split_once('=')).expect("a cookie must have a name");
         Self {
             name: name.to_owned(),
             value: value.to_owned(),
@@ -35,13 +36,13 @@ impl SetCookie {
         })
     }
 
-    /// Whether it takes the cookie away.
+    /// Whether the header deletes the cookie.
     pub fn removes(&self) -> bool {
         self.attribute("Max-Age").is_some_and(|age| age.parse::<i64>().unwrap() <= 0)
     }
 }
 
-/// A cookie that a browser keeps.
+/// A stored cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cookie {
     pub name: String,
@@ -50,20 +51,20 @@ pub struct Cookie {
     pub path: String,
     pub secure: bool,
     pub http_only: bool,
-    /// Unix seconds; none ends with the browser.
+    /// Expiry in Unix seconds; `None` for a session cookie.
     pub expires: Option<i64>,
 }
 
-/// The cookies of one browser. Hosts are told apart, ports are not: so it is with cookies.
+/// The cookies of one browser. As in browsers, cookies are separated by host but not by port.
 #[derive(Debug, Clone, Default)]
 pub struct Jar {
     cookies: Vec<Cookie>,
-    /// Keeps what should be forgotten, as an attacker would.
+    /// Keeps deleted and expired cookies, as an attacker would.
     pub never_forgets: bool,
 }
 
 impl Jar {
-    /// Takes what a server sent, or throws it away as a browser would.
+    /// Stores a cookie that a server sent, or rejects it by the rules of browsers.
     pub fn store(&mut self, from: &Url, set: &SetCookie, now: i64) {
         let secure = set.has("Secure");
         let path = set.attribute("Path").filter(|path| path.starts_with('/')).unwrap_or("/");
@@ -74,7 +75,7 @@ impl Jar {
         if (set.name.starts_with("__Secure-") || secure) && !(secure && from.scheme() == "https") {
             return;
         }
-        assert!(no_domain, "no cookie of ours is for other hosts: {set:?}");
+        assert!(no_domain, "a cookie of Portico must not have a Domain attribute: {set:?}");
         let expires = set.attribute("Max-Age").map(|age| now + age.parse::<i64>().unwrap());
         if self.never_forgets && set.removes() {
             return;
@@ -91,13 +92,13 @@ impl Jar {
         self.forget(now);
     }
 
-    /// Puts a cookie in, in place of the one it replaces.
+    /// Inserts a cookie and removes the cookie that it replaces.
     pub fn put(&mut self, cookie: Cookie) {
         let same = |other: &Cookie| {
             (&other.name, &other.host, &other.path) == (&cookie.name, &cookie.host, &cookie.path)
         };
         match self.cookies.iter_mut().find(|other| same(other)) {
-            Some(place) => *place = cookie,
+            Some(replaced) => *replaced = cookie,
             None => self.cookies.push(cookie),
         }
     }
@@ -108,7 +109,7 @@ impl Jar {
         }
     }
 
-    /// What the browser sends there: longer paths first, then the older ones first.
+    /// The cookies that the browser sends to this URL: longer paths first, then older cookies first.
     pub fn for_url(&self, url: &Url, now: i64) -> Vec<&Cookie> {
         let matches = |cookie: &&Cookie| {
             let alive = self.never_forgets || cookie.expires.is_none_or(|expires| expires > now);
@@ -121,12 +122,12 @@ impl Jar {
         sent
     }
 
-    /// The cookie of this name, with or without the prefix that https brings.
+    /// The cookie with this name, with or without the prefix that https requires.
     pub fn find(&self, name: &str) -> Option<&Cookie> {
         self.cookies.iter().find(|cookie| bare(&cookie.name) == name)
     }
 
-    /// The value of that cookie.
+    /// The value of the cookie with this name; panics if there is none.
     pub fn value(&self, name: &str) -> &str {
         &self.find(name).unwrap_or_else(|| panic!("no cookie {name} in {self}")).value
     }
@@ -155,7 +156,7 @@ fn bare(name: &str) -> &str {
     name.strip_prefix("__Host-").or_else(|| name.strip_prefix("__Secure-")).unwrap_or(name)
 }
 
-/// RFC 6265, 5.1.4.
+/// Whether a request path matches a cookie path (RFC 6265 section 5.1.4).
 fn path_matches(request: &str, cookie: &str) -> bool {
     request == cookie
         || request.strip_prefix(cookie).is_some_and(|rest| cookie.ends_with('/') || rest.starts_with('/'))

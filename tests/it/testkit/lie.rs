@@ -1,11 +1,11 @@
-//! One lie at a time.
+//! Manipulated answers of a provider, one manipulation per login.
 
 use portico_demo_idp::Realm;
 use portico_demo_idp::knobs::Knobs;
 
 use super::TestApp;
 
-/// One thing that is not as it should be, and what must come of it.
+/// One manipulation of a provider's answers, and the expected result of the login.
 pub struct Lie {
     name: String,
     turn: Box<dyn Fn(&mut Knobs)>,
@@ -13,19 +13,21 @@ pub struct Lie {
 }
 
 impl Lie {
-    /// A lie that must be refused like this.
+    /// A manipulation that must be refused with this status and code.
     pub fn refused(status: u16, code: &'static str, name: &str, turn: impl Fn(&mut Knobs) + 'static) -> Self {
         Self { name: name.to_owned(), turn: Box::new(turn), refusal: Some((status, code)) }
     }
 
-    /// The neighbour that must pass, lest the check refuses too much.
+    /// A similar but permitted change that must pass, so that a check that is too strict is found.
     pub fn passes(name: &str, turn: impl Fn(&mut Knobs) + 'static) -> Self {
         Self { name: name.to_owned(), turn: Box::new(turn), refusal: None }
     }
 }
 
-/// Tells each lie in a login of its own at this slot, between two honest ones. A lie that is believed, refused in another
-/// way, or that leaves a trace in the database is reported; all are told before the test ends.
+/// Runs one login per manipulation at this slot, between two correct logins.
+///
+/// A manipulation is reported if it is accepted, is refused in another way, or changes the database. All
+/// manipulations run before the test fails.
 pub async fn tell(app: &TestApp, slot: &str, lies: Vec<Lie>) {
     let realm = app.realm(slot);
     app.browser().log_in(slot, "ada-1").await;
@@ -37,7 +39,7 @@ pub async fn tell(app: &TestApp, slot: &str, lies: Vec<Lie>) {
     }
     assert!(failures.is_empty(), "at {slot}:\n{}", failures.join("\n"));
     app.browser().log_in(slot, "bruno-2").await;
-    assert_eq!(app.idp.canary_calls(), 0, "nothing was fetched that a token named");
+    assert_eq!(app.idp.canary_calls(), 0, "a URL from a token must not be fetched");
 }
 
 async fn tell_one(app: &TestApp, slot: &str, realm: &Realm, lie: &Lie) -> Option<String> {
@@ -50,7 +52,7 @@ async fn tell_one(app: &TestApp, slot: &str, realm: &Realm, lie: &Lie) -> Option
     app.be_honest(slot);
     let asked = realm.counters().token - calls.token;
     if asked != 1 {
-        return Some(format!("the token endpoint was asked {asked} times"));
+        return Some(format!("the token endpoint received {asked} requests instead of 1"));
     }
     let Some((status, code)) = lie.refusal else {
         return (answer.status != 200).then(|| format!("must pass, but {} {}", answer.status, answer.body));
@@ -63,5 +65,5 @@ async fn tell_one(app: &TestApp, slot: &str, realm: &Realm, lie: &Lie) -> Option
         return Some("a session cookie was set".to_owned());
     }
     let changes = before.changes(&app.rows().await);
-    (!changes.is_empty()).then(|| format!("something was written:\n{}", changes.join("\n")))
+    (!changes.is_empty()).then(|| format!("the database changed:\n{}", changes.join("\n")))
 }

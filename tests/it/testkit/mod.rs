@@ -1,7 +1,7 @@
-//! What the tests are told with.
+//! Test fixtures.
 //!
-//! [`TestApp`] is the real application and its surroundings, [`Browser`] a person's browser, [`Answer`] what it got,
-//! [`Backend`] the database underneath, [`Program`] the binary as an operator starts it.
+//! [`TestApp`] is the real application with its environment, [`Browser`] a browser, [`Answer`] an HTTP
+//! answer, [`Backend`] the database system, and [`Program`] the binary as an operator starts it.
 
 mod answer;
 mod app;
@@ -34,7 +34,7 @@ pub use raw::raw;
 pub use relay::Relay;
 pub use rows::Rows;
 
-/// Makes two tests of each story, one on SQLite and one on PostgreSQL.
+/// Defines two tests for each function, one on SQLite and one on PostgreSQL.
 macro_rules! on_both_databases {
     ($($story:ident),* $(,)?) => {$(
         mod $story {
@@ -53,7 +53,7 @@ macro_rules! on_both_databases {
     )*};
 }
 
-/// Makes a test of each story that needs several processes on one database: SQLite serves one.
+/// Defines a PostgreSQL test for each function that needs several processes; SQLite supports only one.
 macro_rules! on_postgres {
     ($($story:ident),* $(,)?) => {$(
         mod $story {

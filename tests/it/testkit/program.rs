@@ -1,4 +1,4 @@
-//! The `portico` binary as an operator starts it: variables, arguments, exit codes, what it prints.
+//! The `portico` binary as an operator starts it: variables, arguments, exit codes, output.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,10 +15,10 @@ use url::Url;
 use super::app::SECRET_KEY;
 use super::{Browser, Database};
 
-/// How long anything may take that an operator waits for.
+/// The timeout for every operation that an operator waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The binary that `PORTICO_TEST_BINARY` names, or the one of this build.
+/// The path of the binary: `PORTICO_TEST_BINARY`, or the binary of this build.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -27,15 +27,16 @@ fn binary() -> &'static Path {
             return named.into();
         }
         let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "portico"]).status().unwrap();
-        assert!(built.success(), "the binary builds");
-        // This test is in <target>/<profile>/deps.
+        assert!(built.success(), "the binary must build");
+        // The test binary is in <target>/<profile>/deps.
         let profile = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
         profile.join("portico")
     })
 }
 
-/// A port that was free a moment ago, and that no other test takes while this is there. It is below those that the system gives to
-/// connections, which other tests open all the time.
+/// A free port, reserved against other tests until this value is dropped.
+///
+/// Its number is below the range of ephemeral ports, so connections of other tests do not take it.
 struct Port {
     number: u16,
     _claim: File,
@@ -55,14 +56,14 @@ impl Port {
     }
 }
 
-/// A run of the binary in an empty folder with an empty environment, unless told otherwise.
+/// The binary with its own folder, environment and listeners. Folder and environment are empty by default.
 pub struct Program {
     variables: BTreeMap<String, String>,
     folder: TempDir,
     _ports: Vec<Port>,
 }
 
-/// What a run left.
+/// The result of a finished run.
 #[derive(Debug)]
 pub struct Output {
     pub code: i32,
@@ -85,12 +86,12 @@ impl Output {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The one line on standard error that has all of these words.
+    /// The only line on standard error that contains all of these words.
     #[track_caller]
     pub fn complains(&self, words: &[&str]) -> &str {
         let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
         let lines: Vec<_> = self.stderr.lines().filter(has_all).collect();
-        assert_eq!(lines.len(), 1, "one line with {words:?} in:\n{}", self.stderr);
+        assert_eq!(lines.len(), 1, "expected exactly one line with {words:?} in:\n{}", self.stderr);
         lines[0]
     }
 }
@@ -100,7 +101,7 @@ impl Program {
         Self { variables: BTreeMap::new(), folder: tempfile::tempdir().unwrap(), _ports: Vec::new() }
     }
 
-    /// With the settings that every service needs: a public URL, a secret key, a database in its folder.
+    /// A program with the settings that every service needs: public URL, secret key, database in its folder.
     pub fn configured() -> Self {
         let ports = [Port::free(), Port::free()];
         let [port, admin] = ports.each_ref().map(|port| format!("127.0.0.1:{}", port.number));
@@ -135,30 +136,30 @@ impl Program {
         &self.variables[name]
     }
 
-    /// Writes a file into the folder it runs in.
+    /// Writes a file into the program's folder.
     pub fn file(self, name: &str, content: &str) -> Self {
         std::fs::write(self.folder.path().join(name), content).unwrap();
         self
     }
 
-    /// Puts another content into a file of that folder, at once as a whole.
+    /// Replaces a file of the program's folder atomically.
     pub fn rewrite(&self, name: &str, content: &str) {
         let new = self.folder.path().join("new");
         std::fs::write(&new, content).unwrap();
         std::fs::rename(new, self.folder.path().join(name)).unwrap();
     }
 
-    /// Whether anything made the SQLite file in its folder.
+    /// Whether the SQLite file exists in the program's folder.
     pub fn sqlite_exists(&self) -> bool {
         self.folder.path().join("portico.db").exists()
     }
 
-    /// The SQLite file in its folder.
+    /// The SQLite database in the program's folder.
     pub fn sqlite(&self) -> Database {
         Database::of_file(&self.folder.path().join("portico.db"))
     }
 
-    /// Runs to its end.
+    /// Runs the binary with these arguments until it exits.
     pub fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         let started = Instant::now();
@@ -169,7 +170,7 @@ impl Program {
         let stderr = read_all(child.stderr.take().unwrap());
         let status = child.wait().unwrap();
         watchdog.call_off();
-        let code = status.code().unwrap_or_else(|| panic!("{arguments:?} did not end by itself: {status:?}"));
+        let code = status.code().unwrap_or_else(|| panic!("{arguments:?} did not exit: {status:?}"));
         Output {
             code,
             stdout: stdout.join().unwrap(),
@@ -189,18 +190,18 @@ impl Program {
         command
     }
 
-    /// Starts the service and waits until it is ready.
+    /// Starts `portico serve` and waits until it is ready.
     pub async fn serve(self) -> Service {
         self.serve_at("PORTICO").await
     }
 
-    /// The same where the variables of the listeners have another prefix.
+    /// Like [`Self::serve`], with another prefix for the variables of the listeners.
     pub async fn serve_at(self, prefix: &'static str) -> Service {
         let command = self.command(&["serve"]);
         self.serve_as(command, prefix).await
     }
 
-    /// The same where no file may grow beyond so many KiB, as if the disk were full.
+    /// Like [`Self::serve`], with a limit for the size of each file in KiB, as if the disk were full.
     pub async fn serve_with_files_up_to(self, kib: u32) -> Service {
         let mut command = Command::new("/bin/bash");
         command
@@ -220,8 +221,8 @@ impl Program {
         let child = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
         let mut service = Service { child, program: self, prefix, ready_after: Duration::ZERO };
         while !service.is_ready().await {
-            assert!(started.elapsed() < PATIENCE, "not ready: {}", service.log());
-            assert!(service.child.try_wait().unwrap().is_none(), "it ended: {}", service.log());
+            assert!(started.elapsed() < PATIENCE, "the service did not become ready: {}", service.log());
+            assert!(service.child.try_wait().unwrap().is_none(), "the service exited: {}", service.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         service.ready_after = started.elapsed();
@@ -229,7 +230,7 @@ impl Program {
     }
 }
 
-/// Kills a child that does not end; the test then fails by its missing exit code.
+/// Kills a child process that does not exit. The test then fails because the exit code is missing.
 struct Watchdog(std::sync::mpsc::Sender<()>);
 
 impl Watchdog {
@@ -260,13 +261,13 @@ fn read_all(mut from: impl std::io::Read + Send + 'static) -> std::thread::JoinH
     })
 }
 
-/// The service, running as a process of its own.
+/// The service in its own process.
 pub struct Service {
     child: Child,
-    /// What it was started with; further commands run beside it.
+    /// The program that started the service. Further commands can run while the service runs.
     pub program: Program,
     prefix: &'static str,
-    /// From its start until `/readyz` was 200.
+    /// The time from the start of the process until `/readyz` returned 200.
     pub ready_after: Duration,
 }
 
@@ -292,17 +293,17 @@ impl Service {
         Browser::new(http, public, self.address("SERVER_LISTEN"), Clock::System)
     }
 
-    /// Where it listens, whatever its public URL.
+    /// The address on which the service listens; the public URL may differ.
     pub fn listens_at(&self) -> SocketAddr {
         self.address("SERVER_LISTEN")
     }
 
-    /// What it has logged so far.
+    /// The log up to now.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.program.folder.path().join("log")).unwrap()
     }
 
-    /// Everything in its folder but the log: the database and what belongs to it.
+    /// All files in the program's folder except the log, that is, the database files.
     pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let entries =
             std::fs::read_dir(self.program.folder.path()).unwrap().map(|entry| entry.unwrap().path());
@@ -312,41 +313,41 @@ impl Service {
             .collect()
     }
 
-    /// Asks it to look at its settings again.
+    /// Sends SIGHUP, so that the service reloads its settings.
     pub fn hang_up(&self) {
         signal(self.child.id(), "HUP");
     }
 
-    /// What the operator's listener measures.
+    /// The metrics of the operator's listener.
     pub async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.program.variable("PORTICO_SERVER_ADMIN_LISTEN"));
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
         http.get(url).send().await.unwrap().text().await.unwrap()
     }
 
-    /// Waits until the log has this so many times.
+    /// Waits until the log contains this text so many times.
     pub async fn has_logged(&self, text: &str, times: usize) {
         let started = Instant::now();
         while self.log().matches(text).count() < times {
-            assert!(started.elapsed() < PATIENCE, "{text:?} is not there {times} times: {}", self.log());
+            assert!(started.elapsed() < PATIENCE, "{text:?} was not logged {times} times: {}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Stops it; what it was started with, in the same folder.
+    /// Stops the service and returns its program with the same folder.
     pub fn stop(mut self) -> Program {
         assert_eq!(self.end().0, 0);
         std::mem::replace(&mut self.program, Program::new())
     }
 
-    /// Kills it without a word; what it was started with, in the same folder.
+    /// Kills the service with SIGKILL and returns its program with the same folder.
     pub fn kill(mut self) -> Program {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         std::mem::replace(&mut self.program, Program::new())
     }
 
-    /// Asks it to stop; the exit code, and what it logged in all.
+    /// Sends SIGTERM and waits. Returns the exit code and the whole log.
     pub fn terminate(mut self) -> (i32, String) {
         self.end()
     }
@@ -357,9 +358,12 @@ impl Service {
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let log = self.log();
-                return (status.code().unwrap_or_else(|| panic!("killed by a signal: {log}")), log);
+                return (
+                    status.code().unwrap_or_else(|| panic!("the service was killed by a signal: {log}")),
+                    log,
+                );
             }
-            assert!(started.elapsed() < PATIENCE, "it does not stop: {}", self.log());
+            assert!(started.elapsed() < PATIENCE, "the service did not stop: {}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -1,4 +1,4 @@
-//! A TCP relay: a plain round-robin proxy before replicas, or a wire to the database that a test can hold or cut.
+//! A TCP relay: a round-robin proxy for replicas, or a database connection that a test can pause or close.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +13,9 @@ use tokio::sync::{oneshot, watch};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wire {
     Open,
-    /// Nothing goes through, in either direction, and nobody is told.
-    Held,
-    /// Connections are closed, and new ones at once.
+    /// No data passes in either direction, and connections stay open.
+    Paused,
+    /// Existing connections are closed, and new ones are closed immediately.
     Cut,
 }
 
@@ -23,11 +23,11 @@ struct State {
     targets: Mutex<Vec<SocketAddr>>,
     next: AtomicUsize,
     wire: watch::Sender<Wire>,
-    /// How many more messages towards the target go through.
+    /// The number of messages towards the target that still pass.
     left: AtomicUsize,
 }
 
-/// Runs on a thread of its own until it is dropped.
+/// A relay that runs on its own thread until it is dropped.
 pub struct Relay {
     pub at: SocketAddr,
     state: Arc<State>,
@@ -35,7 +35,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay to these; each new connection goes to the next one that accepts it.
+    /// Starts a relay to these targets. Each new connection goes to the next target that accepts it.
     pub fn to(targets: &[SocketAddr]) -> Self {
         let listener = StdListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -60,29 +60,29 @@ impl Relay {
         Self { at, state, _stop: stop }
     }
 
-    /// Where new connections go from now on.
+    /// Sets the targets of new connections.
     pub fn lead_to(&self, targets: &[SocketAddr]) {
         *self.state.targets.lock().unwrap() = targets.to_vec();
     }
 
-    /// Lets so many more messages through and then holds everything.
+    /// Lets so many more messages pass and then pauses all connections.
     pub fn hold_after(&self, messages: usize) {
         self.state.left.store(messages, Ordering::SeqCst);
     }
 
-    /// Whether the wire is held before `patience` is over.
+    /// Waits until the relay is paused. Returns `false` if this takes longer than `patience`.
     pub async fn is_held(&self, patience: Duration) -> bool {
         let mut wire = self.state.wire.subscribe();
-        let held = wire.wait_for(|wire| *wire == Wire::Held);
+        let held = wire.wait_for(|wire| *wire == Wire::Paused);
         tokio::time::timeout(patience, held).await.is_ok()
     }
 
-    /// Closes every connection, and every new one.
+    /// Closes all connections, and every new connection.
     pub fn cut(&self) {
         self.state.wire.send_replace(Wire::Cut);
     }
 
-    /// Everything goes through again.
+    /// Lets all data pass again.
     pub fn mend(&self) {
         self.state.left.store(usize::MAX, Ordering::SeqCst);
         self.state.wire.send_replace(Wire::Open);
@@ -119,7 +119,7 @@ async fn connect(client: TcpStream, state: Arc<State>) {
     }
 }
 
-/// Passes messages on until one side has ended.
+/// Forwards messages until one side closes the connection.
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State, counted: bool) {
     let mut buffer = vec![0; 64 * 1024];
     let mut wire = state.wire.subscribe();
@@ -131,15 +131,15 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State, co
             });
             if left.is_err() {
                 state.wire.send_if_modified(|wire| {
-                    let hold = *wire == Wire::Open;
-                    if hold {
-                        *wire = Wire::Held;
+                    let is_open = *wire == Wire::Open;
+                    if is_open {
+                        *wire = Wire::Paused;
                     }
-                    hold
+                    is_open
                 });
             }
         }
-        if wire.wait_for(|wire| *wire != Wire::Held).await.is_err()
+        if wire.wait_for(|wire| *wire != Wire::Paused).await.is_err()
             || to.write_all(&buffer[..length]).await.is_err()
         {
             return;

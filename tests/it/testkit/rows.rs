@@ -1,13 +1,13 @@
-//! Everything a database holds, to see that nothing was written.
+//! The whole content of a database, to assert that nothing was written.
 
 use std::collections::BTreeMap;
 
 use super::{Backend, Database};
 
-/// What a failed login may write: the mark that it is spent, and an audit event.
+/// The tables that a failed login may write: the spent login and an audit event.
 const MAY_CHANGE: [&str; 3] = ["spent_logins", "audit_events", "_sqlx_migrations"];
 
-/// All rows of all tables but those.
+/// All rows of all tables except [`MAY_CHANGE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows(BTreeMap<String, Vec<String>>);
 
@@ -21,7 +21,7 @@ impl Database {
         Rows(all)
     }
 
-    /// A dump: every row of every table, bytes as hexadecimal digits.
+    /// All rows as text, with bytes as hexadecimal digits.
     pub async fn everything(&self) -> String {
         let mut lines = Vec::new();
         for table in self.all_tables().await {
@@ -31,7 +31,7 @@ impl Database {
         lines.join("\n")
     }
 
-    /// The names of all tables that say something.
+    /// The names of all tables that a failed login must not change.
     async fn tables(&self) -> Vec<String> {
         let names = self.all_tables().await;
         assert!(MAY_CHANGE.iter().all(|table| names.iter().any(|name| name == table)), "{names:?}");
@@ -39,15 +39,17 @@ impl Database {
     }
 
     async fn all_tables(&self) -> Vec<String> {
-        self.texts(match self.backend {
-                Backend::Sqlite => {
-                    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1"
-                }
-                Backend::Postgres => {
-                    "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
-                }
-            })
-            .await
+        let sql = match self.backend {
+            Backend::Sqlite => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
+                     ORDER BY 1"
+            }
+            Backend::Postgres => {
+                "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' \
+                     ORDER BY 1"
+            }
+        };
+        self.texts(sql).await
     }
 
     async fn select(&self, table: &str) -> String {
@@ -63,7 +65,7 @@ impl Database {
 }
 
 impl Rows {
-    /// What is different now: table and row, `-` before what went and `+` before what came.
+    /// The differences to `now` as table and row, with `-` for a removed row and `+` for an added row.
     pub fn changes(&self, now: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         for (table, before) in &self.0 {
@@ -77,10 +79,10 @@ impl Rows {
         changes
     }
 
-    /// Nothing was written.
+    /// Asserts that no row was written.
     #[track_caller]
     pub fn assert_same(&self, now: &Self) {
         let changes = self.changes(now);
-        assert!(changes.is_empty(), "nothing may be written, but:\n{}", changes.join("\n"));
+        assert!(changes.is_empty(), "the database must not change, but did:\n{}", changes.join("\n"));
     }
 }

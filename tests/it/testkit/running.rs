@@ -1,4 +1,4 @@
-//! A running instance: its threads, its store, its listeners.
+//! A running instance of the application: threads, store and listeners.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -20,7 +20,7 @@ use super::{ErrorLog, Faulty};
 pub struct Running {
     pub store: Arc<Faulty>,
     service: Arc<Mutex<Service>>,
-    /// Where the operator's listener is.
+    /// The address of the operator's listener.
     pub operator: SocketAddr,
     storage: Option<Storage>,
     handle: ServerHandle,
@@ -34,7 +34,7 @@ fn load(variables: &BTreeMap<String, String>) -> Loaded {
 }
 
 impl Running {
-    /// Does what `portico serve` does, in this process: settings, store, broker, listeners.
+    /// Starts in this process the same parts as `portico serve`: settings, store, broker, listeners.
     pub async fn start(
         variables: &BTreeMap<String, String>,
         clock: Clock,
@@ -80,7 +80,7 @@ impl Running {
         }
     }
 
-    /// Does what a SIGHUP does: the settings that changed, or why the old ones stay.
+    /// Reloads the settings as after a SIGHUP. Returns the changed settings, or why the old ones stay in use.
     pub async fn reload(&self, variables: &BTreeMap<String, String>) -> Result<Vec<SettingChange>, String> {
         let new = load(variables);
         let service = Arc::clone(&self.service);
@@ -93,28 +93,28 @@ impl Running {
         Arc::clone(self.service.lock().await.live().now().broker())
     }
 
-    /// What happens from time to time, at once: signing keys come and go.
+    /// Runs the periodic maintenance of the signing keys immediately.
     pub async fn tend_keys(&self) {
         self.broker().await.keys().maintain().await.unwrap();
     }
 
-    /// The slots that were pointed elsewhere, with how many people know it by issuer and by client id.
+    /// The slots whose provider changed, with the number of affected identities by issuer and by client id.
     pub async fn estranged(&self) -> Vec<(String, u64, u64)> {
         let found = self.broker().await.orphaned_identities().await.unwrap();
         found.iter().map(|one| (one.slot.to_string(), one.by_issuer, one.by_client)).collect()
     }
 
-    /// What has ended is forgotten.
+    /// Runs the cleanup of expired rows immediately.
     pub async fn sweep(&self) {
         self.broker().await.sweep().await.unwrap();
     }
 
-    /// The same as an operator's `keys rotate`.
+    /// Rotates the signing keys, as the command `keys rotate` does.
     pub async fn rotate_keys(&self) {
         self.broker().await.keys().announce().await.unwrap();
     }
 
-    /// Stops and waits until everything has let go of the database.
+    /// Stops the instance and waits until all its database connections are closed.
     pub async fn stop(mut self) {
         self.handle.stop(false).await;
         let thread = self.thread.take().unwrap();
@@ -125,7 +125,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The command is sent by the call itself; nobody waits for it.
+        // The call itself sends the command; the returned future is not needed.
         drop(self.handle.stop(false));
         if let Some(others) = self.others.take() {
             others.shutdown_background();
