@@ -368,3 +368,14 @@ impl From<TokenError> for SessionError {
         Self::Invalid(error.reason())
     }
 }
+
+/// An error followed by its causes, on one line. A cause whose text the line contains already is left out.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}

@@ -337,11 +337,11 @@ mod tests {
     #[test]
     fn rotation_keeps_or_withdraws_the_old_key() {
         let first = KeyRing::generate(SigningAlgorithm::Es256).unwrap();
-        let kept = first.rotated(SigningAlgorithm::EdDsa, OldKeys::Keep).unwrap();
+        let both = first.rotated(SigningAlgorithm::EdDsa, OldKeys::Keep).unwrap();
         let kids: Vec<Value> =
-            kept.jwks()["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect();
-        assert_eq!(kids, [json!(kept.signing.kid), json!(first.signing.kid)]);
-        let alone = kept.rotated(SigningAlgorithm::Es256, OldKeys::Withdraw).unwrap();
+            both.jwks()["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect();
+        assert_eq!(kids, [json!(both.signing.kid), json!(first.signing.kid)]);
+        let alone = both.rotated(SigningAlgorithm::Es256, OldKeys::Withdraw).unwrap();
         assert_eq!(alone.jwks()["keys"].as_array().unwrap().len(), 1);
     }
 

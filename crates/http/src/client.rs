@@ -1,7 +1,8 @@
-//! The client's address: the peer of the connection, or what a trusted proxy says (threats C15, M33).
+//! The client's address: the peer of the connection, or the address that a trusted proxy reports (threats
+//! C15, M33).
 //!
-//! Only `X-Forwarded-For` is read, and only from a trusted proxy. The address serves logs, records and
-//! limits; no URL of Portico depends on it.
+//! Only `X-Forwarded-For` is read, and only from a trusted proxy. The address is used for logs, audit
+//! events and rate limits. No URL of Portico depends on it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
 //! The names and attributes of all cookies. Only this module builds `Set-Cookie`.
 //!
-//! It knows no meaning of a cookie's value. `request::cookies` reads what a browser sends.
+//! It does not interpret values. `request::cookies` parses the cookies of a request.
 
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
@@ -67,7 +67,7 @@ impl CookieRules {
         self.cookie(self.signed_out_name(), String::new(), Duration::ZERO, Readable::No)
     }
 
-    /// A cookie without meaning, which shows whether proxies change cookies.
+    /// The cookie of `portico check --live`, which detects proxies that change cookies.
     pub(crate) fn check(&self) -> Cookie<'static> {
         self.cookie(self.on_host(CHECK), "1".to_owned(), Duration::MINUTE, Readable::No)
     }

@@ -1,6 +1,6 @@
 //! Why a request is refused: a stable code and a fixed sentence for the client, the cause for the log.
 //!
-//! No response repeats anything of the request, the provider or a claim (threats 1). `render` makes the
+//! No response repeats data of the request, of the provider or of a claim (threats 1). `render` makes the
 //! response.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
-use portico_core::error::{Code, LoginError, SessionError, StoreError};
+use portico_core::error::{Code, LoginError, SessionError, StoreError, error_chain};
 use portico_core::slot::SlotId;
 use url::Url;
 
@@ -29,13 +29,13 @@ pub(crate) enum Cause {
     /// A session is missing, invalid or not sufficient.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The request for a login comes from a client that cannot follow a redirect to the provider.
+    /// A login was requested by a client that cannot follow a redirect to the provider.
     #[error("the request is not a navigation")]
     NotANavigation {
         /// Where to navigate instead.
         login_url: Url,
     },
-    /// A proxy asks about a request without a valid session.
+    /// Forward authentication of a request without a valid session.
     #[error("{why}")]
     Unverified {
         /// Why the session is not valid.
@@ -43,7 +43,7 @@ pub(crate) enum Cause {
         /// Where to sign in.
         login_url: Url,
     },
-    /// A proxy asks about a request whose account has none of the required roles or groups.
+    /// Forward authentication of a request whose account has none of the required roles or groups.
     #[error("the account has none of the required roles or groups")]
     Forbidden,
     /// A request by cookie without proof that a page of the application sent it.
@@ -111,7 +111,7 @@ impl Cause {
     pub(crate) fn status(&self) -> StatusCode {
         if let Self::TooLarge(part) = self { part.status() } else { status(self.code()) }
     }
-    /// The sentence that the client gets.
+    /// The sentence in the response.
     pub(crate) fn detail(&self) -> &'static str {
         detail(self.code())
     }
@@ -207,7 +207,7 @@ impl ApiError {
         self
     }
 
-    /// Adds a header to the response. A value that no header can have is left out.
+    /// Adds a header to the response. A value that is invalid in a header is omitted.
     pub(crate) fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         self.headers.extend(value.try_into().ok().map(|value| (name, value)));
         self
@@ -251,7 +251,7 @@ impl ApiError {
     pub(crate) fn log(&self) {
         let (code, status) = (self.cause.code().as_str(), self.cause.status().as_u16());
         let slot = self.slot.map(tracing::field::display);
-        let error = chain(&*self.cause);
+        let error = error_chain(&*self.cause);
         if matches!(self.cause.code(), Code::Internal | Code::Unavailable) {
             tracing::error!(slot, code, status, error, "a request failed");
         } else if self.is_of_a_login() {
@@ -300,17 +300,6 @@ impl ResponseError for ApiError {
     }
 }
 
-/// An error and its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {
-        if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 pub(crate) fn code_of(error: &ApiError) -> &'static str {
     error.cause.code().as_str()
@@ -341,7 +330,7 @@ mod tests {
     #[test]
     fn causes_are_told_once_each() {
         let store = LoginError::from(StoreError::Unavailable("the disk is gone".into()));
-        assert_eq!(chain(&Cause::from(store)), "the store is unavailable: the disk is gone");
+        assert_eq!(error_chain(&Cause::from(store)), "the store is unavailable: the disk is gone");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Around every request: limits its size and time, catches panics, renders refusals, adds the common headers.
+//! The middleware of every request: limits its size and time, catches panics, renders refusals, adds the
+//! common headers.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -28,7 +29,7 @@ const LONGEST_URL: usize = 16 * 1024;
 /// application's.
 const LONGEST_HEADERS: usize = 32 * 1024;
 
-/// Longer than the slowest correct login, because each call to a provider has a deadline of its own.
+/// Longer than the slowest correct login, because each call to a provider has its own deadline.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The policy of responses that set none.
@@ -69,7 +70,7 @@ async fn respond<B: MessageBody + 'static>(
     let failure = match bounded(DEADLINE, next.call(request)).await {
         Ok(Ok(response)) => {
             let (request, response) = response.into_parts();
-            // A handler that takes OPTIONS itself, such as `/auth/verify`, is never overruled (threats C16).
+            // A handler that accepts OPTIONS itself, such as `/auth/verify`, answers it (threats C16).
             let is_taken = response.status() != StatusCode::METHOD_NOT_ALLOWED;
             let preflight = if is_taken { None } else { cors.preflight(request.method(), request.headers()) };
             let response = match (preflight, response.error()) {
@@ -82,7 +83,7 @@ async fn respond<B: MessageBody + 'static>(
         Ok(Err(error)) => refuse_error(&error, front, context),
         Err(cause) => refuse(&cause.into(), front, context),
     };
-    // The request is gone; an error that carries its response needs none.
+    // The handler has consumed the request. An error with its own response needs no request.
     Err(InternalError::from_response("the request failed", with_headers(failure, context, &cors)).into())
 }
 
@@ -102,7 +103,7 @@ fn oversized(request: &ServiceRequest) -> Option<Part> {
     (headers > LONGEST_HEADERS).then_some(Part::Headers)
 }
 
-/// Limits the time of some work, and catches its panics.
+/// Runs a future with a time limit and catches its panics.
 async fn bounded<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Cause> {
     match AssertUnwindSafe(tokio::time::timeout(limit, work)).catch_unwind().await {
         Ok(Ok(done)) => Ok(done),
@@ -124,7 +125,7 @@ fn refuse(error: &ApiError, front: &Front, context: &RequestContext) -> HttpResp
     render::refusal(error, front, context)
 }
 
-/// Adds the headers of every response (threats 1). `Cache-Control` and the policy of a handler stay.
+/// Adds the headers of every response (threats 1). `Cache-Control` and policy of a handler are kept.
 fn with_headers(mut response: HttpResponse, context: &RequestContext, cors: &CorsGrant) -> HttpResponse {
     tracing::debug!(status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();

@@ -7,9 +7,9 @@
 //! ```text
 //! routes       which path and method lead to which handler
 //! handlers     one module per group of endpoints
-//! request      what a request brings, parsed once by extractors
-//! guard        around every request: limits on size and time, panics, common headers, rendered refusals
-//! root_span    around every request: the tracing span
+//! request      extractors: each part of a request, parsed once
+//! guard        middleware: limits on size and time, panics, common headers, rendered refusals
+//! root_span    middleware: the tracing span of a request
 //! render       a refusal as problem document, page or redirect; error: what is refused and why
 //! pages, session_response                     HTML pages; tokens in responses
 //! state, live  what handlers share; replaced by a reload

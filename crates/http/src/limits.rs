@@ -83,7 +83,7 @@ impl Limits {
         Self::new(0, Clock::System)
     }
 
-    /// Another limit for the same clients, whose spent requests stay spent.
+    /// Changes the limit. The budgets of the clients keep what is spent.
     pub(crate) fn with(&self, per_minute: u64) -> Self {
         Self { per_minute, clock: self.clock.clone(), budgets: self.budgets.clone() }
     }
@@ -142,14 +142,14 @@ mod tests {
             (0..most).take_while(|_| limits.take(RateLimitKind::Start, client).is_ok()).count()
         };
         assert_eq!(taken(one, 1000), 120);
-        assert_eq!(taken(client("192.0.2.8"), 1000), 120, "another client has its own");
-        assert!(limits.take(RateLimitKind::Callback, one).is_ok(), "another kind has its own");
+        assert_eq!(taken(client("192.0.2.8"), 1000), 120, "another client has its own budget");
+        assert!(limits.take(RateLimitKind::Callback, one).is_ok(), "another kind has its own budget");
         clock.fetch_add(1, Ordering::SeqCst);
         assert_eq!(taken(one, 1000), 2);
         clock.fetch_add(3600, Ordering::SeqCst);
-        assert_eq!(taken(one, 1000), 120, "never more than a minute's worth");
+        assert_eq!(taken(one, 1000), 120, "at most the budget of one minute");
         clock.fetch_sub(7200, Ordering::SeqCst);
-        assert_eq!(taken(one, 1000), 0, "a clock set back gives nothing");
+        assert_eq!(taken(one, 1000), 0, "a clock that is set back refills nothing");
     }
 
     #[test]

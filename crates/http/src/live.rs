@@ -1,4 +1,4 @@
-//! The state that serves requests now. A reload replaces it; each request keeps the one that it began with.
+//! The current state. A reload replaces it; a running request keeps the state with which it started.
 
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,7 +24,7 @@ impl Live {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Serves another state from the next request on. Its public URL must be the same, because the routes
+    /// Serves another state from the next request on. The public URL must be the same, because the routes
     /// contain it.
     pub fn replace(&self, portico: Portico) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(portico);

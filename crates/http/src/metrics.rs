@@ -1,4 +1,4 @@
-//! What is counted of requests. Labels come from fixed sets: enabled slots, existing routes, error codes
+//! Metrics of requests. Labels come from fixed sets: enabled slots, existing routes, error codes
 //! (threats M10).
 
 use std::sync::Arc;

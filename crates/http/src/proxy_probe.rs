@@ -129,7 +129,7 @@ impl ObservedRequest {
                     self.set_cookie
                 ),
             ),
-            Some(_) => Finding::ok(CHECK, "cookies come and go unchanged"),
+            Some(_) => Finding::ok(CHECK, "cookies pass unchanged"),
         }
     }
 
@@ -169,13 +169,13 @@ impl ObservedRequest {
     }
 }
 
-/// The service takes the claimed address for the client's.
+/// The finding if the service accepts the claimed address as the client's.
 fn claim_accepted(check: &'static str, untouched: bool, peer: &str) -> Finding {
     if untouched {
         return Finding::bad(
             check,
             format!(
-                "an invented address in X-Forwarded-For is believed: \
+                "an invented address in X-Forwarded-For is accepted: \
                  let the proxy at {peer} overwrite or extend the header"
             ),
         );
@@ -245,10 +245,10 @@ mod tests {
         assert_eq!(
             ProbeRequest::new(&seals(1), &url, NOW).open_answer(&seals(1), &answer),
             None,
-            "another question"
+            "another probe"
         );
         assert_eq!(probe.open_answer(&seals(2), &answer), None);
-        assert_eq!(ProbeRequest::parse(&answer, &seals(1), &url, NOW), None, "an answer is no question");
+        assert_eq!(ProbeRequest::parse(&answer, &seals(1), &url, NOW), None, "an answer is not a probe");
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(judge(sent, &["LB=1", &own]), CheckVerdict::Ok);
         let reordered = "__Host-portico_check=1; max-age=60; path=/; secure; httponly; samesite=lax";
         assert_eq!(judge(sent, &[reordered]), CheckVerdict::Ok);
-        assert_eq!(judge("portico_check=ab", &[&own]), CheckVerdict::Bad, "another value came");
+        assert_eq!(judge("portico_check=ab", &[&own]), CheckVerdict::Bad, "another value arrived");
         for changed in [
             own.replace("; Secure", ""),
             own.replace("; HttpOnly", ""),
@@ -285,15 +285,15 @@ mod tests {
             // A trusted proxy appends or overwrites.
             (INSIDE, true, "198.51.100.7", false, &["192.0.2.1, 198.51.100.7"][..], CheckVerdict::Ok),
             (INSIDE, true, "198.51.100.7", false, &["198.51.100.7"], CheckVerdict::Ok),
-            // It passes on what a client writes, or sends nothing.
+            // A proxy passes on the header of the client, or sends none.
             (INSIDE, true, "192.0.2.1", false, &["192.0.2.1"], CheckVerdict::Bad),
             (INSIDE, true, "192.0.2.1", false, &["192.0.2.1, 10.0.0.7"], CheckVerdict::Unknown),
             (INSIDE, true, INSIDE, false, &[], CheckVerdict::Bad),
-            // A proxy that is not trusted.
+            // The proxy is not trusted.
             (INSIDE, false, INSIDE, true, &["192.0.2.1, 198.51.100.7"], CheckVerdict::Bad),
             (OUTSIDE, false, OUTSIDE, false, &["192.0.2.1", "198.51.100.7"], CheckVerdict::Bad),
             (INSIDE, false, INSIDE, false, &[], CheckVerdict::Bad),
-            // None, or one that does nothing.
+            // There is no proxy, or it changes nothing.
             (INSIDE, false, INSIDE, true, &["192.0.2.1"], CheckVerdict::Unknown),
             (OUTSIDE, false, OUTSIDE, false, &["192.0.2.1"], CheckVerdict::Ok),
         ] {

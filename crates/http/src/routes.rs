@@ -22,7 +22,7 @@ const LARGEST_BODY: usize = 64 * 1024;
 
 /// The public table. `base` is the path of the public URL as the router sees it.
 pub(crate) fn public(config: &mut ServiceConfig, base: &str) {
-    // The router tries paths in this order. Those with parameters are regular expressions, so the others come
+    // The router tries paths in this order. Paths with parameters are regular expressions, so the others come
     // first, the most frequent at the top.
     let everything = web::scope("")
         .configure(|config| fixed_paths(config, base))

@@ -56,13 +56,13 @@ pub struct Surface {
 }
 
 impl Portico {
-    /// Puts a surface before a broker.
+    /// Combines a broker and a surface.
     pub fn new(broker: Arc<Broker>, surface: Surface) -> Self {
         let limits = Limits::new(surface.rate_limit, broker.clock().clone());
         Self::with_limits(broker, surface, limits)
     }
 
-    /// Replaces `before`. What its clients have spent of their rate limits stays spent.
+    /// Replaces `before`. The rate limits keep the spent requests of each client.
     pub fn after(before: &Self, broker: Arc<Broker>, surface: Surface) -> Self {
         let limits = before.front.limits.with(surface.rate_limit);
         Self::with_limits(broker, surface, limits)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use portico_core::error::StoreError;
+use portico_core::error::{StoreError, error_chain};
 use portico_core::keys::KeyError;
 use portico_storage::OpenError;
 
@@ -79,16 +79,4 @@ impl From<KeyError> for Failure {
             KeyError::Broken { .. } => Self::Failed(error_chain(&error)),
         }
     }
-}
-
-/// An error followed by its causes, on one line.
-pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let mut line = error.to_string();
-    for cause in causes.map(ToString::to_string) {
-        if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
-    line
 }

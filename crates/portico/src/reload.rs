@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use portico_core::error::error_chain;
 use portico_core::flow::Broker;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::failure::{Failure, error_chain};
+use crate::failure::Failure;
 use crate::service::Service;
 use crate::settings::{Loaded, Mistake, SettingChange, Sources, changes};
 use crate::startup_checks::check_providers;

@@ -33,7 +33,7 @@ pub use self::changes::{SettingChange, changes};
 pub use self::durations::duration;
 pub use self::global::{LogFormat, Settings, StorageUrl};
 pub use self::load::Loaded;
-pub use self::mistake::{Mistake, Place};
+pub use self::mistake::{Mistake, MistakeLocation};
 pub use self::render::render;
 pub use self::secret_key::SecretKey;
 pub use self::sources::Sources;

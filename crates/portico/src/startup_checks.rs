@@ -1,11 +1,11 @@
 //! Checks at the start and after each reload. They only log: none of them keeps the service from running.
 
+use portico_core::error::error_chain;
 use portico_core::flow::{Broker, OrphanedIdentities};
 use portico_core::provider::Prompt;
 use portico_core::return_to::ReturnTo;
 use portico_http::Portico;
 
-use crate::failure::error_chain;
 use crate::service::Service;
 
 /// Logs how many accounts the deprecated name fallback can still affect.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::failure::{Failure, error_chain};
+use crate::failure::Failure;
+use portico_core::error::error_chain;
 
 /// Buckets in seconds, from a cached response to the longest deadline.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];

@@ -13,6 +13,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use portico_core::error::error_chain;
 use portico_outbound::otlp_http::OtlpHttp;
 use tokio::runtime::Handle;
 use tracing::Subscriber;
@@ -21,7 +22,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
-use crate::failure::{Failure, error_chain};
+use crate::failure::Failure;
 
 /// Time limit for the export of the last spans at shutdown.
 const FLUSH: Duration = Duration::from_secs(2);

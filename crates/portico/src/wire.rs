@@ -8,6 +8,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 use portico_core::clock::Clock;
+use portico_core::error::error_chain;
 use portico_core::flow::{Broker, BrokerConfig, EnabledSlot, EnabledSlots};
 use portico_core::provider::{ProtocolClient, ProviderKind, Slot};
 use portico_core::seal::Seals;
@@ -21,7 +22,7 @@ use portico_outbound::Outbound;
 use portico_storage::Storage;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::failure::{Failure, error_chain};
+use crate::failure::Failure;
 use crate::output::print_err;
 use crate::settings::Settings;
 

@@ -22,7 +22,7 @@ pub(crate) trait Stores<T>: Database {
     fn bind(arguments: &mut Self::Arguments, value: T) -> Result<(), BoxDynError>;
 
     /// Reads a column.
-    fn read(row: &Self::Row, column: &'static str) -> Result<T, sqlx::Error>;
+    fn column(row: &Self::Row, column: &'static str) -> Result<T, sqlx::Error>;
 }
 
 impl<DB, T> Stores<T> for DB
@@ -35,7 +35,7 @@ where
         arguments.add(value)
     }
 
-    fn read(row: &DB::Row, column: &'static str) -> Result<T, sqlx::Error> {
+    fn column(row: &DB::Row, column: &'static str) -> Result<T, sqlx::Error> {
         row.try_get(column)
     }
 }
@@ -111,8 +111,7 @@ pub(crate) trait Backend:
 }
 
 impl Backend for Sqlite {
-    /// Takes the write lock of the file at the first statement, so that no read must be upgraded to a write
-    /// later.
+    /// Takes the write lock of the file immediately, so that no transaction upgrades a read lock later.
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
 
     const HAS_MIGRATIONS: &'static str =

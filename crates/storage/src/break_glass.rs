@@ -45,7 +45,7 @@ impl<DB: Backend> Sql<DB> {
             return Ok(BreakGlassRedemption::Unknown);
         };
         // The account is locked before the row of the code, as in every other transaction.
-        let account = AccountId(Fields::<DB>::of("break-glass link", &found).get("account_id")?);
+        let account = AccountId(Fields::<DB>::new("break-glass link", &found).get("account_id")?);
         let status = lock_account::<DB>(&mut transaction, account).await?;
         let take = query::<DB>(&mut transaction, sql::TAKE_BREAK_GLASS).with(code.0.to_vec());
         if !take.with(session.created_at.unix()).execute().await? {

@@ -108,7 +108,7 @@ impl<DB: Backend> Sql<DB> {
             return Ok(Unlinked::Unknown);
         }
         let identities = query::<DB>(connection, sql::IDENTITIES).with(account.0).rows().await?;
-        let ids = identities.iter().map(|row| Fields::<DB>::of("identity", row).get("id"));
+        let ids = identities.iter().map(|row| Fields::<DB>::new("identity", row).get("id"));
         let ids: Vec<Uuid> = ids.collect::<Result<_, _>>()?;
         if !ids.contains(&identity) {
             return Ok(Unlinked::Unknown);

@@ -74,7 +74,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
             .row()
             .await?;
         let Some(identity) = identity else { return Ok(None) };
-        let identity = Fields::<DB>::of("identity", &identity).get("id")?;
+        let identity = Fields::<DB>::new("identity", &identity).get("id")?;
         Ok(Some(Entered { account, identity }))
     }
 
@@ -267,7 +267,7 @@ impl<DB: Backend> LoginWriter<'_, '_, DB> {
 
     /// Records that the login ended the session of this row.
     async fn note_end(&mut self, ended: &DB::Row, reason: &'static str) -> Result<(), DbError> {
-        let fields = Fields::<DB>::of("session", ended);
+        let fields = Fields::<DB>::new("session", ended);
         let (account, slot) = (AccountId(fields.get("account_id")?), fields.slot()?);
         let event = AuditEvent::new(Event::SessionRevoked, self.commit.now).by(self.commit.caller);
         self.keep(event.about(account).through(slot).because(reason)).await

@@ -5,16 +5,16 @@
 //! nor HTTP, and makes no decision about admission.
 //!
 //! ```text
-//! storage     opens a database by its URL; the lock beside an SQLite file
-//! error       why a database cannot be opened or migrated
-//! migrations  the schema that this version expects
-//! store       the store traits, one method per statement or transaction
-//! settle      the transaction of a login          glass    break-glass codes
-//! sessions    creation, refresh and end           logout   back-channel logout
-//! change      account changes                     audit    writes audit events
-//! locking     the lock of an account              rows     converts rows to core types
-//! pool        connections and their runtime       sql      every SQL statement
-//! backend     the differences between the two databases
+//! storage       opens a database by its URL; the lock beside an SQLite file
+//! error         why a database cannot be opened or migrated
+//! migrations    the schema that this version expects
+//! store         the store traits, one method per statement or transaction
+//! commit_login  the transaction of a login          break_glass  break-glass codes
+//! sessions      creation, refresh and end           logout       back-channel logout
+//! change        account changes                     audit        writes audit events
+//! locking       the lock of an account              rows         converts rows to core types
+//! pool          connections and their runtime       sql          every SQL statement
+//! backend       the differences between the two databases
 //! ```
 
 mod audit;

@@ -16,5 +16,5 @@ pub(crate) async fn lock_account<DB: Backend>(
     account: AccountId,
 ) -> Result<Option<AccountStatus>, DbError> {
     let row = query::<DB>(connection, sql::LOCK_ACCOUNT).with(account.0).row().await?;
-    row.map(|row| Fields::<DB>::of("account", &row).parsed("status", AccountStatus::parse)).transpose()
+    row.map(|row| Fields::<DB>::new("account", &row).parsed("status", AccountStatus::parse)).transpose()
 }

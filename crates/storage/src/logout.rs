@@ -14,8 +14,8 @@ use crate::rows::Fields;
 use crate::sql;
 
 impl<DB: Backend> Sql<DB> {
-    /// See [`portico_core::store::SessionStore::backchannel_logout`]. A processed logout token is stored beside
-    /// spent logins, because both may be used only once.
+    /// See [`portico_core::store::SessionStore::backchannel_logout`]. A processed logout token is stored
+    /// beside spent logins, because both may be used only once.
     pub(crate) async fn end_by_logout_token(
         &self,
         logout_token: &LogoutToken,
@@ -41,7 +41,7 @@ impl<DB: Backend> Sql<DB> {
         };
         let mut ended = EndedSessions::default();
         for row in &rows {
-            let fields = Fields::<DB>::of("session", row);
+            let fields = Fields::<DB>::new("session", row);
             let event = AuditEvent::new(Event::SessionRevoked, now).by(caller);
             let event = event.about(AccountId(fields.get("account_id")?)).through(fields.slot()?);
             let event = event.because("backchannel_logout");
@@ -63,7 +63,7 @@ async fn drop_hand_offs<DB: Backend>(connection: &mut DB::Connection, whose: &Wh
     };
     let waiting = query::<DB>(connection, sql::HAND_OFFS_OF_ISSUER).with(issuer.clone()).rows().await?;
     for row in &waiting {
-        let fields = Fields::<DB>::of("hand-off", row);
+        let fields = Fields::<DB>::new("hand-off", row);
         let meant = match whose {
             Whose::Session { sid, .. } => fields.session_claims()?.idp_sid.as_ref() == Some(sid),
             Whose::Identity(identity) => fields.get::<String>("subject")? == identity.subject.as_str(),

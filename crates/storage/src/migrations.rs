@@ -76,7 +76,7 @@ impl<DB: Backend> Sql<DB> {
         }
         let rows = query::<DB>(&mut connection, sql::MIGRATIONS).rows().await?;
         let applied = |row| {
-            let fields = Fields::<DB>::of("migration", row);
+            let fields = Fields::<DB>::new("migration", row);
             Ok((fields.get("version")?, fields.get("description")?, fields.get("checksum")?))
         };
         rows.iter().map(applied).collect()

@@ -22,7 +22,7 @@ pub(crate) struct Fields<'r, DB: Database> {
 }
 
 impl<'r, DB: Backend> Fields<'r, DB> {
-    pub(crate) fn of(kind: &'static str, row: &'r DB::Row) -> Self {
+    pub(crate) fn new(kind: &'static str, row: &'r DB::Row) -> Self {
         Self { kind, row }
     }
 
@@ -30,7 +30,7 @@ impl<'r, DB: Backend> Fields<'r, DB> {
     where
         DB: Stores<T>,
     {
-        DB::read(self.row, column).map_err(|error| self.corrupt(error.to_string()))
+        DB::column(self.row, column).map_err(|error| self.corrupt(error.to_string()))
     }
 
     fn time(&self, column: &'static str) -> Result<Timestamp, DbError> {
@@ -81,7 +81,7 @@ impl<'r, DB: Backend> Fields<'r, DB> {
 }
 
 pub(crate) fn account<DB: Backend>(row: &DB::Row) -> Result<Account, DbError> {
-    let fields = Fields::<DB>::of("account", row);
+    let fields = Fields::<DB>::new("account", row);
     let verified = fields.get("email_verified")?;
     let email: Option<String> = fields.get("email")?;
     Ok(Account {
@@ -99,7 +99,7 @@ pub(crate) fn account<DB: Backend>(row: &DB::Row) -> Result<Account, DbError> {
 }
 
 pub(crate) fn identity<DB: Backend>(row: &DB::Row) -> Result<Identity, DbError> {
-    let fields = Fields::<DB>::of("identity", row);
+    let fields = Fields::<DB>::new("identity", row);
     Ok(Identity {
         id: fields.get("id")?,
         key: IdentityKey {
@@ -114,8 +114,8 @@ pub(crate) fn identity<DB: Backend>(row: &DB::Row) -> Result<Identity, DbError> 
     })
 }
 
-pub(crate) fn acquainted<DB: Backend>(row: &DB::Row) -> Result<IdentityCount, DbError> {
-    let fields = Fields::<DB>::of("identity", row);
+pub(crate) fn identity_count<DB: Backend>(row: &DB::Row) -> Result<IdentityCount, DbError> {
+    let fields = Fields::<DB>::new("identity", row);
     Ok(IdentityCount {
         slot: fields.slot()?,
         issuer: fields.get("issuer")?,
@@ -129,7 +129,7 @@ pub(crate) fn entry<DB: Backend>(row: &DB::Row) -> Result<SessionWithAccount, Db
 }
 
 pub(crate) fn session<DB: Backend>(row: &DB::Row) -> Result<Session, DbError> {
-    let fields = Fields::<DB>::of("session", row);
+    let fields = Fields::<DB>::new("session", row);
     Ok(Session {
         id: SessionId(fields.get("session_id")?),
         account: AccountId(fields.get("account_id")?),
@@ -146,7 +146,7 @@ pub(crate) fn session<DB: Backend>(row: &DB::Row) -> Result<Session, DbError> {
 }
 
 pub(crate) fn handoff<DB: Backend>(row: &DB::Row) -> Result<HandOff, DbError> {
-    let fields = Fields::<DB>::of("hand-off", row);
+    let fields = Fields::<DB>::new("hand-off", row);
     let challenge: Vec<u8> = fields.get("challenge")?;
     let challenge =
         challenge.try_into().map_err(|_| fields.corrupt("challenge is not 16 bytes long".to_owned()))?;
@@ -163,7 +163,7 @@ pub(crate) fn handoff<DB: Backend>(row: &DB::Row) -> Result<HandOff, DbError> {
 }
 
 pub(crate) fn event<DB: Backend>(row: &DB::Row) -> Result<AuditEvent, DbError> {
-    let fields = Fields::<DB>::of("audit event", row);
+    let fields = Fields::<DB>::new("audit event", row);
     let slot: Option<String> = fields.get("slot")?;
     let slot = slot.map(|text| text.parse().map_err(|_| fields.corrupt(format!("slot is {text:?}"))));
     Ok(AuditEvent {
@@ -181,12 +181,12 @@ pub(crate) fn event<DB: Backend>(row: &DB::Row) -> Result<AuditEvent, DbError> {
 
 /// When a refresh token was superseded, and the current token of its session.
 pub(crate) fn superseded<DB: Backend>(row: &DB::Row) -> Result<(Timestamp, TokenHash), DbError> {
-    let fields = Fields::<DB>::of("refresh token", row);
+    let fields = Fields::<DB>::new("refresh token", row);
     Ok((fields.time("superseded_at")?, fields.hash("current_hash")?))
 }
 
 pub(crate) fn key<DB: Backend>(row: &DB::Row) -> Result<StoredKey, DbError> {
-    let fields = Fields::<DB>::of("signing key", row);
+    let fields = Fields::<DB>::new("signing key", row);
     Ok(StoredKey {
         kid: fields.get("kid")?,
         alg: fields.parsed("alg", TokenAlg::parse)?,

@@ -124,7 +124,7 @@ async fn superseded<DB: Backend>(
         .with(MOST_SUCCESSIONS)
         .rows()
         .await?;
-    let since = since.iter().map(|row| Fields::<DB>::of("refresh token", row).hash("hash"));
+    let since = since.iter().map(|row| Fields::<DB>::new("refresh token", row).hash("hash"));
     let since = since.collect::<Result<_, _>>()?;
     Ok(Rotation::Superseded { entry: rows::entry::<DB>(&row)?, at, current, since })
 }

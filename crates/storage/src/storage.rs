@@ -107,7 +107,7 @@ impl Storage {
         let address = Address::parse(url)?;
         let lock = match &address {
             Address::File(options) => Some(lock(options.get_filename())?),
-            Address::LoginSecrets(_) | Address::Server(_) => None,
+            Address::InMemory(_) | Address::Server(_) => None,
         };
         Ok(Self { database: opened(address).await?, _lock: lock })
     }
@@ -151,7 +151,7 @@ impl Storage {
 /// The location of a database.
 enum Address {
     /// SQLite in the memory of this process.
-    LoginSecrets(SqliteConnectOptions),
+    InMemory(SqliteConnectOptions),
     /// An SQLite file.
     File(SqliteConnectOptions),
     /// PostgreSQL.
@@ -165,13 +165,13 @@ impl Address {
             warn_of_unknown_parameters(url);
             return Ok(Self::Server(url.parse().map_err(wrong)?));
         }
-        let Some(place) = url.strip_prefix("sqlite:") else {
+        let Some(location) = url.strip_prefix("sqlite:") else {
             return Err(OpenError::Url("it starts with neither sqlite: nor postgres:".to_owned()));
         };
         let options: SqliteConnectOptions = url.parse().map_err(wrong)?;
-        let (path, query) = place.split_once('?').unwrap_or((place, ""));
+        let (path, query) = location.split_once('?').unwrap_or((location, ""));
         if path.trim_start_matches("//") == ":memory:" || query.split('&').any(|part| part == "mode=memory") {
-            return Ok(Self::LoginSecrets(options));
+            return Ok(Self::InMemory(options));
         }
         if options.get_filename().as_os_str().is_empty() {
             return Err(OpenError::Url("it names no file".to_owned()));
@@ -182,7 +182,7 @@ impl Address {
 
 async fn opened(address: Address) -> Result<Arc<dyn Opened>, OpenError> {
     Ok(match address {
-        Address::LoginSecrets(options) => Arc::new(open_memory(options).await?),
+        Address::InMemory(options) => Arc::new(open_memory(options).await?),
         Address::File(options) => Arc::new(open_file(options).await?),
         Address::Server(options) => Arc::new(open_server(options).await?),
     })

@@ -24,7 +24,7 @@ async fn c11_a_store_that_fails_while_looking_writes_nothing_and_heals(backend: 
     let before = app.browser().log_in("oidc/provider1", "ada-1").await;
     let rows = app.rows().await;
     app.expect_error("broken by a test");
-    for (method, token_calls) in [("spend_login", 0), ("find_candidates", 1), ("settle", 1)] {
+    for (method, token_calls) in [("spend_login", 0), ("find_candidates", 1), ("commit_login", 1)] {
         for person in ["ada-1", "bruno-2"] {
             let mut browser = app.browser();
             let callback = browser.reach_callback("oidc/provider1", person).await;

@@ -1,4 +1,4 @@
-//! What every response has, whatever its request and its handler.
+//! Headers and limits that apply to every request and every handler.
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
@@ -77,7 +77,11 @@ async fn every_answer_is_dressed() {
         assert_common_headers(answer.headers());
     }
     let cached = call_service(&app, TestRequest::get().uri("/cached").to_request()).await;
-    assert_eq!(cached.headers().get("cache-control").unwrap(), "max-age=9", "a handler's own word stays");
+    assert_eq!(
+        cached.headers().get("cache-control").unwrap(),
+        "max-age=9",
+        "the header of the handler is kept"
+    );
 }
 
 #[actix_web::test]
@@ -113,7 +117,7 @@ async fn a_preflight_is_answered_only_where_nothing_of_ours_takes_options() {
 async fn a_panic_ends_one_request_only() {
     let app = init_service(app()).await;
     let failed = try_call_service(&app, TestRequest::get().uri("/panic").to_request()).await;
-    let answer = failed.expect_err("the request is gone").error_response();
+    let answer = failed.expect_err("the handler panicked").error_response();
     assert_eq!(answer.status(), 500);
     assert_common_headers(answer.headers());
     let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();

@@ -10,7 +10,7 @@ use crate::request::rate_limit::{TokenLimit, Within};
 use crate::session_response::TokenResponse;
 use crate::state::Portico;
 
-/// `POST /auth/token`. Neither reads nor sets cookies: the frontend stores its tokens itself.
+/// `POST /auth/token`. It neither reads nor sets cookies, because the frontend stores its tokens itself.
 pub(crate) async fn token(
     _: Within<TokenLimit>,
     portico: Data<Portico>,

@@ -1,6 +1,6 @@
 //! The operator's endpoints: liveness, readiness and metrics.
 //!
-//! Readiness depends on the store and not on the providers: replicas that are taken out of service repair no
+//! Readiness depends on the store and not on the providers: taking replicas out of service does not repair a
 //! provider.
 
 use std::time::Duration;

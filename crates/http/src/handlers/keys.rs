@@ -1,4 +1,4 @@
-//! What a backend needs to verify access tokens.
+//! The documents with which a backend verifies access tokens.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};

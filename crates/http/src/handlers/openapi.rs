@@ -32,16 +32,16 @@ mod tests {
 
     use super::*;
 
-    fn read(server: &str) -> Value {
+    fn parsed_description(server: &str) -> Value {
         serde_json::from_str(&description(server)).unwrap()
     }
 
     #[test]
     fn it_names_the_service_and_its_version() {
-        let description = read("https://app.example.com/portal");
+        let description = parsed_description("https://app.example.com/portal");
         assert_eq!(description["servers"][0]["url"], "https://app.example.com/portal");
         assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
-        assert_eq!(read("/")["servers"][0]["url"], "/");
+        assert_eq!(parsed_description("/")["servers"][0]["url"], "/");
     }
 
     #[test]
@@ -55,7 +55,7 @@ mod tests {
             .filter(|path| !internal.contains(path))
             .map(|path| path.replace("{protocol:oidc}", "oidc"))
             .collect();
-        let description = read("/");
+        let description = parsed_description("/");
         let described: BTreeSet<_> = description["paths"].as_object().unwrap().keys().cloned().collect();
         assert_eq!(described, routed);
     }

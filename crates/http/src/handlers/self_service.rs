@@ -44,7 +44,7 @@ struct IdentityResponse {
 
 /// The account's live sessions.
 #[derive(Serialize)]
-pub(crate) struct Sessions {
+pub(crate) struct SessionList {
     sessions: Vec<SessionResponse>,
 }
 
@@ -132,11 +132,11 @@ pub(crate) async fn unlink(
 }
 
 /// `GET /auth/sessions`
-pub(crate) async fn sessions(portico: Data<Portico>, owner: Owner) -> Result<Json<Sessions>, ApiError> {
+pub(crate) async fn sessions(portico: Data<Portico>, owner: Owner) -> Result<Json<SessionList>, ApiError> {
     let current = owner.signed_in.entry.session.id;
     let sessions = portico.broker().self_service().sessions(&owner.signed_in).await?;
     let sessions = sessions.into_iter().map(|session| SessionResponse::new(session, current)).collect();
-    Ok(Json(Sessions { sessions }))
+    Ok(Json(SessionList { sessions }))
 }
 
 /// `DELETE /auth/sessions/{id}`

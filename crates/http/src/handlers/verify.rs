@@ -76,7 +76,7 @@ pub(crate) async fn verify(
 }
 
 /// The response for a request that may pass: always all five headers. The groups are the token's, as many as
-/// fit.
+/// fit into the header.
 fn pass_response(access: &str, signed_in: &SignedIn, roles: &[String]) -> HttpResponse {
     let account = &signed_in.entry.account;
     let email = account.email.as_ref().map(|email| email.address.as_str()).unwrap_or_default();
@@ -94,7 +94,7 @@ fn pass_response(access: &str, signed_in: &SignedIn, roles: &[String]) -> HttpRe
     headers.push((name, list(signed_in.claims.groups.iter().flatten(), room)));
     let mut answer = HttpResponse::Ok();
     for (name, value) in headers {
-        // All other bytes than visible ASCII are encoded.
+        // All bytes except visible ASCII are encoded.
         if let Ok(value) = HeaderValue::try_from(value) {
             answer.insert_header((name, value));
         }
@@ -117,7 +117,8 @@ fn list<'a>(names: impl Iterator<Item = &'a String>, room: usize) -> String {
     text
 }
 
-/// What a proxy or a list could misread: `%`, `,`, blanks and controls. All beyond ASCII is encoded anyway.
+/// The characters that a proxy or a list could misread: `%`, `,`, blanks and controls. All characters beyond
+/// ASCII are encoded in any case.
 const MISREAD: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b',');
 
 fn encoded(text: &str) -> String {
@@ -152,11 +153,8 @@ mod tests {
         ] {
             assert_eq!(Required::parse(query).unwrap().are_met(&roles, &groups), met, "{query}");
         }
-        assert!(Required::parse("roles=a&roles=b").is_err(), "twice is a mistake, not a choice");
-        assert!(
-            !Required::parse("roles=").unwrap().are_met(&texts(&[""]), &[]),
-            "no account has an empty role"
-        );
+        assert!(Required::parse("roles=a&roles=b").is_err(), "a repeated parameter is refused");
+        assert!(!Required::parse("roles=").unwrap().are_met(&texts(&[""]), &[]), "an empty role is refused");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The responses to refused requests, to the letter.
+//! The exact responses to refused requests.
 
 use actix_web::body::to_bytes;
 use actix_web::test::TestRequest;
@@ -164,11 +164,11 @@ fn a_failed_login_leads_to_the_applications_own_route() {
         header(&answer, "location"),
         Some("https://spa.example/failed?from=sso&error=login_state_invalid&request_id=#login")
     );
-    assert_eq!(refusal(&login, &front, &context(API)).status(), 400, "a script gets the document");
+    assert_eq!(refusal(&login, &front, &context(API)).status(), 400, "a script gets the problem document");
     assert_eq!(
         refusal(&ApiError::from(Cause::NotFound), &front, &context(BROWSER)).status(),
         404,
-        "it is no login"
+        "the endpoint is no login"
     );
 }
 

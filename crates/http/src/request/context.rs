@@ -1,7 +1,7 @@
 //! Who sends a request and what kind of response it can use, decided from the connection and the headers
 //! alone.
 //!
-//! Says nothing about who is signed in.
+//! It does not tell who is signed in.
 
 use std::future::{Ready, ready};
 use std::rc::Rc;

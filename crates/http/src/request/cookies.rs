@@ -20,7 +20,7 @@ pub(crate) struct RequestCookies {
     pub(crate) access: Option<String>,
     /// The refresh token.
     pub(crate) refresh: Option<RefreshToken>,
-    /// The value against cross-site request forgery.
+    /// The CSRF value.
     pub(crate) csrf: Option<String>,
     /// Whether the last login of this browser ended with a sign-out.
     pub(crate) signed_out: bool,
@@ -108,7 +108,7 @@ mod tests {
 
     const MARK: &str = "AAAAAAAAAAAAAAAA";
 
-    fn read(lines: &[&[u8]]) -> RequestCookies {
+    fn parsed(lines: &[&[u8]]) -> RequestCookies {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
@@ -137,17 +137,19 @@ mod tests {
             (&[b"portico_access=a", b"portico_access=b"], None),
         ];
         for (lines, expected) in cases {
-            assert_eq!(read(lines).access.as_deref(), *expected, "{lines:?}");
+            assert_eq!(parsed(lines).access.as_deref(), *expected, "{lines:?}");
         }
         let token = "x".repeat(43);
-        assert!(read(&[format!("portico_refresh={token}").as_bytes()]).refresh.is_some());
-        assert!(read(&[b"portico_refresh=short"]).refresh.is_none());
+        assert!(parsed(&[format!("portico_refresh={token}").as_bytes()]).refresh.is_some());
+        assert!(parsed(&[b"portico_refresh=short"]).refresh.is_none());
         assert!(
-            read(&[format!("portico_refresh={token}; portico_refresh={token}").as_bytes()]).refresh.is_none()
+            parsed(&[format!("portico_refresh={token}; portico_refresh={token}").as_bytes()])
+                .refresh
+                .is_none()
         );
         let login = format!("portico_login_ff-{MARK}=a");
-        assert_eq!(read(&[login.as_bytes()]).logins.len(), 1);
-        assert_eq!(read(&[login.as_bytes(), login.as_bytes()]).logins.len(), 0);
+        assert_eq!(parsed(&[login.as_bytes()]).logins.len(), 1);
+        assert_eq!(parsed(&[login.as_bytes(), login.as_bytes()]).logins.len(), 0);
     }
 
     #[test]
@@ -157,7 +159,7 @@ mod tests {
             let all = (0..pending).rev().map(|at| format!("portico_login_{:x}-{MARK}=v", 1000 + at));
             let line = all.chain(["portico_login_zz-bad=v".to_owned()]).collect::<Vec<_>>().join("; ");
             let expected: Vec<_> = (0..gone).map(|at| tag(1000 + at)).collect();
-            assert_eq!(read(&[line.as_bytes()]).evicted(), expected, "{pending} pending");
+            assert_eq!(parsed(&[line.as_bytes()]).evicted(), expected, "{pending} pending");
         }
     }
 
@@ -183,7 +185,7 @@ mod tests {
             let named = |piece: &&String| {
                 piece.split_once('=').is_some_and(|(name, _)| name.trim() == "portico_access")
             };
-            let found = read(&[lines[0].as_bytes(), lines[1].as_bytes()]).access;
+            let found = parsed(&[lines[0].as_bytes(), lines[1].as_bytes()]).access;
             let own: Vec<_> = pieces.iter().filter(named).collect();
             let value = |piece: &String| piece.split_once('=').map(|(_, value)| value.trim().to_owned());
             let expected = if own.len() == 1 { value(own[0]) } else { None };

@@ -28,7 +28,7 @@ pub(crate) fn check(
         );
     }
     let (Some(cookie), Some(header)) = (cookie, one(headers, &CSRF_HEADER)) else {
-        return refused("the X-CSRF-Token header or its cookie is missing, or comes twice");
+        return refused("the X-CSRF-Token header or its cookie is missing, or occurs twice");
     };
     if !same(cookie.as_bytes(), header.as_bytes()) {
         return refused("the X-CSRF-Token header is not the cookie");

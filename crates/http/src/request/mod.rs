@@ -1,4 +1,4 @@
-//! What a request brings. Extractors parse it once; a handler that takes a value need not check it again.
+//! Extractors. Each part of a request is parsed once; a handler does not check a parsed value again.
 
 pub(crate) mod bodies;
 pub(crate) mod callback;

@@ -1,4 +1,4 @@
-//! The parameters of queries and forms: each known one at most once, and of limited length.
+//! The parameters of queries and forms. Each known parameter occurs at most once and has a limited length.
 
 use url::form_urlencoded;
 
@@ -6,13 +6,13 @@ use url::form_urlencoded;
 /// value.
 ///
 /// # Errors
-/// With a sentence for the log: the parameter comes twice (threats H19), is too long, or is not UTF-8.
+/// With a sentence for the log: the parameter occurs twice (threats H19), is too long, or is not UTF-8.
 pub(crate) fn once(query: &str, name: &str, longest: usize) -> Result<Option<String>, &'static str> {
     let mut values =
         form_urlencoded::parse(query.as_bytes()).filter(|(own, _)| own == name).map(|(_, value)| value);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err("a parameter comes more than once");
+        return Err("a parameter occurs more than once");
     }
     if value.len() > longest {
         return Err("a parameter is too long");
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn a_parameter_comes_at_most_once_however_it_is_written() {
-        let twice = Err("a parameter comes more than once");
+        let twice = Err("a parameter occurs more than once");
         for (query, expected) in [
             ("", Ok(None)),
             ("a=b&&=&c", Ok(None)),
@@ -58,7 +58,7 @@ mod tests {
         let names_state = |piece: &&str| ["state=x", "%73tate=x", "state"].contains(piece);
         for number in 0..pieces.len().pow(4) {
             let chosen: Vec<_> =
-                (0..4).map(|place| pieces[number / pieces.len().pow(place) % pieces.len()]).collect();
+                (0..4).map(|digit| pieces[number / pieces.len().pow(digit) % pieces.len()]).collect();
             let found = once(&chosen.join("&"), "state", 8);
             match chosen.iter().filter(|piece| names_state(piece)).count() {
                 0 => assert_eq!(found, Ok(None), "{chosen:?}"),

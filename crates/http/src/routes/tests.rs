@@ -15,7 +15,7 @@ use crate::state::{Front, Surface};
 use crate::urls::routed;
 
 /// The response under a public URL with this path.
-async fn ask(base: &str, method: &Method, path: &str) -> ServiceResponse {
+async fn send(base: &str, method: &Method, path: &str) -> ServiceResponse {
     let public = PublicUrl::parse(&format!("https://app.example.com{base}")).unwrap();
     let routed = routed(public.base_path());
     let front = Data::from(Arc::new(Front::new(public, Surface::default(), Vec::new(), Limits::none())));
@@ -53,7 +53,7 @@ async fn each_path_has_one_method() {
             Method::OPTIONS,
         ];
         for method in all {
-            let answer = ask("", &method, path).await;
+            let answer = send("", &method, path).await;
             assert_eq!(answer.status() == 405, method != own, "{method} {path}");
             assert_ne!(answer.status(), 404, "{method} {path}");
             let allowed = answer.headers().get(header::ALLOW).map(|value| value.to_str().unwrap());
@@ -66,10 +66,10 @@ async fn each_path_has_one_method() {
 #[actix_web::test]
 async fn a_callback_comes_by_get_or_post() {
     for method in [Method::HEAD, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
-        assert_eq!(ask("", &method, "/auth/oidc/provider1/callback").await.status(), 405, "{method}");
+        assert_eq!(send("", &method, "/auth/oidc/provider1/callback").await.status(), 405, "{method}");
     }
     for method in [Method::GET, Method::POST] {
-        assert_ne!(ask("", &method, "/auth/oidc/provider1/callback").await.status(), 405, "{method}");
+        assert_ne!(send("", &method, "/auth/oidc/provider1/callback").await.status(), 405, "{method}");
     }
 }
 
@@ -104,7 +104,7 @@ async fn a_path_has_one_spelling_and_its_place() {
         ("/sso/v1", "/SSO/v1/auth/providers", false),
         ("/sso/v1", "/sso/v1/sso/v1/auth/providers", false),
     ] {
-        let answer = ask(base, &Method::PATCH, path).await;
+        let answer = send(base, &Method::PATCH, path).await;
         assert_eq!(answer.status().as_u16(), if found { 405 } else { 404 }, "{base} {path}");
         assert_eq!(answer.headers().get("cache-control").unwrap(), "no-store");
     }

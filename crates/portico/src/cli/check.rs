@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use portico_core::clock::{Clock, Entropy};
+use portico_core::error::error_chain;
 use portico_core::pending_login::{State, login_secrets};
 use portico_core::provider::inspection::{CheckVerdict, Finding};
 use portico_core::provider::{AuthorizationParams, Prompt, Slot, Transport};
@@ -15,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::proxy_check::proxy_checks;
-use crate::failure::{Failure, error_chain};
+use crate::failure::Failure;
 use crate::output::print_out;
 use crate::settings::{Loaded, Mistake, Settings, Sources};
 use crate::wire;

@@ -72,7 +72,7 @@ enum Command {
     Accounts(accounts::Accounts),
     /// List and end sessions
     #[command(subcommand)]
-    Sessions(sessions::Sessions),
+    Sessions(sessions::SessionsCommand),
     /// List and rotate the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::Keys),

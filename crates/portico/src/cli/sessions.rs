@@ -15,7 +15,7 @@ use crate::settings::Loaded;
 use crate::wire;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Sessions {
+pub(super) enum SessionsCommand {
     /// List active sessions, oldest first
     List(List),
     /// End sessions: refresh stops immediately, Portico's own endpoints follow within 5 seconds
@@ -54,7 +54,7 @@ struct Named {
     all: bool,
 }
 
-impl Sessions {
+impl SessionsCommand {
     pub(super) fn run(self, loaded: &Loaded) -> Result<(), Failure> {
         let idle = loaded.settings.lifetimes.idle;
         wire::with_store(&loaded.settings, async |store| match self {

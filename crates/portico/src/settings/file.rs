@@ -5,7 +5,7 @@ use std::path::Path;
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
-use super::mistake::{Mistake, Place, did_you_mean};
+use super::mistake::{Mistake, MistakeLocation, did_you_mean};
 use super::table::Setting;
 
 /// A parsed TOML file.
@@ -17,8 +17,8 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Reads and parses the file. `named_by` is the place that names it.
-    pub(super) fn load(path: &Path, named_by: Place) -> Result<Self, Mistake> {
+    /// Reads and parses the file. `named_by` is the setting or flag that names it.
+    pub(super) fn load(path: &Path, named_by: MistakeLocation) -> Result<Self, Mistake> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Mistake::new(named_by, format!("the file {} cannot be read: {error}", path.display()))
         })?;
@@ -33,7 +33,10 @@ impl File {
             Err(error) => {
                 let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
                 let line = before.matches('\n').count() + 1;
-                Err(Mistake::new(Place::File(name), format!("line {line} is no TOML: {}", error.message())))
+                Err(Mistake::new(
+                    MistakeLocation::File(name),
+                    format!("line {line} is no TOML: {}", error.message()),
+                ))
             }
         }
     }
@@ -73,7 +76,7 @@ impl File {
                 _ if is_inner => "must be a table".to_owned(),
                 _ => format!("is no setting{}", did_you_mean(&path, known.iter())),
             };
-            mistakes.push(Mistake::new(Place::Key { path, file: self.name.clone() }, message));
+            mistakes.push(Mistake::new(MistakeLocation::Key { path, file: self.name.clone() }, message));
         }
     }
 }

@@ -265,7 +265,7 @@ fn target_url(
     })
 }
 
-/// A level, or valid directives. `EnvFilter` takes an unknown word for a target, which would log nothing.
+/// A level, or valid directives. `EnvFilter` parses an unknown word as a target, which would log nothing.
 fn log_filter(text: &str) -> Result<String, &'static str> {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
     let word = text.bytes().all(|byte| byte.is_ascii_alphanumeric());

@@ -1,12 +1,12 @@
-//! Mistakes in the settings: the place, the problem and the remedy. A mistake never contains a value.
+//! Mistakes in the settings: the location, the problem and the remedy. A mistake never contains a value.
 
 use std::fmt;
 
 use serde_json::{Value as Json, json};
 
-/// The place of a mistake.
+/// The location of a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum MistakeLocation {
     /// An environment variable.
     Variable(String),
     /// A TOML path and its file.
@@ -25,8 +25,8 @@ pub enum Place {
 /// One mistake. Printed on one line, without any value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// The place.
-    pub place: Place,
+    /// The location.
+    pub location: MistakeLocation,
     /// The problem and the remedy.
     pub message: String,
 }
@@ -41,36 +41,36 @@ pub(super) struct Report {
 }
 
 impl Mistake {
-    pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
-        Self { place, message: message.into() }
+    pub(super) fn new(location: MistakeLocation, message: impl Into<String>) -> Self {
+        Self { location, message: message.into() }
     }
 
     /// An object with `variable`, `path` and `message`; the members that do not apply are null.
     pub fn json(&self) -> Json {
-        let (variable, path) = match &self.place {
-            Place::Variable(name) => (Some(name.as_str()), None),
-            Place::Key { path, .. } => (None, Some(path.as_str())),
-            Place::File(file) => (None, Some(file.as_str())),
-            Place::Flag(flag) => (None, Some(*flag)),
+        let (variable, path) = match &self.location {
+            MistakeLocation::Variable(name) => (Some(name.as_str()), None),
+            MistakeLocation::Key { path, .. } => (None, Some(path.as_str())),
+            MistakeLocation::File(file) => (None, Some(file.as_str())),
+            MistakeLocation::Flag(flag) => (None, Some(*flag)),
         };
         json!({ "variable": variable, "path": path, "message": self.message })
     }
 
     pub(super) fn variable(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(Place::Variable(name.into()), message)
+        Self::new(MistakeLocation::Variable(name.into()), message)
     }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = match &self.place {
-            Place::Variable(name) => name.clone(),
-            Place::Key { path, file } => format!("{path} in {file}"),
-            Place::File(file) => file.clone(),
-            Place::Flag(flag) => (*flag).to_owned(),
+        let location = match &self.location {
+            MistakeLocation::Variable(name) => name.clone(),
+            MistakeLocation::Key { path, file } => format!("{path} in {file}"),
+            MistakeLocation::File(file) => file.clone(),
+            MistakeLocation::Flag(flag) => (*flag).to_owned(),
         };
         // Names and paths are foreign input: control characters are escaped to stay on one line.
-        for part in place.chars().chain(": ".chars()).chain(self.message.chars()) {
+        for part in location.chars().chain(": ".chars()).chain(self.message.chars()) {
             if part.is_control() { write!(f, "{}", part.escape_default())? } else { write!(f, "{part}")? }
         }
         Ok(())
@@ -94,7 +94,7 @@ mod tests {
     fn a_mistake_is_one_line() {
         let mistake = Mistake::variable("PORTICO_X\nY", "is wrong\r\u{1b}[31m");
         assert_eq!(mistake.to_string(), r"PORTICO_X\nY: is wrong\r\u{1b}[31m");
-        let key = Place::Key { path: "log.level".to_owned(), file: "portico.toml".to_owned() };
+        let key = MistakeLocation::Key { path: "log.level".to_owned(), file: "portico.toml".to_owned() };
         assert_eq!(Mistake::new(key, "is wrong").to_string(), "log.level in portico.toml: is wrong");
     }
 

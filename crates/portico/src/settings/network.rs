@@ -6,7 +6,8 @@ use ipnet::IpNet;
 
 /// Parses a network such as `10.0.0.0/8` or `fd00::/8`; an address alone is a network of one.
 ///
-/// `IpNet`'s own parser is not used: it takes leading zeros (`010.0.0.0/8`), which other programs read as octal.
+/// `IpNet`'s own parser is not used: it accepts leading zeros (`010.0.0.0/8`), which other programs read as
+/// octal.
 pub(super) fn parse(text: &str) -> Result<IpNet, &'static str> {
     const WRONG: &str = "must have IP networks such as 10.0.0.0/8 or fd00::/8";
     let (address, prefix) = text.split_once('/').map_or((text, None), |(ip, prefix)| (ip, Some(prefix)));

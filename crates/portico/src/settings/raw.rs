@@ -5,7 +5,7 @@ use std::fmt;
 
 use config::{Map, Value};
 
-use super::mistake::Place;
+use super::mistake::MistakeLocation;
 use super::table::Setting;
 use super::variables::{PREFIX, prefixes};
 
@@ -67,12 +67,12 @@ impl Raw {
         format!("{prefix}_{}", setting.variable())
     }
 
-    /// The place of a mistake about this value.
-    pub(super) fn place(&self, setting: &Setting, origin: &Origin) -> Place {
+    /// The location of a mistake about this value.
+    pub(super) fn location(&self, setting: &Setting, origin: &Origin) -> MistakeLocation {
         match origin {
-            Origin::Variable(variable) => Place::Variable(variable.clone()),
-            Origin::File(file) => Place::Key { path: setting.path(), file: file.clone() },
-            Origin::Default => Place::Variable(self.variable_for(setting)),
+            Origin::Variable(variable) => MistakeLocation::Variable(variable.clone()),
+            Origin::File(file) => MistakeLocation::Key { path: setting.path(), file: file.clone() },
+            Origin::Default => MistakeLocation::Variable(self.variable_for(setting)),
         }
     }
 }

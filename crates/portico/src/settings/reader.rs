@@ -52,7 +52,7 @@ impl Known {
             match decoded {
                 Ok(value) => drop(known.values.insert(path, Found { value, origin })),
                 Err(wrong) => {
-                    report.mistakes.push(Mistake::new(known.raw.place(&setting, &origin), wrong));
+                    report.mistakes.push(Mistake::new(known.raw.location(&setting, &origin), wrong));
                     known.broken.insert(path);
                 }
             }
@@ -73,7 +73,7 @@ impl Known {
     /// A mistake about the value of the setting, or about its absence.
     pub(super) fn mistake(&self, setting: &Setting, message: impl Into<String>) -> Mistake {
         let origin = self.find(setting).map_or(Origin::Default, |found| found.origin.clone());
-        Mistake::new(self.raw.place(setting, &origin), message)
+        Mistake::new(self.raw.location(setting, &origin), message)
     }
 
     /// The variable of a setting, under the prefix in use.

@@ -20,7 +20,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn read(path: &str) -> String {
+fn text_of(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -31,7 +31,7 @@ fn check(path: &str, expected: &str) {
         std::fs::write(root().join(path), expected).unwrap();
     }
     assert!(
-        read(path) == expected,
+        text_of(path) == expected,
         "{path} does not match the table; run this test with PORTICO_WRITE_REFERENCE=1"
     );
 }
@@ -182,7 +182,7 @@ fn the_defaults_file_is_the_table() {
 
 #[test]
 fn the_reference_page_is_the_table() {
-    let page = between(&read("docs/configuration.md"), "global settings", &global_table());
+    let page = between(&text_of("docs/configuration.md"), "global settings", &global_table());
     check("docs/configuration.md", &between(&page, "slot settings", &slot_table()));
     for variable in [table::DATABASE_URL, table::OTLP_ENDPOINT, "PORTICO_CONFIG", "PORTICO_ENV_PREFIX"] {
         assert!(page.contains(variable), "{variable}");
@@ -191,7 +191,7 @@ fn the_reference_page_is_the_table() {
 
 #[test]
 fn the_chart_knows_the_same_slots_and_settings() {
-    let schema: Json = serde_json::from_str(&read("charts/portico/values.schema.json")).unwrap();
+    let schema: Json = serde_json::from_str(&text_of("charts/portico/values.schema.json")).unwrap();
     for protocol in Protocol::ALL {
         let slots = &schema["properties"][protocol.as_str()]["properties"];
         let enabled: Vec<_> = SlotName::ALL.map(|name| Json::from(name.as_str())).into();
@@ -218,7 +218,7 @@ fn the_chart_knows_the_same_slots_and_settings() {
     for variable in settings {
         assert!(variables.contains(variable.as_str().unwrap()), "{variable}");
     }
-    let values = read("charts/portico/values.yaml");
+    let values = text_of("charts/portico/values.yaml");
     let mentioned = values
         .split(|c: char| !c.is_ascii_uppercase() && c != '_')
         .filter(|word| word.len() > 2 && word.contains('_'));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use config::{Config, ConfigError, Map, Source, Value};
 
 use super::file::File;
-use super::mistake::{Mistake, Place, Report};
+use super::mistake::{Mistake, MistakeLocation, Report};
 use super::raw::Raw;
 use super::table::{self, DATABASE_URL, OTLP_ENDPOINT, Setting};
 use super::variables::{PREFIX, prefixes, report_unknown};
@@ -117,9 +117,9 @@ impl Sources {
     /// The prefix of variables, without its underscore.
     fn prefix(&self, report: &mut Report) -> String {
         let variable = format!("{PREFIX}_ENV_PREFIX");
-        let (place, prefix) = match (&self.prefix, self.variables.get(&variable)) {
-            (Some(prefix), _) => (Place::Flag("--env-prefix"), prefix),
-            (None, Some(prefix)) => (Place::Variable(variable), prefix),
+        let (location, prefix) = match (&self.prefix, self.variables.get(&variable)) {
+            (Some(prefix), _) => (MistakeLocation::Flag("--env-prefix"), prefix),
+            (None, Some(prefix)) => (MistakeLocation::Variable(variable), prefix),
             (None, None) => return PREFIX.to_owned(),
         };
         let letters = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
@@ -129,7 +129,7 @@ impl Sources {
         }
         let message =
             "must be upper-case letters, digits and underscores, without one at the end, such as INFRAHUB";
-        report.mistakes.push(Mistake::new(place, message));
+        report.mistakes.push(Mistake::new(location, message));
         PREFIX.to_owned()
     }
 
@@ -179,12 +179,12 @@ impl Sources {
     /// The TOML file, if there is one.
     fn file(&self, report: &mut Report) -> Result<Option<File>, UnusableFile> {
         let variable = format!("{PREFIX}_CONFIG");
-        let (place, path) = match (&self.config, self.variables.get(&variable)) {
-            (Some((flag, path)), _) => (Place::Flag(flag), path.clone()),
-            (None, Some(path)) => (Place::Variable(variable), path.into()),
+        let (location, path) = match (&self.config, self.variables.get(&variable)) {
+            (Some((flag, path)), _) => (MistakeLocation::Flag(flag), path.clone()),
+            (None, Some(path)) => (MistakeLocation::Variable(variable), path.into()),
             (None, None) => return Ok(None),
         };
-        match File::load(&path, place) {
+        match File::load(&path, location) {
             Ok(file) => {
                 report.mistakes.extend(file.unknown_keys());
                 Ok(Some(file))

@@ -88,7 +88,7 @@ impl<DB: Backend> AdminStore for Sql<DB> {
     async fn count_identities(&self) -> Result<Vec<IdentityCount>, StoreError> {
         let mut connection = self.read().await?;
         let found = query::<DB>(&mut connection, sql::ACQUAINTED).rows().await?;
-        Ok(found.iter().map(rows::acquainted::<DB>).collect::<Result<_, _>>()?)
+        Ok(found.iter().map(rows::identity_count::<DB>).collect::<Result<_, _>>()?)
     }
 
     async fn count_adoptable(&self, policy: &NamePolicy) -> Result<u64, StoreError> {

@@ -27,7 +27,8 @@ impl<DB: Backend> SessionStore for Sql<DB> {
     async fn find_refresh(&self, presented: &TokenHash) -> Result<Option<SessionId>, StoreError> {
         let mut connection = self.read().await?;
         let row = query::<DB>(&mut connection, sql::FIND_REFRESH).with(presented.0.to_vec()).row().await?;
-        let session = row.map(|row| Fields::<DB>::of("refresh token", &row).get("session_id")).transpose()?;
+        let session =
+            row.map(|row| Fields::<DB>::new("refresh token", &row).get("session_id")).transpose()?;
         Ok(session.map(SessionId))
     }
 
@@ -42,7 +43,7 @@ impl<DB: Backend> SessionStore for Sql<DB> {
     async fn find_id_token(&self, session: SessionId) -> Result<Option<Vec<u8>>, StoreError> {
         let mut connection = self.read().await?;
         let row = query::<DB>(&mut connection, sql::ID_TOKEN).with(session.0).row().await?;
-        Ok(row.map(|row| Fields::<DB>::of("session", &row).get("id_token")).transpose()?)
+        Ok(row.map(|row| Fields::<DB>::new("session", &row).get("id_token")).transpose()?)
     }
 
     async fn backchannel_logout(

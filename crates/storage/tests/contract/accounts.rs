@@ -78,7 +78,7 @@ async fn accounts_are_listed_by_what_is_known_of_them(bench: &Bench) {
     let first = bench.local("first", &["editor"]).await;
     let second = bench.local("second", &["admin", "editor"]).await;
     let third = bench.local("third", &[]).await;
-    bench.stand(third, AccountStatus::Disabled).await;
+    bench.set_status(third, AccountStatus::Disabled).await;
     let mut in_order = vec![first, second, third];
     in_order.sort();
     let listed = async |filter: AccountFilter| -> Vec<AccountId> {
@@ -125,7 +125,7 @@ async fn adoptable_accounts_are_counted(bench: &Bench) {
     bench.local("boss", &["editor", "admin"]).await;
     bench.local("ROOT", &[]).await;
     let disabled = bench.local("disabled", &[]).await;
-    bench.stand(disabled, AccountStatus::Disabled).await;
+    bench.set_status(disabled, AccountStatus::Disabled).await;
     assert_eq!(bench.store.count_adoptable(&policy).await.unwrap(), 2);
     assert_eq!(bench.store.count_adoptable(&NamePolicy::default()).await.unwrap(), 4);
 }

@@ -13,7 +13,7 @@ use portico_storage::Storage;
 use crate::database::{Backend, Database};
 use crate::people::{Person, Visit};
 
-/// The time at which every promise starts.
+/// The time at which every test starts.
 pub const NOON: Timestamp = Timestamp::from_unix(1_800_000_000);
 
 /// The given number of seconds after noon.
@@ -27,10 +27,10 @@ pub struct Bench {
     storage: Storage,
 }
 
-/// Runs a promise on an empty database.
-pub async fn on_bench(backend: Backend, promise: impl AsyncFnOnce(&Bench)) {
+/// Runs a test on an empty database.
+pub async fn on_bench(backend: Backend, test: impl AsyncFnOnce(&Bench)) {
     let bench = Bench::on(backend).await;
-    Box::pin(promise(&bench)).await;
+    Box::pin(test(&bench)).await;
     bench.close().await;
 }
 
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     /// Sets the status of an account.
-    pub async fn stand(&self, account: AccountId, status: AccountStatus) {
+    pub async fn set_status(&self, account: AccountId, status: AccountStatus) {
         let id = self.id(account.0);
         let sql = format!("UPDATE accounts SET status = '{}' WHERE id = {id}", status.as_str());
         self.database.execute(&sql).await.unwrap();

@@ -20,7 +20,7 @@ on_both_databases!(
     one_of_many_who_have_a_link_gets_in,
 );
 
-pub async fn add(bench: &Bench, account: AccountId) -> Option<TokenHash> {
+pub async fn create_code(bench: &Bench, account: AccountId) -> Option<TokenHash> {
     let code = OneTimeCode::random(Entropy).hash();
     let new = NewBreakGlass { code, account, expires_at: after(600) };
     let added = bench
@@ -31,7 +31,7 @@ pub async fn add(bench: &Bench, account: AccountId) -> Option<TokenHash> {
     added.then_some(code)
 }
 
-pub async fn follow(store: &dyn Store, code: TokenHash, at: Timestamp) -> BreakGlassRedemption {
+pub async fn redeem(store: &dyn Store, code: TokenHash, at: Timestamp) -> BreakGlassRedemption {
     let session = NewSession {
         id: SessionId(Entropy.id(at)),
         created_at: at,
@@ -45,14 +45,14 @@ pub async fn follow(store: &dyn Store, code: TokenHash, at: Timestamp) -> BreakG
 
 async fn a_link_begins_one_session(bench: &Bench) {
     let account = bench.local("Sam", &["admin"]).await;
-    let code = add(bench, account).await.unwrap();
-    let BreakGlassRedemption::SessionStarted(entry) = follow(&*bench.store, code, after(599)).await else {
+    let code = create_code(bench, account).await.unwrap();
+    let BreakGlassRedemption::SessionStarted(entry) = redeem(&*bench.store, code, after(599)).await else {
         panic!("the code is valid")
     };
     assert_eq!((entry.account.id, entry.session.slot, entry.session.identity), (account, None, None));
     assert_eq!(entry.session.session_claims.amr.as_deref(), Some(&["break-glass".to_owned()][..]));
     assert_eq!(bench.store.find_session(entry.session.id).await.unwrap().unwrap().session, entry.session);
-    assert!(matches!(follow(&*bench.store, code, after(599)).await, BreakGlassRedemption::Unknown));
+    assert!(matches!(redeem(&*bench.store, code, after(599)).await, BreakGlassRedemption::Unknown));
     assert_eq!(
         bench.database.count("audit_events", "event = 'break_glass_used' AND account_id IS NOT NULL").await,
         1
@@ -62,19 +62,19 @@ async fn a_link_begins_one_session(bench: &Bench) {
 
 async fn a_link_is_good_for_a_while_and_the_last_one_counts(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
-    let first = add(bench, account).await.unwrap();
-    let second = add(bench, account).await.unwrap();
-    assert!(matches!(follow(&*bench.store, first, after(1)).await, BreakGlassRedemption::Unknown));
+    let first = create_code(bench, account).await.unwrap();
+    let second = create_code(bench, account).await.unwrap();
+    assert!(matches!(redeem(&*bench.store, first, after(1)).await, BreakGlassRedemption::Unknown));
     assert!(
-        matches!(follow(&*bench.store, second, after(600)).await, BreakGlassRedemption::Unknown),
+        matches!(redeem(&*bench.store, second, after(600)).await, BreakGlassRedemption::Unknown),
         "the code has expired"
     );
     assert!(matches!(
-        follow(&*bench.store, second, after(599)).await,
+        redeem(&*bench.store, second, after(599)).await,
         BreakGlassRedemption::SessionStarted(_)
     ));
     assert!(matches!(
-        follow(&*bench.store, TokenHash([7; 32]), after(1)).await,
+        redeem(&*bench.store, TokenHash([7; 32]), after(1)).await,
         BreakGlassRedemption::Unknown
     ));
 }
@@ -82,46 +82,46 @@ async fn a_link_is_good_for_a_while_and_the_last_one_counts(bench: &Bench) {
 async fn only_an_active_account_has_a_link(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
     for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
-        bench.stand(account, status).await;
-        assert_eq!(add(bench, account).await, None);
+        bench.set_status(account, status).await;
+        assert_eq!(create_code(bench, account).await, None);
         assert_eq!(bench.database.count("audit_events", "event = 'break_glass_issued'").await, 0);
     }
-    bench.stand(account, AccountStatus::Active).await;
-    let code = add(bench, account).await.unwrap();
-    bench.stand(account, AccountStatus::Disabled).await;
-    let refused = follow(&*bench.store, code, after(1)).await;
+    bench.set_status(account, AccountStatus::Active).await;
+    let code = create_code(bench, account).await.unwrap();
+    bench.set_status(account, AccountStatus::Disabled).await;
+    let refused = redeem(&*bench.store, code, after(1)).await;
     assert!(matches!(refused, BreakGlassRedemption::Refused(of) if of == account), "{refused:?}");
-    bench.stand(account, AccountStatus::Active).await;
+    bench.set_status(account, AccountStatus::Active).await;
     assert!(
-        matches!(follow(&*bench.store, code, after(1)).await, BreakGlassRedemption::Unknown),
+        matches!(redeem(&*bench.store, code, after(1)).await, BreakGlassRedemption::Unknown),
         "the code is deleted"
     );
-    let code = add(bench, account).await.unwrap();
+    let code = create_code(bench, account).await.unwrap();
     for change in [AccountChange::Disable, AccountChange::Enable] {
         bench.store.change_account(account, &change, &event("account_disabled", NOON)).await.unwrap();
-        let refused = follow(&*bench.store, code, after(1)).await;
+        let refused = redeem(&*bench.store, code, after(1)).await;
         assert!(
             matches!(refused, BreakGlassRedemption::Unknown),
             "the code is deleted when the account is disabled: {refused:?}"
         );
     }
-    let code = add(bench, account).await.unwrap();
+    let code = create_code(bench, account).await.unwrap();
     bench
         .store
         .revoke_sessions(SessionSelection::Of(account), &event("session_revoked", NOON))
         .await
         .unwrap();
     assert!(
-        matches!(follow(&*bench.store, code, after(1)).await, BreakGlassRedemption::Unknown),
+        matches!(redeem(&*bench.store, code, after(1)).await, BreakGlassRedemption::Unknown),
         "revoking all sessions deletes the code"
     );
 }
 
 async fn one_of_many_who_have_a_link_gets_in(bench: &Bench) {
     let account = bench.local("Sam", &[]).await;
-    let code = add(bench, account).await.unwrap();
+    let code = create_code(bench, account).await.unwrap();
     let entered = at_once(bench, async move |store, _| {
-        matches!(follow(&*store, code, after(1)).await, BreakGlassRedemption::SessionStarted(_))
+        matches!(redeem(&*store, code, after(1)).await, BreakGlassRedemption::SessionStarted(_))
     })
     .await;
     assert_eq!(entered.len(), MANY);

@@ -40,7 +40,7 @@ pub async fn link(bench: &Bench, visit: &Visit, person: &Person) -> CommittedLog
         Visit { browser: Some(visit.session.id), ..Visit::new(person, Decision::Link(visit.new_account)) };
     match link.commit_login(&*bench.store).await {
         Committed::Done(written) => *written,
-        Committed::Conflict => panic!("a conflict"),
+        Committed::Conflict => panic!("the link conflicts"),
     }
 }
 
@@ -122,7 +122,7 @@ async fn grants_are_given_and_taken(bench: &Bench) {
     let account = bench.account(id).await;
     assert_eq!((account.roles, account.groups), (vec!["admin".to_owned()], vec!["staff".to_owned()]));
     assert!(matches!(change(bench, id, AccountChange::Revoke(group())).await, AccountChanged::Done(_)));
-    bench.stand(id, AccountStatus::Deleted).await;
+    bench.set_status(id, AccountStatus::Deleted).await;
     assert!(matches!(
         change(bench, id, AccountChange::Grant(role("late"))).await,
         AccountChanged::Unchanged(_)
@@ -165,12 +165,12 @@ async fn an_unfit_merge_moves_nothing(bench: &Bench) {
     assert_eq!(merge(AccountId(Entropy.id(NOON)), ada).await, Merged::Unknown);
     assert_eq!(bench.rows().await, before);
     for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
-        bench.stand(other, status).await;
+        bench.set_status(other, status).await;
         assert_eq!(merge(ada, other).await, Merged::Refused, "{status:?}");
     }
     assert_eq!(merge(other, ada).await, Merged::Refused, "deleted");
     assert_eq!(bench.account(ada).await.status, AccountStatus::Active);
-    bench.stand(other, AccountStatus::Active).await;
+    bench.set_status(other, AccountStatus::Active).await;
     assert!(matches!(merge(ada, other).await, Merged::Done(_)), "an active target accepts the merge");
 }
 
@@ -196,21 +196,22 @@ async fn an_identity_is_unlinked_with_its_sessions(bench: &Bench) {
     assert_eq!(found.by_identity, None);
 }
 
-/// A user with a cached session of a disabled account cannot unlink an identity and register with it again.
+/// A user whose session is still cached cannot unlink an identity of a disabled account and register with it
+/// again.
 async fn only_an_active_account_is_unlinked(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     link(bench, &visit, &work()).await;
     let unlink = async || {
-        let told = event("identity_unlinked", after(60));
-        bench.store.unlink_identity(visit.new_account, visit.new_identity, &told).await.unwrap()
+        let audited = event("identity_unlinked", after(60));
+        bench.store.unlink_identity(visit.new_account, visit.new_identity, &audited).await.unwrap()
     };
     for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
-        bench.stand(visit.new_account, status).await;
+        bench.set_status(visit.new_account, status).await;
         let before = bench.rows().await;
         assert_eq!(unlink().await, Unlinked::Unknown, "{status:?}");
         assert_eq!(bench.rows().await, before);
     }
-    bench.stand(visit.new_account, AccountStatus::Active).await;
+    bench.set_status(visit.new_account, AccountStatus::Active).await;
     assert_eq!(unlink().await, Unlinked::Done);
 }
 
@@ -265,9 +266,9 @@ async fn only_a_fit_session_links(bench: &Bench) {
         bench.conflicts(&linking(browser)).await;
     }
     bench.conflicts(&linking(Some(visit.session.id)).at(visit.session.expires_at)).await;
-    bench.stand(visit.new_account, AccountStatus::Disabled).await;
+    bench.set_status(visit.new_account, AccountStatus::Disabled).await;
     bench.conflicts(&linking(Some(visit.session.id))).await;
-    bench.stand(visit.new_account, AccountStatus::Active).await;
+    bench.set_status(visit.new_account, AccountStatus::Active).await;
     let taken = Visit {
         browser: Some(visit.session.id),
         ..Visit::new(&Person::new("other"), Decision::Link(visit.new_account))

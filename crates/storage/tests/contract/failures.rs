@@ -28,7 +28,7 @@ on_both_databases!(
     a_corrupt_row_is_named,
 );
 
-/// Calls every method. The recorder that wraps `store` has the results.
+/// Calls every method and ignores the results. The layer that wraps `store` records them.
 async fn call_everything(store: &dyn Store, visit: &Visit) {
     call_logins(store, visit).await;
     call_sessions(store, visit).await;

@@ -56,7 +56,7 @@ async fn a_hand_off_is_taken_once(bench: &Bench) {
     for racer in racing {
         taken.extend(racer.await.unwrap());
     }
-    let [handoff] = &taken[..] else { panic!("{} took it", taken.len()) };
+    let [handoff] = &taken[..] else { panic!("{} calls took the code", taken.len()) };
     assert_eq!((handoff.account, handoff.identity), (visit.new_account, visit.new_identity));
     assert_eq!(
         (handoff.challenge, handoff.created_at, handoff.expires_at),
@@ -80,15 +80,15 @@ async fn a_hand_off_of_a_disabled_account_begins_nothing(bench: &Bench) {
     let (visit, code) = handed_off(&ada());
     visit.commit_login(&*bench.store).await;
     let handoff = bench.store.take_handoff(&code.hash()).await.unwrap().unwrap();
-    bench.stand(visit.new_account, AccountStatus::Disabled).await;
+    bench.set_status(visit.new_account, AccountStatus::Disabled).await;
     let before = bench.rows().await;
     assert!(bench.store.begin_session(&handoff, &session()).await.unwrap().is_none());
     assert_eq!(bench.rows().await, before);
-    bench.stand(visit.new_account, AccountStatus::Active).await;
+    bench.set_status(visit.new_account, AccountStatus::Active).await;
     assert!(bench.store.begin_session(&handoff, &session()).await.unwrap().is_some());
 }
 
-/// A hand-off code stands for a session: whatever ends all sessions of the account deletes the code too.
+/// A hand-off code represents a session: an event that ends all sessions of the account deletes the code too.
 async fn a_hand_off_ends_with_the_sessions(bench: &Bench) {
     let owner = bench.newcomer(ada()).await;
     let account = owner.new_account;
@@ -98,51 +98,51 @@ async fn a_hand_off_ends_with_the_sessions(bench: &Bench) {
         bench.store.revoke_sessions(which, &event("session_revoked", after(60))).await.unwrap();
     };
 
-    let own = waiting(bench, &ada(), account).await;
-    let other = waiting(bench, &Person::new("stranger"), stranger.new_account).await;
+    let own = pending_handoff(bench, &ada(), account).await;
+    let other = pending_handoff(bench, &Person::new("stranger"), stranger.new_account).await;
     revoke(SessionSelection::Of(account)).await;
-    assert!(!begins(bench, own).await && begins(bench, other).await, "codes of other accounts stay");
+    assert!(!redeems(bench, own).await && redeems(bench, other).await, "codes of other accounts stay");
 
-    let own = waiting(bench, &ada(), account).await;
+    let own = pending_handoff(bench, &ada(), account).await;
     let handoff = handoff(&owner);
-    let asked = bench.store.begin_session(&handoff, &session()).await.unwrap().unwrap().session.id;
-    revoke(SessionSelection::One(asked)).await;
-    assert!(begins(bench, own).await, "the end of one session does not delete the code");
+    let session_id = bench.store.begin_session(&handoff, &session()).await.unwrap().unwrap().session.id;
+    revoke(SessionSelection::One(session_id)).await;
+    assert!(redeems(bench, own).await, "the end of one session does not delete the code");
 
-    let own = waiting(bench, &ada(), account).await;
+    let own = pending_handoff(bench, &ada(), account).await;
     revoke(SessionSelection::All).await;
-    assert!(!begins(bench, own).await);
+    assert!(!redeems(bench, own).await);
     changes_end_hand_offs(bench, account).await;
 }
 
 async fn changes_end_hand_offs(bench: &Bench, account: AccountId) {
-    let own = waiting(bench, &ada(), account).await;
+    let own = pending_handoff(bench, &ada(), account).await;
     change(bench, account, AccountChange::Disable).await;
     change(bench, account, AccountChange::Enable).await;
-    assert!(!begins(bench, own).await, "the account was enabled again before the exchange");
+    assert!(!redeems(bench, own).await, "the account was enabled again before the exchange");
 
-    let asking = Visit::new(&ada(), Decision::Use(account));
-    asking.succeeds(&*bench.store).await;
-    let own = waiting(bench, &ada(), account).await;
-    link(bench, &Visit { new_account: account, ..asking }, &work()).await;
-    assert!(!begins(bench, own).await, "linking an identity ends all other sessions");
+    let linking = Visit::new(&ada(), Decision::Use(account));
+    linking.succeeds(&*bench.store).await;
+    let own = pending_handoff(bench, &ada(), account).await;
+    link(bench, &Visit { new_account: account, ..linking }, &work()).await;
+    assert!(!redeems(bench, own).await, "linking an identity ends all other sessions");
 
-    let own = waiting(bench, &work(), account).await;
+    let own = pending_handoff(bench, &work(), account).await;
     let unlinked = event("identity_unlinked", after(60));
     let (_, identities) = bench.store.find_account(&AccountRef::Id(account)).await.unwrap().unwrap();
     bench.store.unlink_identity(account, identities[1].id, &unlinked).await.unwrap();
-    assert!(!begins(bench, own).await, "its identity is deleted");
+    assert!(!redeems(bench, own).await, "its identity is deleted");
 }
 
 /// Logs in with a hand-off that waits for its exchange.
-async fn waiting(bench: &Bench, person: &Person, account: AccountId) -> TokenHash {
+async fn pending_handoff(bench: &Bench, person: &Person, account: AccountId) -> TokenHash {
     let (visit, code) = handed_off(person);
     let visit = Visit { decision: Decision::Use(account), ..visit };
     assert!(matches!(visit.commit_login(&*bench.store).await, Committed::Done(_)));
     code.hash()
 }
 
-async fn begins(bench: &Bench, code: TokenHash) -> bool {
+async fn redeems(bench: &Bench, code: TokenHash) -> bool {
     bench.store.take_handoff(&code).await.unwrap().is_some()
 }
 

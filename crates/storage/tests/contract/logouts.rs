@@ -34,7 +34,7 @@ fn of_person(identity: IdentityKey) -> LogoutToken {
     LogoutToken { whose: Whose::Identity(identity), once: once(), forget_at: after(660) }
 }
 
-async fn deliver(bench: &Bench, logout_token: &LogoutToken) -> Option<Vec<SessionId>> {
+async fn log_out(bench: &Bench, logout_token: &LogoutToken) -> Option<Vec<SessionId>> {
     let caller = Caller::default();
     let ended = bench.store.backchannel_logout(logout_token, &caller, after(60)).await.unwrap()?;
     assert_eq!(ended.sessions.len(), ended.events.len());
@@ -56,23 +56,23 @@ async fn a_providers_session_ends_ours(bench: &Bench) {
     let stranger = Visit::creating(&stranger, &["Bruno"]);
     stranger.succeeds(&*bench.store).await;
 
-    assert_eq!(deliver(bench, &of_session("unknown")).await, Some(vec![]));
+    assert_eq!(log_out(bench, &of_session("unknown")).await, Some(vec![]));
     let elsewhere = Whose::Session { issuer: "https://other.example.com".to_owned(), sid: "s1".to_owned() };
     let elsewhere = LogoutToken { whose: elsewhere, once: once(), forget_at: after(660) };
     assert_eq!(
-        deliver(bench, &elsewhere).await,
+        log_out(bench, &elsewhere).await,
         Some(vec![]),
         "the session identifier belongs to another issuer"
     );
     assert!(!bench.is_revoked(first.session.id).await);
 
     let logout_token = of_session("s1");
-    assert_eq!(deliver(bench, &logout_token).await, Some(vec![first.session.id]));
+    assert_eq!(log_out(bench, &logout_token).await, Some(vec![first.session.id]));
     assert!(bench.is_revoked(first.session.id).await);
     assert!(!bench.is_revoked(second.session.id).await && !bench.is_revoked(stranger.session.id).await);
-    let told = bench.database.count("audit_events", "reason = 'backchannel_logout'").await;
-    assert_eq!(told, 1);
-    assert_eq!(deliver(bench, &of_session("s1")).await, Some(vec![]), "the session is revoked already");
+    let audited = bench.database.count("audit_events", "reason = 'backchannel_logout'").await;
+    assert_eq!(audited, 1);
+    assert_eq!(log_out(bench, &of_session("s1")).await, Some(vec![]), "the session is revoked already");
 }
 
 async fn a_persons_logout_ends_all_that_began_with_the_identity(bench: &Bench) {
@@ -93,9 +93,9 @@ async fn a_persons_logout_ends_all_that_began_with_the_identity(bench: &Bench) {
         other(|key| key.issuer.push('/')),
         other(|key| key.issuer.push_str("#oid")),
     ] {
-        assert_eq!(deliver(bench, &logout_token).await, Some(vec![]), "{logout_token:?}");
+        assert_eq!(log_out(bench, &logout_token).await, Some(vec![]), "{logout_token:?}");
     }
-    let mut ended = deliver(bench, &of_person(own)).await.unwrap();
+    let mut ended = log_out(bench, &of_person(own)).await.unwrap();
     ended.sort_unstable();
     let mut both = [first.session.id, second.session.id];
     both.sort_unstable();
@@ -115,17 +115,17 @@ async fn a_notice_is_heard_once(bench: &Bench) {
             })
         })
         .collect();
-    let mut heard = Vec::new();
+    let mut processed = Vec::new();
     for racer in racing {
-        heard.extend(racer.await.unwrap());
+        processed.extend(racer.await.unwrap());
     }
-    let [ended] = &heard[..] else { panic!("{} heard it", heard.len()) };
+    let [ended] = &processed[..] else { panic!("{} calls processed the logout token", processed.len()) };
     assert_eq!(ended.sessions, [visit.session.id]);
     let sweep = |seconds| Retention { audit_before: None, now: after(seconds) };
     bench.store.sweep(&sweep(660)).await.unwrap();
-    assert_eq!(deliver(bench, &logout_token).await, None, "the logout token is stored until it expires");
+    assert_eq!(log_out(bench, &logout_token).await, None, "the logout token is stored until it expires");
     bench.store.sweep(&sweep(661)).await.unwrap();
-    assert!(deliver(bench, &logout_token).await.is_some());
+    assert!(log_out(bench, &logout_token).await.is_some());
 }
 
 async fn a_hand_off_ends_with_the_providers_session(bench: &Bench) {
@@ -141,8 +141,8 @@ async fn a_hand_off_ends_with_the_providers_session(bench: &Bench) {
     let (one, _) = handed_off("ada-1", "s1").await;
     let (two, visit) = handed_off("bruno-2", "s2").await;
     let (three, _) = handed_off("chiyo-3", "s3").await;
-    deliver(bench, &of_session("s1")).await.unwrap();
-    deliver(bench, &of_person(visit.claims.identity().clone())).await.unwrap();
+    log_out(bench, &of_session("s1")).await.unwrap();
+    log_out(bench, &of_person(visit.claims.identity().clone())).await.unwrap();
     assert!(bench.store.take_handoff(&one.hash()).await.unwrap().is_none());
     assert!(bench.store.take_handoff(&two.hash()).await.unwrap().is_none());
     assert!(bench.store.take_handoff(&three.hash()).await.unwrap().is_some());
@@ -153,35 +153,35 @@ async fn an_id_token_is_kept_as_long_as_its_session_is_live(bench: &Bench) {
     let mut visit = Visit::creating(&Person::new("ada-1").with("sid", "s1"), &["Ada"]);
     visit.session.id_token.clone_from(&sealed);
     visit.succeeds(&*bench.store).await;
-    let kept = async |session| bench.store.find_id_token(session).await.unwrap();
-    assert_eq!(kept(visit.session.id).await, sealed);
-    assert_eq!(kept(SessionId(Entropy.id(NOON))).await, None);
+    let stored_token = async |session| bench.store.find_id_token(session).await.unwrap();
+    assert_eq!(stored_token(visit.session.id).await, sealed);
+    assert_eq!(stored_token(SessionId(Entropy.id(NOON))).await, None);
 
     let person = Person::new("ada-1");
     for way in 0..3 {
         let mut next = again(&person, "s1", &visit);
         next.session.id_token.clone_from(&sealed);
         next.succeeds(&*bench.store).await;
-        assert_eq!(kept(next.session.id).await, sealed);
+        assert_eq!(stored_token(next.session.id).await, sealed);
         let which = [
             SessionSelection::One(next.session.id),
             SessionSelection::Of(visit.new_account),
             SessionSelection::All,
         ][way];
         bench.store.revoke_sessions(which, &event("logout", after(1))).await.unwrap();
-        assert_eq!(kept(next.session.id).await, None, "{which:?}");
+        assert_eq!(stored_token(next.session.id).await, None, "{which:?}");
     }
     let mut last = again(&person, "s1", &visit);
     last.session.id_token = sealed;
     last.succeeds(&*bench.store).await;
-    deliver(bench, &of_session("s1")).await.unwrap();
-    assert_eq!(kept(last.session.id).await, None);
+    log_out(bench, &of_session("s1")).await.unwrap();
+    assert_eq!(stored_token(last.session.id).await, None);
     hands_over_the_id_token(bench, &again(&person, "s9", &visit)).await;
 }
 
 /// A hand-off carries the ID token; the session stores it sealed anew.
 async fn hands_over_the_id_token(bench: &Bench, visit: &Visit) {
-    let kept = async |session| bench.store.find_id_token(session).await.unwrap();
+    let stored_token = async |session| bench.store.find_id_token(session).await.unwrap();
     let code = portico_core::session::OneTimeCode::random(Entropy);
     let id_token = Some(b"for the code".to_vec());
     let handoff =
@@ -199,5 +199,5 @@ async fn hands_over_the_id_token(bench: &Bench, visit: &Visit) {
         caller: Caller::default(),
     };
     bench.store.begin_session(&taken, &session).await.unwrap().unwrap();
-    assert_eq!(kept(session.id).await.as_deref(), Some(&b"for the session"[..]));
+    assert_eq!(stored_token(session.id).await.as_deref(), Some(&b"for the session"[..]));
 }

@@ -1,8 +1,8 @@
 //! The contract of the store, tested on SQLite and on PostgreSQL.
 //!
-//! Each promise is a test with a database of its own. Tests on PostgreSQL need `PORTICO_TEST_POSTGRES_URL`,
-//! the address of a server on which databases can be created. `failures` fails for a store method that it
-//! does not call.
+//! Each test has its own database. Tests on PostgreSQL need `PORTICO_TEST_POSTGRES_URL`, the address of a
+//! server on which databases can be created. A test in `failures` fails if it does not call every store
+//! method.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,6 +22,7 @@ mod accounts;
 mod bench;
 mod break_glass;
 mod changing;
+mod commit_login;
 mod failures;
 mod handoffs;
 mod logouts;
@@ -30,7 +31,6 @@ mod people;
 mod races;
 mod recorded;
 mod sessions;
-mod settling;
 mod tables;
 mod upkeep;
 

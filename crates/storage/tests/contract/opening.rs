@@ -28,14 +28,14 @@ async fn migrated(database: &Database) -> Storage {
 }
 
 /// An error as text: its message, its debug form and its causes.
-fn told(error: &OpenError) -> String {
-    let mut told = format!("{error} {error:?}");
+fn error_text(error: &OpenError) -> String {
+    let mut error_text = format!("{error} {error:?}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        told = format!("{told}: {error}");
+        error_text = format!("{error_text}: {error}");
         cause = error.source();
     }
-    told
+    error_text
 }
 
 async fn refusal(url: &str) -> OpenError {
@@ -141,25 +141,25 @@ async fn blocks_no_connection_after(
 ) {
     let (busy, until_busy) = tokio::sync::oneshot::channel();
     let (done, until_done) = std::sync::mpsc::channel::<()>();
-    let asking = Arc::clone(store);
+    let worker_store = Arc::clone(store);
     let worker = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             for _ in 0..50 {
-                asking.ping().await.unwrap();
+                worker_store.ping().await.unwrap();
             }
-            act(asking).await;
+            act(worker_store).await;
         });
         busy.send(()).unwrap();
         let _ = until_done.recv();
     });
     until_busy.await.unwrap();
     for _ in 0..10 {
-        let asked = async {
+        let calls = async {
             store.ping().await.unwrap();
             store.record(&event("logout", NOON)).await.unwrap();
         };
-        tokio::time::timeout(Duration::from_secs(3), asked)
+        tokio::time::timeout(Duration::from_secs(3), calls)
             .await
             .expect("a busy worker blocks no connection");
     }
@@ -183,7 +183,7 @@ async fn a_file_is_made_and_a_folder_is_not() {
     }
     let nowhere = format!("sqlite://{}/none/new.db", folder.path().display());
     let error = refusal(&nowhere).await;
-    assert!(matches!(error, OpenError::File { .. }) && told(&error).contains("none/new.db"), "{error}");
+    assert!(matches!(error, OpenError::File { .. }) && error_text(&error).contains("none/new.db"), "{error}");
     assert!(matches!(Storage::open_for_serving(&nowhere).await, Err(OpenError::File { .. })));
     assert!(!folder.path().join("none").exists());
 }
@@ -241,7 +241,7 @@ async fn no_message_has_the_password() {
     ] {
         let error = refusal(url).await;
         assert!(matches!(error, OpenError::Url(_) | OpenError::Unusable(_)), "{url}: {error}");
-        assert!(!told(&error).contains("CANARY"), "{url}: {}", told(&error));
+        assert!(!error_text(&error).contains("CANARY"), "{url}: {}", error_text(&error));
     }
     for url in ["", "sqlite", "sqlite:", "sqlite://", "sqlite://x.db?mode=odd", "sqlite://x.db?nonsense=1"] {
         assert!(matches!(refusal(url).await, OpenError::Url(_)), "{url}");
@@ -251,7 +251,7 @@ async fn no_message_has_the_password() {
 #[tokio::test]
 async fn an_unreachable_server_says_why() {
     let error = refusal("postgres://portico@127.0.0.1:1/none").await;
-    assert!(told(&error).to_lowercase().contains("refused"), "{}", told(&error));
+    assert!(error_text(&error).to_lowercase().contains("refused"), "{}", error_text(&error));
 }
 
 #[tokio::test]
@@ -259,7 +259,7 @@ async fn a_missing_database_says_why() {
     if Backend::Postgres.is_here("contract::opening::a_missing_database_says_why") {
         let database = Backend::Postgres.fresh().await;
         let error = refusal(&format!("{}_none", database.url)).await;
-        assert!(told(&error).contains("does not exist"), "{}", told(&error));
+        assert!(error_text(&error).contains("does not exist"), "{}", error_text(&error));
     }
 }
 

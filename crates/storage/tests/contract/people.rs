@@ -173,7 +173,7 @@ impl Visit {
     pub async fn succeeds(&self, store: &dyn Store) -> SessionWithAccount {
         match self.commit_login(store).await {
             Committed::Done(written) => entry(*written),
-            Committed::Conflict => panic!("a conflict: {self:?}"),
+            Committed::Conflict => panic!("the login conflicts: {self:?}"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Races: of many concurrent calls the database lets one succeed, and no rows are left over.
+//! Races: the database lets one of many concurrent calls succeed, and the others leave no rows.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Barrier;
 
 use crate::bench::{Bench, NOON, after, event, local, on_bench};
-use crate::break_glass::{add, follow};
+use crate::break_glass::{create_code, redeem};
 use crate::database::Backend;
 use crate::people::{Person, Visit, ada};
 
@@ -141,7 +141,7 @@ async fn a_local_account_is_adopted_once(bench: &Bench) {
     assert_eq!(bench.database.count("audit_events", "event = 'account_adopted'").await, 1);
 }
 
-/// Half of the calls refresh, half of them sign out. A session that was revoked stays revoked.
+/// Half of the calls refresh the session, and half of them revoke it. The revoked session stays revoked.
 async fn a_revoked_session_does_not_rotate(bench: &Bench) {
     let visit = bench.newcomer(ada()).await;
     let (presented, session) = (visit.token.hash(), visit.session.id);
@@ -201,18 +201,18 @@ async fn those_who_meet_in_one_account_do_not_fail(bench: &Bench) {
             0 => drop(Visit::new(&second, Decision::Use(account)).commit_login(&*store).await),
             1 => drop(link(&Person::new(&format!("third-{round}-{number}"))).commit_login(&*store).await),
             2 => {
-                let told = event("identity_unlinked", after(60));
-                store.unlink_identity(account, linked.new_identity, &told).await.unwrap();
+                let audited = event("identity_unlinked", after(60));
+                store.unlink_identity(account, linked.new_identity, &audited).await.unwrap();
             }
             _ => {
                 for change in [AccountChange::Disable, AccountChange::Enable] {
-                    let told = event("account_disabled", after(60));
-                    store.change_account(account, &change, &told).await.unwrap();
+                    let audited = event("account_disabled", after(60));
+                    store.change_account(account, &change, &audited).await.unwrap();
                 }
             }
         })
         .await;
-        bench.stand(account, AccountStatus::Active).await;
+        bench.set_status(account, AccountStatus::Active).await;
     }
 }
 
@@ -236,8 +236,8 @@ async fn one_of_many_merges_wins(bench: &Bench) {
                 return false;
             }
             let (from, into) = if number % 3 == 0 { (left, right) } else { (right, left) };
-            let told = event("account_merged", after(60));
-            matches!(store.merge_accounts(from, into, &told).await.unwrap(), Merged::Done(_))
+            let audited = event("account_merged", after(60));
+            matches!(store.merge_accounts(from, into, &audited).await.unwrap(), Merged::Done(_))
         })
         .await;
         assert_eq!(count(&merges), 1);
@@ -249,25 +249,30 @@ async fn one_of_many_merges_wins(bench: &Bench) {
     assert_eq!(bench.database.count("sessions", &format!("revoked_at IS NULL AND {gone}")).await, 0);
 }
 
-/// Half redeem a break-glass code while half disable its account. No call fails, and no session remains live.
+/// Half of the calls redeem a break-glass code, and half of them disable its account. No call fails, and no
+/// session remains live.
 async fn a_code_redeemed_while_its_account_is_disabled_does_not_fail(bench: &Bench) {
     let account = bench.local("Sam", &["admin"]).await;
     for _ in 0..4 {
-        let code = add(bench, account).await.expect("the account is active");
+        let code = create_code(bench, account).await.expect("the account is active");
         let disabled = at_once(bench, async move |store, number| {
             if number % 2 == 0 {
-                follow(&*store, code, after(1)).await;
+                redeem(&*store, code, after(1)).await;
                 return false;
             }
-            let told = event("account_disabled", after(1)).about(account);
+            let audited = event("account_disabled", after(1)).about(account);
             matches!(
-                store.change_account(account, &AccountChange::Disable, &told).await.unwrap(),
+                store.change_account(account, &AccountChange::Disable, &audited).await.unwrap(),
                 AccountChanged::Done(_)
             )
         })
         .await;
         assert_eq!(count(&disabled), 1);
-        assert_eq!(bench.database.count("break_glass", "1 = 1").await, 0, "the code is gone either way");
+        assert_eq!(
+            bench.database.count("break_glass", "1 = 1").await,
+            0,
+            "the code is deleted in both cases"
+        );
         assert_eq!(bench.database.count("sessions", "revoked_at IS NULL").await, 0);
         bench
             .store
@@ -277,19 +282,19 @@ async fn a_code_redeemed_while_its_account_is_disabled_does_not_fail(bench: &Ben
     }
 }
 
-/// A code is redeemed while its account is being disabled, in the order of statements that `change_account` has.
-/// The redeeming transaction waits for the account with nothing locked, so there is no deadlock. SQLite has one
-/// writer at a time.
+/// A code is redeemed while its account is being disabled, with the statements in the order of
+/// `change_account`. The redeeming transaction waits for the account before it locks anything, so there is no
+/// deadlock. SQLite has one writer at a time.
 async fn a_code_is_redeemed_after_its_account_is_locked(bench: &Bench) {
     let account = bench.local("Sam", &["admin"]).await;
-    let code = add(bench, account).await.expect("the account is active");
+    let code = create_code(bench, account).await.expect("the account is active");
     let id = bench.id(account.0);
     let update = format!("UPDATE accounts SET status = 'disabled' WHERE id = {id}");
     let drop_code = format!("DELETE FROM break_glass WHERE account_id = {id}");
     let redeemed = match bench.database.backend {
         Backend::Sqlite => {
             bench.database.execute(&format!("{update}; {drop_code}")).await.unwrap();
-            follow(&*bench.store, code, after(1)).await
+            redeem(&*bench.store, code, after(1)).await
         }
         Backend::Postgres => {
             let disable = format!("BEGIN; {update}; SELECT pg_sleep(1); {drop_code}; COMMIT");
@@ -298,7 +303,7 @@ async fn a_code_is_redeemed_after_its_account_is_locked(bench: &Bench) {
                 while !bench.database.texts(&free).await.is_empty() {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
-                follow(&*bench.store, code, after(1)).await
+                redeem(&*bench.store, code, after(1)).await
             };
             let (disabled, redeemed) = tokio::join!(bench.database.execute(&disable), redeem);
             disabled.unwrap();

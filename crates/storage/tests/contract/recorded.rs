@@ -24,7 +24,7 @@ pub fn recorded(store: Arc<dyn Store>) -> (Arc<dyn Store>, Arc<Calls>) {
 }
 
 impl Calls {
-    /// Every method of the store was called, and every call ended like this.
+    /// Asserts that every method of the store was called and that every call had this outcome.
     #[track_caller]
     pub fn assert_every_method(&self, outcome: Outcome) {
         let calls = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));

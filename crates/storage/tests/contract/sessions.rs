@@ -98,17 +98,17 @@ async fn only_a_live_session_rotates(bench: &Bench) {
     let before = bench.rows().await;
     assert!(!rotates(first, second, over).await, "expired");
     for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
-        bench.stand(visit.new_account, status).await;
+        bench.set_status(visit.new_account, status).await;
         assert!(!rotates(first, second, 1).await, "{status:?}");
     }
-    bench.stand(visit.new_account, AccountStatus::Active).await;
+    bench.set_status(visit.new_account, AccountStatus::Active).await;
     assert_eq!(bench.rows().await, before);
     assert!(rotates(first, second, over - 1).await, "the session is live until its last second");
-    assert!(rotates(first, fresh(), over - 1).await, "the superseded token is known too");
+    assert!(rotates(first, fresh(), over - 1).await, "the superseded token is still known");
     assert!(!rotates(first, fresh(), over).await);
-    bench.stand(visit.new_account, AccountStatus::Disabled).await;
+    bench.set_status(visit.new_account, AccountStatus::Disabled).await;
     assert!(!rotates(first, fresh(), 1).await);
-    bench.stand(visit.new_account, AccountStatus::Active).await;
+    bench.set_status(visit.new_account, AccountStatus::Active).await;
     bench
         .store
         .revoke_sessions(SessionSelection::One(visit.session.id), &event("logout", after(1)))

@@ -23,6 +23,7 @@ async fn the_tables_keep_their_promises(bench: &Bench) {
     }
 }
 
+/// Pairs of statements: one that a constraint rejects, and a similar one that is accepted.
 type Twins = Vec<(String, String)>;
 
 fn about_accounts(bench: &Bench, visit: &Visit) -> Twins {
@@ -60,9 +61,9 @@ fn about_identities(bench: &Bench, visit: &Visit, local: AccountId) -> Twins {
              email, linked_at, last_login_at FROM identities LIMIT 1; DELETE FROM identities WHERE id = {new}"
         )
     };
-    let give = |account: &str| format!("UPDATE identities SET account_id = {account}");
+    let assign = |account: &str| format!("UPDATE identities SET account_id = {account}");
     vec![
-        (give(&local), give(&account)),
+        (assign(&local), assign(&account)),
         (copy(&account, "subject"), copy(&account, "'other'")),
         (copy(&local, "'other'"), copy(&account, "'ADA-1'")),
         (copy(&new, "'other'"), copy(&account, "'ada-1 '")),

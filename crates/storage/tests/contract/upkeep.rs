@@ -76,9 +76,9 @@ async fn an_event_is_kept_as_it_is(bench: &Bench) {
     bench.store.record(&full).await.unwrap();
     bench.store.record(&event("logout", NOON)).await.unwrap();
     assert_eq!(bench.database.events().await, ["logout", "login_failed account_disabled"]);
-    let kept = "time = 1800000001 AND outcome = 'failure' AND slot = 'oidc/provider1' \
+    let stored = "time = 1800000001 AND outcome = 'failure' AND slot = 'oidc/provider1' \
         AND request_id = 'request-9' AND ip = '2001:db8::1' AND account_id IS NOT NULL";
-    assert_eq!(bench.database.count("audit_events", kept).await, 1);
+    assert_eq!(bench.database.count("audit_events", stored).await, 1);
     let empty =
         "outcome = 'success' AND account_id IS NULL AND slot IS NULL AND reason IS NULL AND ip IS NULL";
     assert_eq!(bench.database.count("audit_events", empty).await, 1);
@@ -105,7 +105,7 @@ async fn what_ended_is_forgotten_in_time(bench: &Bench) {
     assert_eq!(
         bench.store.sweep(&keeping(after(900))).await.unwrap(),
         0,
-        "the mark is kept until `forget_at`"
+        "the spent login is stored until `forget_at`"
     );
     assert_eq!(bench.store.sweep(&keeping(after(901))).await.unwrap(), 1);
     let end = expired.session.expires_at.unix() - NOON.unix();

@@ -53,11 +53,11 @@ impl Merge {
 
     fn preview(&self, from: &Account, identities: &[Identity], into: &Account) {
         if self.json {
-            let moved: Vec<_> = identities.iter().map(identity_json).collect();
+            let identities: Vec<_> = identities.iter().map(identity_json).collect();
             let preview = json!({
                 "from": account_json(from),
                 "into": account_json(into),
-                "identities": moved,
+                "identities": identities,
                 "roles": from.roles,
                 "groups": from.groups,
             });

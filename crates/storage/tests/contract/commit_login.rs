@@ -54,12 +54,12 @@ async fn a_first_login_writes_everything(bench: &Bench) {
     assert_eq!((&found.session, &found.account), (session, account));
     assert_eq!(bench.store.find_refresh(&visit.token.hash()).await.unwrap(), Some(session.id));
     assert_eq!(bench.database.events().await, ["account_created", "identity_linked", "login_succeeded"]);
-    let told =
+    let audited =
         "outcome = 'success' AND slot = 'oidc/provider1' AND request_id = 'request-1' AND ip = '192.0.2.7'";
-    assert_eq!(bench.database.count("audit_events", told).await, 3);
-    let kept = "ip = '192.0.2.7' AND user_agent = 'A browser' AND idp_sid = 'idp-session' \
+    assert_eq!(bench.database.count("audit_events", audited).await, 3);
+    let stored = "ip = '192.0.2.7' AND user_agent = 'A browser' AND idp_sid = 'idp-session' \
         AND issuer = 'https://idp.example.com' AND identity_id IS NOT NULL";
-    assert_eq!(bench.database.count("sessions", kept).await, 1);
+    assert_eq!(bench.database.count("sessions", stored).await, 1);
 }
 
 async fn a_known_person_enters(bench: &Bench) {
@@ -84,22 +84,23 @@ async fn a_known_person_enters(bench: &Bench) {
 
 async fn a_login_without_an_email_keeps_the_last_one(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
-    let mute = Visit::new(&Person::new("ada-1"), Decision::Use(first.new_account));
-    let account = mute.succeeds(&*bench.store).await.account;
+    let without_email = Visit::new(&Person::new("ada-1"), Decision::Use(first.new_account));
+    let account = without_email.succeeds(&*bench.store).await.account;
     assert_eq!(account.email, Some(Email { address: "ada@example.com".to_owned(), verified: Some(true) }));
     assert_eq!(account.label, "Ada");
-    let unsaid = Person::new("ada-1").with("email", "ada@example.com");
-    let account = Visit::new(&unsaid, Decision::Use(first.new_account)).succeeds(&*bench.store).await.account;
+    let unverified = Person::new("ada-1").with("email", "ada@example.com");
+    let account =
+        Visit::new(&unverified, Decision::Use(first.new_account)).succeeds(&*bench.store).await.account;
     assert_eq!(account.email, Some(Email { address: "ada@example.com".to_owned(), verified: None }));
 }
 
 async fn only_an_active_account_is_entered(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
     for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
-        bench.stand(first.new_account, status).await;
+        bench.set_status(first.new_account, status).await;
         bench.conflicts(&Visit::new(&ada(), Decision::Use(first.new_account))).await;
     }
-    bench.stand(first.new_account, AccountStatus::Active).await;
+    bench.set_status(first.new_account, AccountStatus::Active).await;
     Visit::new(&ada(), Decision::Use(first.new_account)).succeeds(&*bench.store).await;
 }
 
@@ -108,11 +109,11 @@ async fn an_identity_that_moved_is_a_conflict(bench: &Bench) {
     let other = bench.local("Other", &[]).await;
     bench.conflicts(&Visit::new(&ada(), Decision::Use(other))).await;
     let other_id = bench.id(other.0);
-    let moved = format!(
+    let transfer = format!(
         "UPDATE accounts SET ever_linked_at = 0 WHERE id = {other_id}; \
          UPDATE identities SET account_id = {other_id}"
     );
-    bench.database.execute(&moved).await.unwrap();
+    bench.database.execute(&transfer).await.unwrap();
     bench.conflicts(&Visit::new(&ada(), Decision::Use(first.new_account))).await;
     Visit::new(&ada(), Decision::Use(other)).succeeds(&*bench.store).await;
     bench.database.execute("DELETE FROM identities").await.unwrap();
@@ -190,27 +191,27 @@ async fn adoption_ends_older_sessions(bench: &Bench) {
 }
 
 async fn only_a_fit_account_is_adopted(bench: &Bench) {
-    let fit = bench.local("Fit", &["editor"]).await;
+    let adoptable = bench.local("Fit", &["editor"]).await;
     let privileged = bench.local("Boss", &["editor", "admin"]).await;
     let linked = bench.newcomer(Person::new("other")).await.new_account;
     bench.database.execute("DELETE FROM identities").await.unwrap();
     bench.conflicts(&Visit::new(&ada(), Decision::Adopt(privileged))).await;
     bench.conflicts(&Visit::new(&ada(), Decision::Adopt(linked))).await;
     for status in [AccountStatus::Disabled, AccountStatus::Deleted] {
-        bench.stand(fit, status).await;
-        bench.conflicts(&Visit::new(&ada(), Decision::Adopt(fit))).await;
+        bench.set_status(adoptable, status).await;
+        bench.conflicts(&Visit::new(&ada(), Decision::Adopt(adoptable))).await;
     }
-    bench.stand(fit, AccountStatus::Active).await;
+    bench.set_status(adoptable, AccountStatus::Active).await;
     Visit::creating(&ada(), &["Somewhere else"]).succeeds(&*bench.store).await;
-    bench.conflicts(&Visit::new(&ada(), Decision::Adopt(fit))).await;
-    Visit::new(&Person::new("ada-2"), Decision::Adopt(fit)).succeeds(&*bench.store).await;
-    bench.conflicts(&Visit::new(&Person::new("ada-3"), Decision::Adopt(fit))).await;
+    bench.conflicts(&Visit::new(&ada(), Decision::Adopt(adoptable))).await;
+    Visit::new(&Person::new("ada-2"), Decision::Adopt(adoptable)).succeeds(&*bench.store).await;
+    bench.conflicts(&Visit::new(&Person::new("ada-3"), Decision::Adopt(adoptable))).await;
 }
 
 async fn a_replaced_session_ends(bench: &Bench) {
     let first = bench.newcomer(ada()).await;
-    let kept = Visit::new(&ada(), Decision::Use(first.new_account));
-    kept.succeeds(&*bench.store).await;
+    let other_browser = Visit::new(&ada(), Decision::Use(first.new_account));
+    other_browser.succeeds(&*bench.store).await;
     let replacing = |session| {
         let mut visit = Visit::new(&ada(), Decision::Use(first.new_account)).at(after(60));
         visit.browser = Some(session);
@@ -218,7 +219,7 @@ async fn a_replaced_session_ends(bench: &Bench) {
     };
     replacing(first.session.id).succeeds(&*bench.store).await;
     assert!(bench.is_revoked(first.session.id).await);
-    assert!(!bench.is_revoked(kept.session.id).await);
+    assert!(!bench.is_revoked(other_browser.session.id).await);
     let ends = "event = 'session_revoked' AND reason = 'replaced'";
     assert_eq!(bench.database.count("audit_events", ends).await, 1);
     replacing(first.session.id).succeeds(&*bench.store).await;
