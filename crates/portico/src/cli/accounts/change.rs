@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::local::MAX_ROLES;
 use super::lookup::{find, not_found};
-use super::{account_json, account_line, by_operator};
+use super::output::{account_json, account_line, by_operator};
 use crate::failure::Failure;
 use crate::output::{print_err, print_out};
 

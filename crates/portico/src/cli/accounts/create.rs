@@ -3,8 +3,8 @@
 use clap::Args;
 use portico_core::store::AdminStore;
 
-use super::account_json;
 use super::local::{create, new_local_account};
+use super::output::account_json;
 use crate::failure::Failure;
 use crate::output::print_out;
 

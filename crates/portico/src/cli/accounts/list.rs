@@ -8,7 +8,7 @@ use portico_core::store::{AccountFilter, AdminStore, SessionFilter, Store};
 use serde_json::Value;
 
 use super::lookup::find;
-use super::{account_json, account_line, identity_json};
+use super::output::{account_json, account_line, identity_json};
 use crate::cli::page::Page;
 use crate::cli::sessions::session_json;
 use crate::failure::Failure;

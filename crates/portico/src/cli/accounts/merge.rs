@@ -7,7 +7,7 @@ use portico_core::store::{Merged, Store};
 use serde_json::json;
 
 use super::lookup::find;
-use super::{account_json, account_line, by_operator, identity_json};
+use super::output::{account_json, account_line, by_operator, identity_json};
 use crate::failure::Failure;
 use crate::output::print_out;
 

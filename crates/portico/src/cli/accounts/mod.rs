@@ -7,13 +7,11 @@ mod list;
 mod local;
 pub(super) mod lookup;
 mod merge;
+mod output;
 
 use clap::Subcommand;
-use portico_core::account::{Account, AccountId, Identity};
-use portico_core::audit::{AuditEvent, Event};
-use portico_core::clock::Clock;
+use portico_core::audit::Event;
 use portico_core::store::AccountChange;
-use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::settings::Loaded;
@@ -64,44 +62,4 @@ impl Accounts {
             Self::Unlink(unlink) => unlink.run(store).await,
         })
     }
-}
-
-/// An audit event of now, caused by an operator.
-fn by_operator(event: Event, account: AccountId) -> AuditEvent {
-    AuditEvent::new(event, Clock::System.now()).about(account).because("operator")
-}
-
-fn account_line(account: &Account) -> String {
-    let roles =
-        if account.roles.is_empty() { String::new() } else { format!("  [{}]", account.roles.join(", ")) };
-    format!("{}  {:8}  {}  ({}){roles}", account.id, account.status.as_str(), account.name, account.label)
-}
-
-fn account_json(account: &Account) -> Value {
-    json!({
-        "id": account.id.0,
-        "name": account.name,
-        "label": account.label,
-        "email": account.email.as_ref().map(|email| &email.address),
-        "email_verified": account.email.as_ref().and_then(|email| email.verified),
-        "status": account.status.as_str(),
-        "roles": account.roles,
-        "groups": account.groups,
-        "ever_linked": account.ever_linked,
-        "created_at": portico_http::rfc3339(account.created_at),
-        "last_login_at": account.last_login_at.map(portico_http::rfc3339),
-    })
-}
-
-fn identity_json(identity: &Identity) -> Value {
-    json!({
-        "id": identity.id,
-        "protocol": identity.key.protocol.as_str(),
-        "slot": identity.slot.to_string(),
-        "issuer": identity.key.issuer,
-        "subject": identity.key.subject.as_str(),
-        "email": identity.email,
-        "linked_at": portico_http::rfc3339(identity.linked_at),
-        "last_login_at": portico_http::rfc3339(identity.last_login_at),
-    })
 }
