@@ -302,62 +302,70 @@ mod tests {
         Err(refusal(RequestTokenError::ServerResponse(refused)))
     }
 
+    const JSON: &str = "application/json";
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    /// Status, media type and body of responses with the access token `at`, and their ID token.
+    const GRANTED: [(u16, &str, &str, Option<&str>); 9] = [
+        (200, JSON, r#"{"access_token":"at","token_type":"Bearer"}"#, None),
+        (200, JSON, r#"{"access_token":"at","token_type":"bearer","id_token":"i"}"#, Some("i")),
+        (200, JSON, r#"{"access_token":"at","token_type":"BEARER","id_token":null}"#, None),
+        (200, "text/plain", r#"{"access_token":"at","token_type":"Bearer"}"#, None),
+        (200, "", "\u{feff}{\"access_token\":\"at\",\"token_type\":\"Bearer\"}", None),
+        (200, JSON, r#"{"access_token":"at","token_type":"Bearer","expires_in":"3599"}"#, None),
+        (200, JSON, r#"{"access_token":"at","token_type":"Bearer","expires_in":-5,"scope":7}"#, None),
+        (200, JSON, r#"{"access_token":"at","token_type":"Bearer","error":null}"#, None),
+        (200, FORM, "access_token=at&scope=&token_type=bearer", None),
+    ];
+
+    /// Status, media type and body of unusable responses (threats M04, M36, L04).
+    const UNUSABLE: [(u16, &str, &str); 23] = [
+        (200, JSON, r#"{"access_token":"at","token_type":"Bearer","access_token":"b"}"#),
+        (200, FORM, "access_token=at&token_type=bearer&access_token=b"),
+        (200, JSON, r#"{"access_token":"at","token_type":"Bearer"}{}"#),
+        (200, JSON, r#"{"access_token":"at","token_type":"DPoP"}"#),
+        (200, JSON, r#"{"access_token":"at","token_type":""}"#),
+        (200, JSON, r#"{"access_token":"at","token_type":7}"#),
+        (200, JSON, r#"{"access_token":"at"}"#),
+        (200, JSON, r#"{"access_token":"","token_type":"Bearer"}"#),
+        (200, JSON, r#"{"access_token":"a t","token_type":"Bearer"}"#),
+        (200, JSON, r#"{"access_token":"a\nt","token_type":"Bearer"}"#),
+        (200, JSON, r#"{"access_token":7,"token_type":"Bearer"}"#),
+        (200, JSON, r#"{"access_token":"at","token_type":"Bearer","id_token":7}"#),
+        (200, JSON, r#"{"token_type":"Bearer"}"#),
+        (200, JSON, ""),
+        (200, JSON, "[]"),
+        (200, "text/html", "<html>"),
+        (400, JSON, r#"{"access_token":"at","token_type":"Bearer"}"#),
+        (400, JSON, r#"{"error":7}"#),
+        (200, JSON, r#"{"error":["x"],"access_token":"at","token_type":"Bearer"}"#),
+        (404, "text/html", "<html>"),
+        (500, JSON, r#"{"error":"server_error"}"#),
+        (302, JSON, r#"{"access_token":"at","token_type":"Bearer"}"#),
+        (201, JSON, r#"{"access_token":"at","token_type":"Bearer"}"#),
+    ];
+
+    /// Status, media type and body of refusals. GitHub sends them with status 200.
+    const REFUSALS: [(u16, &str, &str); 5] = [
+        (400, JSON, r#"{"error":"invalid_grant","error_description":"x"}"#),
+        (401, JSON, r#"{"error":"invalid_client"}"#),
+        (200, JSON, r#"{"error":"bad_verification_code"}"#),
+        (200, FORM, "error=bad_verification_code"),
+        (200, JSON, r#"{"error":"invalid_grant","access_token":"at","token_type":"Bearer"}"#),
+    ];
+
     #[test]
     fn m18_m36_q_x_11_answers_of_the_token_endpoint_are_read_strictly_and_without_fuss() {
-        let (json, form) = ("application/json", "application/x-www-form-urlencoded");
-        let granted = |id_token: Option<&str>| Ok(("at".to_owned(), id_token.map(str::to_owned)));
-        let bad = || Err("idp_bad_response");
-        let rejected = || Err("code_rejected");
-        for (status, kind, body, expected) in [
-            (200, json, r#"{"access_token":"at","token_type":"Bearer"}"#, granted(None)),
-            (200, json, r#"{"access_token":"at","token_type":"bearer","id_token":"i"}"#, granted(Some("i"))),
-            (200, json, r#"{"access_token":"at","token_type":"BEARER","id_token":null}"#, granted(None)),
-            (200, "text/plain", r#"{"access_token":"at","token_type":"Bearer"}"#, granted(None)),
-            (200, "", "\u{feff}{\"access_token\":\"at\",\"token_type\":\"Bearer\"}", granted(None)),
-            (200, json, r#"{"access_token":"at","token_type":"Bearer","expires_in":"3599"}"#, granted(None)),
-            (
-                200,
-                json,
-                r#"{"access_token":"at","token_type":"Bearer","expires_in":-5,"scope":7}"#,
-                granted(None),
-            ),
-            (200, json, r#"{"access_token":"at","token_type":"Bearer","error":null}"#, granted(None)),
-            (200, form, "access_token=at&scope=&token_type=bearer", granted(None)),
-            // M04, M36, L04
-            (200, json, r#"{"access_token":"at","token_type":"Bearer","access_token":"b"}"#, bad()),
-            (200, form, "access_token=at&token_type=bearer&access_token=b", bad()),
-            (200, json, r#"{"access_token":"at","token_type":"Bearer"}{}"#, bad()),
-            (200, json, r#"{"access_token":"at","token_type":"DPoP"}"#, bad()),
-            (200, json, r#"{"access_token":"at","token_type":""}"#, bad()),
-            (200, json, r#"{"access_token":"at","token_type":7}"#, bad()),
-            (200, json, r#"{"access_token":"at"}"#, bad()),
-            (200, json, r#"{"access_token":"","token_type":"Bearer"}"#, bad()),
-            (200, json, r#"{"access_token":"a t","token_type":"Bearer"}"#, bad()),
-            (200, json, r#"{"access_token":"a\nt","token_type":"Bearer"}"#, bad()),
-            (200, json, r#"{"access_token":7,"token_type":"Bearer"}"#, bad()),
-            (200, json, r#"{"access_token":"at","token_type":"Bearer","id_token":7}"#, bad()),
-            (200, json, r#"{"token_type":"Bearer"}"#, bad()),
-            (200, json, "", bad()),
-            (200, json, "[]", bad()),
-            (200, "text/html", "<html>", bad()),
-            // Refusals, also with status 200 as GitHub sends them.
-            (400, json, r#"{"error":"invalid_grant","error_description":"x"}"#, rejected()),
-            (401, json, r#"{"error":"invalid_client"}"#, rejected()),
-            (200, json, r#"{"error":"bad_verification_code"}"#, rejected()),
-            (200, form, "error=bad_verification_code", rejected()),
-            (200, json, r#"{"error":"invalid_grant","access_token":"at","token_type":"Bearer"}"#, rejected()),
-            (400, json, r#"{"access_token":"at","token_type":"Bearer"}"#, bad()),
-            (400, json, r#"{"error":7}"#, bad()),
-            (200, json, r#"{"error":["x"],"access_token":"at","token_type":"Bearer"}"#, bad()),
-            (404, "text/html", "<html>", bad()),
-            (500, json, r#"{"error":"server_error"}"#, bad()),
-            (302, json, r#"{"access_token":"at","token_type":"Bearer"}"#, bad()),
-            (201, json, r#"{"access_token":"at","token_type":"Bearer"}"#, bad()),
-        ] {
-            let text = |secret: &SecretString| secret.expose_secret().to_owned();
-            let received = parse(status, kind, body)
-                .map(|got| (text(&got.access_token), got.unverified_id_token.as_ref().map(text)))
-                .map_err(|error| error.code().as_str());
+        let granted =
+            GRANTED.map(|(status, kind, body, id_token)| (status, kind, body, Ok(("at", id_token))));
+        let unusable = UNUSABLE.map(|(status, kind, body)| (status, kind, body, Err("idp_bad_response")));
+        let refusals = REFUSALS.map(|(status, kind, body)| (status, kind, body, Err("code_rejected")));
+        for (status, kind, body, expected) in granted.into_iter().chain(unusable).chain(refusals) {
+            let received = parse(status, kind, body);
+            let received = received.as_ref().map_err(|error| error.code().as_str()).map(|tokens| {
+                let id_token = tokens.unverified_id_token.as_ref().map(ExposeSecret::expose_secret);
+                (tokens.access_token.expose_secret(), id_token)
+            });
             assert_eq!(received, expected, "{status} {body}");
         }
     }

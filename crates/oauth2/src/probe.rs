@@ -92,8 +92,8 @@ pub async fn client_secret(http: &Outbound, grant: &CodeGrant<'_>) -> Finding {
         (Some(false), Err(error)) => Finding::bad(
             CHECK,
             format!(
-                "the provider does not accept the client ({error}): the secret is wrong or has expired, or it \
-                 wants another token_endpoint_auth_method"
+                "the provider does not accept the client ({error}): the secret is wrong or has expired, or \
+                 it wants another token_endpoint_auth_method"
             ),
         ),
         (None, Err(error)) => Finding::unknown(CHECK, error),

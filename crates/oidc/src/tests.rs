@@ -310,29 +310,43 @@ async fn m12_one_look_is_enough_for_all_who_start_at_once() {
     assert_eq!(site.realm().calls(Place::Discovery), 1);
 }
 
+/// The profile is at userinfo only.
+fn thin(knobs: &mut Knobs) {
+    knobs.id_token.profile_only_at_userinfo = true;
+}
+
+/// Userinfo of another subject.
+fn foreign(knobs: &mut Knobs) {
+    thin(knobs);
+    knobs.userinfo.fields.set("sub", "bruno-2");
+}
+
+/// Userinfo fails.
+fn gone(knobs: &mut Knobs) {
+    thin(knobs);
+    knobs.userinfo.answer.status = Some(500);
+}
+
+/// Userinfo is a JWT.
+fn signed(knobs: &mut Knobs) {
+    thin(knobs);
+    knobs.userinfo.as_jwt = true;
+}
+
+/// Userinfo is a JWT for another client.
+fn forged(knobs: &mut Knobs) {
+    knobs.userinfo.as_jwt = true;
+    knobs.userinfo.fields.set("aud", "other");
+}
+
+/// The ID token has no subject.
+fn nobody(knobs: &mut Knobs) {
+    knobs.id_token.claims.remove("sub");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn c12_q_x_12_userinfo_is_of_the_same_person_and_read_as_configured() {
     use UserinfoUse::{Always, IfNeeded, Never};
-    let thin = |knobs: &mut Knobs| knobs.id_token.profile_only_at_userinfo = true;
-    let foreign = |knobs: &mut Knobs| {
-        knobs.id_token.profile_only_at_userinfo = true;
-        knobs.userinfo.fields.set("sub", "bruno-2");
-    };
-    let gone = |knobs: &mut Knobs| {
-        knobs.id_token.profile_only_at_userinfo = true;
-        knobs.userinfo.answer.status = Some(500);
-    };
-    let signed = |knobs: &mut Knobs| {
-        knobs.id_token.profile_only_at_userinfo = true;
-        knobs.userinfo.as_jwt = true;
-    };
-    let forged = |knobs: &mut Knobs| {
-        knobs.userinfo.as_jwt = true;
-        knobs.userinfo.fields.set("aud", "other");
-    };
-    let nobody = |knobs: &mut Knobs| {
-        knobs.id_token.claims.remove("sub");
-    };
     let cases: [Case; 14] = [
         (IfNeeded, "all there", |_| {}, Ok(Some("Ada Example")), 0),
         (IfNeeded, "thin", thin, Ok(Some("Ada Example")), 1),
@@ -373,14 +387,9 @@ async fn an_access_rule_is_never_judged_without_the_userinfo_it_needs() {
         ("domains", domains, Err(Code::IdpBadResponse)),
     ] {
         let site = Site::with_slot(SigningAlgorithm::Es256, |_| {}, bend);
-        let thin = |knobs: &mut Knobs| knobs.id_token.profile_only_at_userinfo = true;
         let read = site.with(thin).await.unwrap();
         assert_eq!(site.client.slot.access.check(read.session_claims()), Ok(()), "{what}");
-        let ended = site.with(|knobs| {
-            thin(knobs);
-            knobs.userinfo.answer.status = Some(500);
-        });
-        assert_eq!(ended.await.map(|_| ()), failed, "{what}");
+        assert_eq!(site.with(gone).await.map(|_| ()), failed, "{what}");
         assert_eq!(site.realm().calls(Place::Userinfo), 2, "{what}");
         // Userinfo is not needed if the ID token has the claims.
         let whole = site.with(|knobs| knobs.userinfo.answer.status = Some(500)).await.unwrap();

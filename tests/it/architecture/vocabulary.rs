@@ -107,10 +107,12 @@ const DEFINED_ONCE: [&str; 10] = [
 const CONSTRUCTORS: [&str; 2] = ["of", "read"];
 
 /// Exceptions: the start of a path, the permitted word, and the reason.
-const EXCEPTIONS: [(&str, &str, &str); 4] = [
+const EXCEPTIONS: [(&str, &str, &str); 6] = [
     ("crates/core/src/flow/login.rs", "Linked", "the result of a login that linked an identity"),
     ("crates/core/src/properties.rs", "sample", "a module of proptest"),
     ("crates/http/src/handlers/login.rs", "Linked", "the result of a login that linked an identity"),
+    ("crates/oidc/src/discovery/tests.rs", "sample", "a module of proptest"),
+    ("crates/oidc/src/verify/tests/properties.rs", "sample", "a module of proptest"),
     ("crates/portico/src/settings/tests/properties.rs", "sample", "a module of proptest"),
 ];
 

@@ -48,23 +48,16 @@ fn bent(name: &str, value: Option<Value>) -> Value {
     document
 }
 
-#[tokio::test]
-async fn c13_q_x_19_a_document_that_cannot_be_trusted_is_refused() {
-    let settings = fixtures::settings(DISCOVERY);
-    for (name, value, passes) in [
-        ("issuer", Some(json!("https://idp.example")), true),
-        ("issuer", Some(json!("https://idp.example/")), true),
-        ("issuer", Some(json!("https://idp.example/tenant/7")), true),
-        ("issuer", Some(json!("https://evil.example")), false),
-        ("issuer", Some(json!("https://idp.example:8443")), false),
-        ("issuer", Some(json!("http://idp.example")), false),
-        ("issuer", Some(json!("https://idp.example.evil.example")), false),
-        ("issuer", Some(json!("https://user@idp.example")), false),
-        ("issuer", Some(json!("https://idp.example?tenant=7")), false),
-        ("issuer", Some(json!("https://idp.example#")), false),
-        ("issuer", Some(json!("not a url")), false),
-        ("issuer", Some(json!(7)), false),
-        ("issuer", None, false),
+/// Checks the document with this member. It must be accepted or refused as invalid metadata.
+fn assert_checked(name: &str, value: Option<&Value>, passes: bool) {
+    let checked = checked(&bent(name, value.cloned()), &fixtures::settings(DISCOVERY));
+    let code = checked.err().map(|error| error.code().as_str());
+    assert_eq!(code, if passes { None } else { Some("idp_metadata_invalid") }, "{name} {value:?}");
+}
+
+/// Members of a document with a value, and whether the document is accepted with it.
+fn members() -> Vec<(&'static str, Option<Value>, bool)> {
+    vec![
         ("authorization_endpoint", Some(json!("https://login.other.example/authorize?p=1")), true),
         ("authorization_endpoint", Some(json!("http://127.0.0.1:8080/authorize")), true),
         ("authorization_endpoint", Some(json!("http://idp.example/authorize")), false),
@@ -87,9 +80,30 @@ async fn c13_q_x_19_a_document_that_cannot_be_trusted_is_refused() {
         ("id_token_signing_alg_values_supported", None, true),
         ("authorization_response_iss_parameter_supported", Some(json!(true)), true),
         ("authorization_response_iss_parameter_supported", Some(json!("true")), false),
+    ]
+}
+
+#[tokio::test]
+async fn c13_q_x_19_a_document_that_cannot_be_trusted_is_refused() {
+    for (issuer, passes) in [
+        (Some(json!("https://idp.example")), true),
+        (Some(json!("https://idp.example/")), true),
+        (Some(json!("https://idp.example/tenant/7")), true),
+        (Some(json!("https://evil.example")), false),
+        (Some(json!("https://idp.example:8443")), false),
+        (Some(json!("http://idp.example")), false),
+        (Some(json!("https://idp.example.evil.example")), false),
+        (Some(json!("https://user@idp.example")), false),
+        (Some(json!("https://idp.example?tenant=7")), false),
+        (Some(json!("https://idp.example#")), false),
+        (Some(json!("not a url")), false),
+        (Some(json!(7)), false),
+        (None, false),
     ] {
-        let code = checked(&bent(name, value.clone()), &settings).err().map(|error| error.code().as_str());
-        assert_eq!(code, if passes { None } else { Some("idp_metadata_invalid") }, "{name} {value:?}");
+        assert_checked("issuer", issuer.as_ref(), passes);
+    }
+    for (name, value, passes) in members() {
+        assert_checked(name, value.as_ref(), passes);
     }
 }
 
