@@ -120,6 +120,31 @@ pub struct SealedLogin {
     pub value: String,
 }
 
+/// A login cookie and the state of the callback that it belongs to. Exists only for a pair that matches.
+#[derive(Debug)]
+pub struct ReturnedLogin {
+    state: State,
+    cookie: SealedLogin,
+}
+
+impl ReturnedLogin {
+    /// The login of this state among a browser's login cookies.
+    pub fn find(state: State, cookies: &[SealedLogin]) -> Option<Self> {
+        let cookie = cookies.iter().find(|cookie| cookie.tag.belongs_to(&state)).cloned()?;
+        Some(Self { state, cookie })
+    }
+
+    /// The state of the callback.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The last part of the cookie's name.
+    pub fn tag(&self) -> &LoginTag {
+        &self.cookie.tag
+    }
+}
+
 /// The purpose of a login. A login that started for one purpose never finishes as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
@@ -225,15 +250,12 @@ impl PendingLogin {
     /// # Errors
     /// A text for the log that says why the callback belongs to no pending login of this browser.
     pub fn open(
-        cookie: &SealedLogin,
+        login: &ReturnedLogin,
         slot: SlotId,
-        state: &State,
         now: Timestamp,
         seals: &Seals,
     ) -> Result<Self, &'static str> {
-        if !cookie.tag.belongs_to(state) {
-            return Err("the cookie is of another state");
-        }
+        let ReturnedLogin { state, cookie } = login;
         let sealed = from_base64url(&cookie.value).ok_or("the login cookie is not base64url")?;
         let (plain, key) = seals
             .open_once(Purpose::Login, state.0.as_bytes(), &context(&cookie.tag, slot).each(), &sealed)
@@ -302,11 +324,16 @@ mod tests {
         (seals, state, cookie)
     }
 
+    fn returned(state: &State, cookie: &SealedLogin) -> Option<ReturnedLogin> {
+        ReturnedLogin::find(state.clone(), std::slice::from_ref(cookie))
+    }
+
     #[test]
     fn a_login_opens_for_its_own_slot_and_state_until_it_expires() {
         let (seals, state, cookie) = sealed("/a?b=c#d", Intent::SignIn);
         let open = |slot: &str, state: &State, now: i64| {
-            PendingLogin::open(&cookie, slot.parse().unwrap(), state, Timestamp::from_unix(now), &seals)
+            let login = returned(state, &cookie).ok_or("the cookie is of another state")?;
+            PendingLogin::open(&login, slot.parse().unwrap(), Timestamp::from_unix(now), &seals)
         };
         let pending = open("oidc/provider1", &state, 1_800_000_600).unwrap();
         assert_eq!(pending.return_to.url(&public()).unwrap().as_str(), "https://app.example.com/a?b=c#d");
@@ -323,9 +350,8 @@ mod tests {
         let mut renamed = cookie.clone();
         renamed.tag.started = Timestamp::from_unix(1_800_000_001);
         let slot = "oidc/provider1".parse().unwrap();
-        assert!(
-            PendingLogin::open(&renamed, slot, &state, Timestamp::from_unix(1_800_000_001), &seals).is_err()
-        );
+        let renamed = returned(&state, &renamed).unwrap();
+        assert!(PendingLogin::open(&renamed, slot, Timestamp::from_unix(1_800_000_001), &seals).is_err());
     }
 
     #[test]
@@ -335,8 +361,9 @@ mod tests {
         let before = login_secrets(&state, &seals);
         let rotated = Seals::new(b"new", &[b"key".to_vec()]);
         let slot = "oidc/provider1".parse().unwrap();
+        let login = returned(&state, &cookie).unwrap();
         let pending =
-            PendingLogin::open(&cookie, slot, &state, Timestamp::from_unix(1_800_000_000), &rotated).unwrap();
+            PendingLogin::open(&login, slot, Timestamp::from_unix(1_800_000_000), &rotated).unwrap();
         assert_eq!(pending.login_secrets.verifier().expose_secret(), before.verifier().expose_secret());
         assert_eq!(pending.login_secrets.nonce().expose_secret(), before.nonce().expose_secret());
         assert_ne!(before.nonce().expose_secret(), before.verifier().expose_secret());
@@ -359,7 +386,8 @@ mod tests {
             let (seals, state, cookie) = sealed("/back", intent);
             let slot = "oidc/provider1".parse().unwrap();
             let now = Timestamp::from_unix(1_800_000_000);
-            let pending = PendingLogin::open(&cookie, slot, &state, now, &seals).unwrap();
+            let login = returned(&state, &cookie).unwrap();
+            let pending = PendingLogin::open(&login, slot, now, &seals).unwrap();
             assert_eq!((pending.intent, pending.return_to.as_str()), (intent, "/back"));
         }
     }

@@ -22,7 +22,8 @@ use crate::claims::Claims;
 use crate::clock::Entropy;
 use crate::error::{FlowError, LoginError};
 use crate::pending_login::{
-    Intent, LOGIN_LIFETIME, PendingLogin, SPENT_MARGIN, SealedLogin, Sealing, State, login_secrets,
+    Intent, LOGIN_LIFETIME, PendingLogin, ReturnedLogin, SPENT_MARGIN, SealedLogin, Sealing, State,
+    login_secrets,
 };
 use crate::provider::{Answer, AuthorizationParams, AuthorizationResponse, CodeExchange, Prompt};
 use crate::return_to::ReturnTo;
@@ -53,10 +54,8 @@ pub struct LoginStarted {
 pub struct Callback {
     /// The slot in its path.
     pub slot: SlotId,
-    /// Its `state` parameter (RFC 6749 4.1.2).
-    pub state: State,
-    /// The login cookie of that state.
-    pub cookie: SealedLogin,
+    /// Its `state` parameter (RFC 6749 4.1.2) and the login cookie of that state.
+    pub login: ReturnedLogin,
     /// The provider's authorization response.
     pub response: AuthorizationResponse,
     /// The session tokens in the browser's cookies.
@@ -197,7 +196,7 @@ impl LoginService {
     fn open(&self, slot: &EnabledSlot, callback: &Callback) -> Result<PendingLogin, LoginError> {
         let BrokerConfig { seals, public_url, return_origins, .. } = &*self.config;
         let now = self.config.now();
-        let pending = PendingLogin::open(&callback.cookie, callback.slot, &callback.state, now, seals)
+        let pending = PendingLogin::open(&callback.login, callback.slot, now, seals)
             .map_err(LoginError::StateInvalid)?;
         if pending.settings != slot.settings.fingerprint() {
             return Err(LoginError::StateInvalid("the slot's settings changed since the login started"));
@@ -213,8 +212,8 @@ impl LoginService {
 
     /// Records in the store that the login is spent. The record outlives the cookie.
     async fn spend(&self, callback: &Callback) -> Result<(), LoginError> {
-        let forget_at = callback.cookie.tag.started().plus(LOGIN_LIFETIME).plus(SPENT_MARGIN);
-        match self.config.store.spend_login(&callback.state.hash(), forget_at).await? {
+        let forget_at = callback.login.tag().started().plus(LOGIN_LIFETIME).plus(SPENT_MARGIN);
+        match self.config.store.spend_login(&callback.login.state().hash(), forget_at).await? {
             Spent::Now => Ok(()),
             Spent::Before => Err(LoginError::StateInvalid("the login was spent before")),
         }

@@ -74,13 +74,13 @@ pub(crate) async fn complete_login(
         return Ok(repost(&portico, &portico.broker().public_url().callback(slot), &params));
     }
     let refused = |error: LoginError| ApiError::from(error).at(slot);
-    let (state, cookie) = login.map_err(refused)?;
+    let login = login.map_err(refused)?;
     // Every outcome ends this login.
-    let mut deleted = vec![portico.front().cookies.delete_login(&cookie.tag)];
+    let mut deleted = vec![portico.front().cookies.delete_login(login.tag())];
     let signed_out = cookies.signed_out;
     let finished = {
         let (browser, caller) = (cookies.into_tokens(), context.caller().clone());
-        let callback = Callback { slot, state, cookie, response: params.response(), browser, caller };
+        let callback = Callback { slot, login, response: params.response(), browser, caller };
         portico.broker().login().finish(callback).await
     };
     metrics::login(slot, "callback", &finished);

@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use portico_core::error::LoginError;
-use portico_core::pending_login::{SealedLogin, State};
+use portico_core::pending_login::{ReturnedLogin, State};
 use portico_core::provider::{Answer, AuthorizationResponse, ResponseMode, Slot};
 
 use crate::error::{ApiError, Cause};
@@ -83,13 +83,12 @@ impl CallbackParams {
     }
 
     /// This browser's login that the callback belongs to. All failures have the same code (threats C01).
-    pub(crate) fn login(&self, cookies: &RequestCookies) -> Result<(State, SealedLogin), LoginError> {
+    pub(crate) fn login(&self, cookies: &RequestCookies) -> Result<ReturnedLogin, LoginError> {
         let state = self.state.as_deref().and_then(State::parse);
         let state = state.ok_or(LoginError::StateInvalid("the callback has no valid state"))?;
-        let login = cookies.login_of(&state).ok_or(LoginError::StateInvalid(
+        cookies.login_of(state).ok_or(LoginError::StateInvalid(
             "the browser sent no cookie of a login with this state, or sent it twice",
-        ))?;
-        Ok((state, login))
+        ))
     }
 
     /// The provider's response. An error takes precedence over a code (threats H18).

@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest};
 use portico_core::error::StoreError;
 use portico_core::flow::{Broker, PresentedTokens};
-use portico_core::pending_login::{LoginTag, MAX_PENDING, SealedLogin, State};
+use portico_core::pending_login::{LoginTag, MAX_PENDING, ReturnedLogin, SealedLogin, State};
 use portico_core::session::{RefreshToken, SessionId};
 
 use crate::cookies::CookieRules;
@@ -57,8 +57,8 @@ impl RequestCookies {
     }
 
     /// The pending login of this state, if this browser has its cookie.
-    pub(crate) fn login_of(&self, state: &State) -> Option<SealedLogin> {
-        self.logins.iter().find(|login| login.tag.belongs_to(state)).cloned()
+    pub(crate) fn login_of(&self, state: State) -> Option<ReturnedLogin> {
+        ReturnedLogin::find(state, &self.logins)
     }
 
     /// The oldest pending logins, which are evicted by one more (threats M10).

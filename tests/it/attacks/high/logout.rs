@@ -353,10 +353,12 @@ async fn h17_a_session_that_is_over_needs_no_proof_to_leave(backend: Backend) {
     }
 }
 
+/// The `prompt` of an authorization request.
+fn prompt(url: &url::Url) -> Option<String> {
+    url.query_pairs().find(|(name, _)| name == "prompt").map(|(_, value)| value.into_owned())
+}
+
 async fn m26_after_a_logout_a_single_provider_must_ask_again(backend: Backend) {
-    let prompt = |url: &url::Url| {
-        url.query_pairs().find(|(name, _)| name == "prompt").map(|(_, value)| value.into_owned())
-    };
     for slot in [SLOT, "oauth2/provider1"] {
         let app = TestApp::on(backend).slots(&[slot]).start().await;
         let mut browser = app.browser();
