@@ -10,7 +10,6 @@
 //! self_service        a person's own identities and sessions
 //! keys                load, rotate and publish the signing keys
 //!
-//! login_commit        decides which account a login enters, and writes it
 //! config              the settings and ports that the services share
 //! slots               the enabled slots with the clients of their providers
 //! tokens              issues the tokens of a session
@@ -24,7 +23,6 @@ mod handoff;
 mod issuer_drift;
 mod keys;
 mod login;
-mod login_commit;
 mod self_service;
 mod sessions;
 mod slots;

@@ -9,6 +9,7 @@ use super::slots::EnabledSlots;
 use crate::account::NamePolicy;
 use crate::admission::RoleMap;
 use crate::audit::{AuditEvent, Event};
+use crate::claims::Claims;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{FlowError, LoginError};
 use crate::public_url::PublicUrl;
@@ -57,6 +58,13 @@ impl BrokerConfig {
     /// A new audit event with the current time.
     pub(super) fn event(&self, event: Event) -> AuditEvent {
         AuditEvent::new(event, self.now())
+    }
+
+    /// The group that a first login grants locally. `None` if the provider sent groups or may have
+    /// omitted them.
+    pub(super) fn default_group_for(&self, claims: &Claims) -> Option<&str> {
+        let none_sent = claims.session_claims().groups.is_none() && !claims.groups_unknown();
+        self.default_group.as_deref().filter(|_| none_sent)
     }
 
     /// Writes the audit event of a failed login. If the store fails, a warning is logged in its place.

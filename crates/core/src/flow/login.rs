@@ -3,7 +3,7 @@
 //! ```text
 //! begin   authorization redirect ─ seal the pending login into a cookie
 //! finish  open the cookie ─ spend the login ─ exchange the code ─ admit the person
-//!         ─ find candidates ─ decide on the account ─ commit (login_commit.rs) ─ issue tokens
+//!         ─ find candidates ─ decide on the account ─ commit ─ issue tokens
 //! ```
 //!
 //! Between the two, the login exists only in the browser's cookie. No database transaction is open while the
@@ -14,13 +14,16 @@ use std::sync::Arc;
 use url::Url;
 
 use super::config::BrokerConfig;
-use super::login_commit::{LoginCommitter, LoginCompletion};
 use super::sessions::{PresentedTokens, SessionService, SignedIn};
 use super::slots::EnabledSlot;
 use super::tokens::Tokens;
+use crate::account::{
+    AccountId, Candidates, Decision, NameSuffix, Refusal, adoptable_name, decide, decide_link,
+};
+use crate::audit::AuditEvent;
 use crate::claims::Claims;
 use crate::clock::Entropy;
-use crate::error::{FlowError, LoginError};
+use crate::error::{FlowError, LoginError, StoreError};
 use crate::pending_login::{
     Intent, LOGIN_LIFETIME, PendingLogin, ReturnedLogin, SPENT_MARGIN, SealedLogin, Sealing, State,
     login_secrets,
@@ -28,16 +31,20 @@ use crate::pending_login::{
 use crate::provider::{Answer, AuthorizationParams, AuthorizationResponse, CodeExchange, Prompt};
 use crate::return_to::ReturnTo;
 use crate::session::{
-    Caller, Challenge, HAND_OFF_LIFETIME, NewHandOff, NewSession, OneTimeCode, RefreshToken,
+    Caller, Challenge, HAND_OFF_LIFETIME, NewHandOff, NewSession, OneTimeCode, RefreshToken, SessionId,
 };
 use crate::slot::SlotId;
-use crate::store::{CommittedLogin, SessionKind, SessionWithAccount, Spent};
+use crate::store::{Committed, CommittedLogin, LoginCommit, SessionKind, SessionWithAccount, Spent};
+use crate::text::clean;
+
+/// How many times the account of a login is decided. A decision is repeated if another request changed
+/// its premises before the commit.
+const ATTEMPTS: usize = 2;
 
 /// Begins and finishes logins.
 pub struct LoginService {
     config: Arc<BrokerConfig>,
     sessions: Arc<SessionService>,
-    committer: LoginCommitter,
 }
 
 /// A login that was started.
@@ -86,10 +93,19 @@ pub enum Finished {
     },
 }
 
+/// A login whose claims are verified and admitted: what is written, and for whom.
+struct LoginCompletion<'a> {
+    slot: &'a EnabledSlot,
+    claims: &'a Claims,
+    intent: Intent,
+    /// The session that the browser had before.
+    browser: Option<SessionId>,
+    caller: &'a Caller,
+}
+
 impl LoginService {
     pub(super) fn new(config: Arc<BrokerConfig>, sessions: Arc<SessionService>) -> Self {
-        let committer = LoginCommitter::new(Arc::clone(&config), Arc::clone(&sessions));
-        Self { config, sessions, committer }
+        Self { config, sessions }
     }
 
     /// Begins a login. Nothing is written to the store. With a `challenge` the login ends with a hand-off.
@@ -258,7 +274,7 @@ impl LoginService {
                 Ok(Finished::HandedOff { return_to })
             }
             Intent::Link(_) => {
-                self.committer.write(completion, SessionKind::Nothing).await?;
+                self.write(completion, SessionKind::Nothing).await?;
                 Ok(Finished::Linked { return_to })
             }
         }
@@ -273,7 +289,7 @@ impl LoginService {
         let id_token = id_token.map(|token| issuer.seal_id_token(session.id.0.as_bytes(), token));
         let session = NewSession { id_token, ..session };
         let CommittedLogin { account, session, .. } =
-            self.committer.write(completion, SessionKind::Session(&session)).await?;
+            self.write(completion, SessionKind::Session(&session)).await?;
         let session = session.ok_or(FlowError::Internal("a login was written without its session"))?;
         Ok(issuer.issue(SessionWithAccount { session, account }, refresh)?)
     }
@@ -289,8 +305,76 @@ impl LoginService {
         let id_token = completion.claims.id_token();
         let id_token = id_token.map(|token| self.sessions.issuer().seal_id_token(&code.hash().0, token));
         let handoff = NewHandOff { code: code.hash(), challenge, id_token, expires_at };
-        self.committer.write(completion, SessionKind::HandOff(&handoff)).await?;
+        self.write(completion, SessionKind::HandOff(&handoff)).await?;
         Ok(code)
+    }
+
+    /// Finds the candidate accounts, decides, and commits. If another request changed a premise of the
+    /// decision, the three steps are repeated, [`ATTEMPTS`] times in all.
+    async fn write(
+        &self,
+        completion: &LoginCompletion<'_>,
+        session_kind: SessionKind<'_>,
+    ) -> Result<CommittedLogin, LoginError> {
+        let LoginCompletion { slot, claims, .. } = completion;
+        for _ in 0..ATTEMPTS {
+            let name = adoptable_name(claims).filter(|_| slot.settings.name_fallback);
+            let found = self.config.store.find_candidates(claims.identity(), name.as_deref()).await?;
+            let decision = self.decide(completion, &found).await?;
+            if let Committed::Done(written) = self.commit(completion, &decision, session_kind).await? {
+                written.events.iter().for_each(AuditEvent::announce);
+                self.sessions.forget_after_login(&decision, completion.browser).await;
+                return Ok(*written);
+            }
+        }
+        Err(StoreError::Unavailable("the login met a conflict at each attempt".into()).into())
+    }
+
+    /// Decides which account the login enters. A link enters the account of its session only.
+    async fn decide(
+        &self,
+        completion: &LoginCompletion<'_>,
+        found: &Candidates,
+    ) -> Result<Decision, LoginError> {
+        let decision = match completion.intent {
+            Intent::Link(session) => decide_link(self.sessions.account_to_link(session).await?, found),
+            Intent::SignIn | Intent::HandOff(_) => {
+                let suffix = NameSuffix::random(Entropy);
+                let fallback = completion.slot.settings.name_fallback;
+                decide(&self.config.policy, fallback, completion.claims, found, &suffix)
+            }
+        };
+        decision.map_err(|refusal| match refusal {
+            Refusal::NotActive(account) => FlowError::AccountDisabled(account).into(),
+            Refusal::Taken(account) => LoginError::IdentityConflict(account),
+        })
+    }
+
+    /// Writes the decision in one transaction.
+    async fn commit(
+        &self,
+        completion: &LoginCompletion<'_>,
+        decision: &Decision,
+        session_kind: SessionKind<'_>,
+    ) -> Result<Committed, StoreError> {
+        let BrokerConfig { policy, store, .. } = &*self.config;
+        let LoginCompletion { claims, browser, caller, .. } = completion;
+        let now = self.config.now();
+        let label = claims.name().and_then(|name| clean(&name.text));
+        let commit = LoginCommit {
+            decision,
+            new_account: AccountId(Entropy.id(now)),
+            new_identity: Entropy.id(now),
+            claims,
+            label: label.as_deref(),
+            session_kind,
+            browser: *browser,
+            policy,
+            default_group: self.config.default_group_for(claims),
+            caller,
+            now,
+        };
+        store.commit_login(&commit).await
     }
 }
 

@@ -9,11 +9,11 @@ use url::Url;
 use super::config::BrokerConfig;
 use super::keys::KeyService;
 use super::tokens::{TokenIssuer, Tokens};
-use crate::account::{Account, AccountId, AccountStatus};
+use crate::account::{Account, AccountId, AccountStatus, Decision};
 use crate::audit::Event;
 use crate::cache::count_lookup;
 use crate::clock::Entropy;
-use crate::error::{FlowError, SessionError, StoreError, TokenError};
+use crate::error::{FlowError, LoginError, SessionError, StoreError, TokenError};
 use crate::seal::{Purpose, SealKey, base64url, from_base64url, same, sha256};
 use crate::session::{Caller, REFRESH_GRACE, RefreshToken, Session, SessionId};
 use crate::store::{Rotate, Rotation, SessionSelection, SessionWithAccount};
@@ -305,6 +305,32 @@ impl SessionService {
         }
         self.forget(entry.session.id).await;
         Ok(())
+    }
+
+    /// The account of the session that asked for a link.
+    ///
+    /// # Errors
+    /// [`LoginError::StateInvalid`] if the session has ended, [`FlowError::AccountDisabled`] if the
+    /// account is not active.
+    pub(super) async fn account_to_link(&self, session: SessionId) -> Result<AccountId, LoginError> {
+        let ended = LoginError::StateInvalid("the session that asked for the link has ended");
+        let Some(entry) = self.config.store.find_session(session).await? else { return Err(ended) };
+        match self.check_not_ended(&entry) {
+            Ok(()) => Ok(entry.account.id),
+            Err(SessionError::Flow(error @ FlowError::AccountDisabled(_))) => Err(error.into()),
+            Err(_) => Err(ended),
+        }
+    }
+
+    /// Removes the sessions that the login ended from the session cache.
+    pub(super) async fn forget_after_login(&self, decision: &Decision, browser: Option<SessionId>) {
+        match decision {
+            Decision::Adopt(account) | Decision::Link(account) => self.forget_account(*account),
+            Decision::Use(_) | Decision::Create(_) => {}
+        }
+        if let Some(ended) = browser {
+            self.forget(ended).await;
+        }
     }
 
     /// Removes a session from the cache.
