@@ -332,12 +332,11 @@ impl SessionError {
 
 /// Why an access token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.reason())]
 pub enum TokenError {
     /// The token names a key that is not known. Another replica may have generated it.
-    #[error("the token's key is unknown")]
     UnknownKey,
     /// A check failed; the text says which.
-    #[error("{0}")]
     Invalid(&'static str),
 }
 
